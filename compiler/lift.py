@@ -1,0 +1,122 @@
+"""Types after a change: the rules of the operations, carried through the bodies of scans.
+
+A value that gains an axis lifts what reads it. A scan lifts its body, where a carry has every axis
+that its initial value or its next value has; what has fewer is repeated along the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..dsl.core import Axes, Body, DType, Node, Step, names, without
+from ..dsl.ops import InputAttrs, ItemAttrs, ScanAttrs, broadcast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Typed = tuple[Axes, DType]
+
+
+def body_inputs(body: Body) -> tuple[Node, ...]:
+    """The input nodes of a scan's body, in the order of the scan's operands."""
+    return tuple(step.node for step in body.steps if step.node.op.name == "input")
+
+
+def body_results(body: Body) -> tuple[Node, ...]:
+    """The nodes whose values are the results, in order."""
+    nodes = {step.node.name: step.node for step in body.steps}
+    return tuple(nodes[name] for name in body.results)
+
+
+def item_attrs(scan: ScanAttrs, index: int) -> ItemAttrs:
+    """What `item` says of one result of a scan: a last carry, or an output with the axis."""
+    if index < scan.carries:
+        carry = body_inputs(scan.body)[index]
+        return ItemAttrs(index, carry.axes, carry.dtype)
+    given = body_results(scan.body)[index]
+    return ItemAttrs(index, (scan.axis, *given.axes), given.dtype)
+
+
+def retyped(node: Node, operands: Sequence[Node]) -> Node:
+    """The node with the type that its rule gives for these operands; the same one if it has it."""
+    attrs = node.attrs
+    types = [(operand.axes, operand.dtype) for operand in operands]
+    match attrs:
+        case ScanAttrs():
+            attrs = lifted(attrs, types)
+        case ItemAttrs():
+            scan = operands[0].attrs
+            if isinstance(scan, ScanAttrs):
+                new = item_attrs(scan, attrs.index)
+                attrs = attrs if same((attrs.axes, attrs.dtype), (new.axes, new.dtype)) else new
+    axes, dtype = node.op.infer(attrs, types)
+    if attrs is node.attrs and dtype == node.dtype and axes == node.axes:
+        return node
+    return replace(node, attrs=attrs, axes=axes, dtype=dtype)
+
+
+def lifted(scan: ScanAttrs, operands: Sequence[Typed]) -> ScanAttrs:
+    """The scan with its body typed for these operands."""
+    steps = range(scan.carries, scan.carries + scan.steps)
+    axis = scan.axis
+    for index in steps:
+        axis = next(own for own in operands[index][0] if own.name == axis.name)
+    inputs = body_inputs(scan.body)
+    wanted = []
+    for index, ((axes, dtype), own) in enumerate(zip(operands, inputs, strict=True)):
+        if index in steps:
+            wanted.append((without(axes, [axis.name]), dtype))
+        elif index < scan.carries:
+            wanted.append((axes, own.dtype))
+        else:
+            wanted.append((axes, dtype))
+    if axis == scan.axis and not _differ(scan, wanted):
+        return scan
+    return replace(scan, axis=axis, body=_settled(scan, wanted))
+
+
+def _differ(scan: ScanAttrs, wanted: Sequence[Typed]) -> bool:
+    for index, (want, own) in enumerate(zip(wanted, body_inputs(scan.body), strict=True)):
+        if index < scan.carries:  # an initial value may have fewer axes than the carry
+            if not set(want[0]) <= set(own.axes):
+                return True
+        elif not same(want, (own.axes, own.dtype)):
+            return True
+    return False
+
+
+def _settled(scan: ScanAttrs, wanted: list[Typed]) -> Body:
+    """The body with input types such that every carry holds what its next value is."""
+    while True:
+        body = _with_inputs(scan.body, wanted)
+        grown = False
+        for index, given in enumerate(body_results(body)[: scan.carries]):
+            axes, dtype = wanted[index]
+            both = broadcast(axes, given.axes)
+            if set(both) != set(axes):
+                wanted[index] = both, dtype
+                grown = True
+        if not grown:
+            return body
+
+
+def _with_inputs(body: Body, types: Sequence[Typed]) -> Body:
+    given = iter(types)
+    nodes: dict[str, Node] = {}
+    for step in body.steps:
+        node = step.node
+        if isinstance(node.attrs, InputAttrs):
+            axes, dtype = next(given)
+            if same((axes, dtype), (node.axes, node.dtype)):
+                axes = node.axes
+            attrs = InputAttrs(names(axes), axes, dtype)
+            nodes[node.name] = replace(node, attrs=attrs, axes=axes, dtype=dtype)
+        else:
+            nodes[node.name] = retyped(node, [nodes[operand] for operand in step.operands])
+    return Body(tuple(Step(nodes[s.node.name], s.operands) for s in body.steps), body.results)
+
+
+def same(one: Typed, other: Typed) -> bool:
+    """Whether two types are equal; the order of axes says nothing."""
+    return one[1] == other[1] and set(one[0]) == set(other[0])

@@ -1,0 +1,1 @@
+"""Reading specs: text to a checked program. Imports neither torch nor networkx."""

@@ -1,0 +1,159 @@
+"""The brackets of a call against those of the block: `linear[h, k -> d]`, `attention[h = 8]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import Axis, Node
+from ..diagnostics import Note, Slug, or_nearest
+from .values import Binding, Known, Template
+
+if TYPE_CHECKING:
+    from .scope import Scope
+
+Sides = tuple[list[s.Side], list[s.Side] | None]
+
+
+def bind_brackets(
+    base: Template, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+) -> tuple[Binding, dict[str, Node]]:
+    """What the brackets settle. An axis on both sides of an arrow gets a primed copy on the left,
+    and the arguments that carry it are renamed."""
+    block = base.block
+    binding = Binding({}, {}, {})
+    positional, after = _positional(base, binding, scope)
+    left, right = _sides(tuple(i for i in block.axes if not isinstance(i, s.Bind)))
+    if right is None and after is not None:
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`{block.name}` takes no arrow between axes", tree.target.span,
+            notes=[Note(f"`{block.name}` is defined", block.span)],
+        )
+    if right is not None and after is None and (right or left):
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`{block.name}` wants axes on both sides of an arrow", tree.target.span,
+            hint=f"{block.name}[d -> m](...)",
+        )
+    if right is None and not positional and any(isinstance(side, s.Star) for side in left):
+        spare = [name for node in nodes.values() for name in sorted(node.axis_names)]
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`{block.name}` wants to know which axes it is over", tree.target.span,
+            hint=f"{block.name}[{(spare or ['d'])[0]}](...)",
+        )
+    ins = [axis for part, where in positional for axis in _make_axes(part, where)]
+    outs = [axis for part, where in after or [] for axis in _make_axes(part, where)]
+    if right is not None:
+        both = {axis.name for axis in ins} & {axis.name for axis in outs}
+        if both:
+            primed = {name: Axis(name + "'", next(a.size for a in ins if a.name == name)) for name in both}
+            ins = [primed.get(axis.name, axis) for axis in ins]
+            nodes = {k: _prime(node, primed, tree, scope) for k, node in nodes.items()}
+        _match(right, outs, binding, block, tree, scope)
+    _match(left, ins, binding, block, tree, scope)
+    return binding, nodes
+
+
+def _sides(items: tuple[s.Item, ...]) -> Sides:
+    """What stands before and after the arrow; without one, all is before."""
+    left: list[s.Side] = []
+    right: list[s.Side] | None = None
+    for item in items:
+        if isinstance(item, s.Arrow):
+            if item.left is not None:
+                left.append(item.left)
+            right = [item.right] if item.right is not None else []
+        elif right is not None:
+            right.append(item)
+        else:
+            left.append(item)
+    return left, right
+
+
+Placed = list[tuple[s.Side, "Scope"]]
+
+
+def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed, Placed | None]:
+    """Settle `axis = size` and `axis = name`; return what is given by position."""
+    own = {item.axis for item in base.block.axes if isinstance(item, s.Bind)}
+    typed = {axis.name for param in base.block.params for axis in param.axes or ()}
+    plain = {item.id for item in base.block.axes if isinstance(item, s.Name)}
+    before: Placed = []
+    after: Placed | None = None
+    for item, where in base.items:
+        match item:
+            case s.Arrow(left, right):
+                if after is not None:
+                    where.fail(Slug.WRONG_ARGUMENTS, "a call has one arrow", item.span)
+                if left is not None:
+                    before.append((left, where))
+                after = [(right, where)] if right is not None else []
+            case s.Bind(axis, value) if after is None:
+                if axis not in own | typed | plain:
+                    where.fail(
+                        Slug.UNKNOWN_AXIS, f"`{base.block.name}` has no axis `{axis}`", item.span,
+                        notes=[Note(f"`{base.block.name}` is defined", base.block.span)],
+                        hint=or_nearest(axis, own | typed | plain),
+                    )
+                bound = where.axis(value.id) if isinstance(value, s.Name) and where.lookup(value.id) is None else None
+                if bound is not None:
+                    binding.bound[axis] = bound
+                else:
+                    size = where.size_of(value)
+                    if isinstance(size, int) and size < 0:
+                        where.fail(Slug.BAD_SIZE, f"an axis has no {size} positions", value.span)
+                    binding.sized[axis] = size
+            case s.Tuple(parts):
+                before += [(part, where) for part in parts]
+            case _:
+                (before if after is None else after).append((item, where))
+    return before, after
+
+
+def _make_axes(part: s.Side, where: Scope) -> tuple[Axis, ...]:
+    match part:
+        case s.Name(name):
+            return (where.need_axis(name, part.span),)
+        case s.Bind(name, value):
+            size = where.size_of(value)
+            known = where.axis(name)
+            if known is not None and known.size != size:
+                where.fail(
+                    Slug.SIZE_MISMATCH, f"`{name}` already has size {known.size} here", part.span,
+                    hint="another name for this axis",
+                )
+            return (known or where.new_axis(name, size),)
+        case s.Star(pack) if pack in where.frame.packs:
+            return where.frame.packs[pack]
+    value = where.evaluate(part) if not isinstance(part, s.Star | s.Everything) else None
+    shown = f" (a number sizes an axis: `[h = {value.value}]`)" if isinstance(value, Known) else ""
+    where.fail(Slug.NOT_AN_AXIS, f"`{part.span.text}` is no axis{shown}", part.span)
+
+
+def _prime(node: Node, primed: dict[str, Axis], tree: s.Call, scope: Scope) -> Node:
+    pairs = tuple(((name,), (axis,)) for name, axis in primed.items() if name in node.axis_names)
+    if not pairs:
+        return node
+    return scope.builder.emit(ops.RENAME, ops.RenameAttrs(pairs), [node], tree.span, scope.path)
+
+
+def _match(wanted: list[s.Side], given: list[Axis], binding: Binding, block: s.Block, tree: s.Call, scope: Scope) -> None:
+    """Axes by position; a pack takes what the others leave."""
+    flat = list(given)
+    packs = sum(isinstance(w, s.Star) for w in wanted)
+    spare = len(flat) - (len(wanted) - packs)
+    if not flat and not packs:
+        return
+    if spare < 0 or (spare > 0 and not packs):
+        scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` takes {len(wanted)} {'axis' if len(wanted) == 1 else 'axes'} here, and is given {len(flat)}",
+            tree.target.span, notes=[Note(f"`{block.name}` is defined", block.span)],
+            hint="a size is given by name: `[h = 4]`",
+        )
+    for side in wanted:
+        if isinstance(side, s.Star):
+            binding.packs[side.pack or ""] = tuple(flat[:spare])
+            del flat[:spare]
+        elif isinstance(side, s.Name):
+            binding.bound[side.id] = flat.pop(0)

@@ -1,0 +1,128 @@
+"""Emitting steps: one builder for the program, one for each scan body inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from .. import ops
+from ..core import Axis, Node, Step, without
+from ..diagnostics import Collector, Slug
+from .values import HaltError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..program import Limit
+    from ..source import Span
+    from ..syntax import Expr
+    from .scope import Scope
+    from .values import Val
+
+
+@dataclass
+class Context:
+    """What the elaboration of one model shares."""
+
+    collector: Collector
+    evaluate: Callable[[Expr, Scope, str | None], tuple[Val, ...]]
+    training: bool = False
+    budget: int = 2_000_000
+    seen: int = 0
+    depth: int = 0
+    fill: float = 0.0  # what stands outside a window: the identity of the enclosing reduction
+    params: dict[str, Node] = field(default_factory=dict)
+    claimed: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+    updates: dict[str, Node] = field(default_factory=dict)
+    limits: list[Limit] = field(default_factory=list)
+
+    def claim(self, address: str, rival: str) -> str:
+        """The address if it is free, else the next under the name `rival`."""
+        if address in self.claimed:
+            parent, _, last = address.rpartition(".")
+            address = f"{parent}.{rival}.{last}".lstrip(".")
+            while address in self.claimed:
+                address += "'"
+        self.claimed.add(address)
+        return address
+
+    def fresh(self, span: Span) -> str:
+        """A node name not used before."""
+        self.seen += 1
+        if self.seen > self.budget:
+            self.collector.report(
+                Slug.TOO_LARGE, f"this makes more than {self.budget} operations", span
+            )
+            raise HaltError
+        return f"v{self.seen}"
+
+
+class Builder:
+    """A list of steps that grows. In a scan body, outer values come in through `use`."""
+
+    def __init__(self, ctx: Context, parent: Builder | None = None, axis: Axis | None = None) -> None:
+        self.ctx, self.parent, self.axis = ctx, parent, axis
+        self.steps: list[Step] = []
+        self.place: dict[str, int] = {}
+        self.per_step: dict[str, tuple[Node, Node]] = {}
+        self.constant: dict[str, tuple[Node, Node]] = {}
+
+    @property
+    def root(self) -> Builder:
+        """The builder of the whole program."""
+        return self if self.parent is None else self.parent.root
+
+    def put(self, node: Node, operands: Sequence[Node] = ()) -> Node:
+        """Append a finished node."""
+        self.place[node.name] = len(self.steps)
+        self.steps.append(Step(node, tuple(operand.name for operand in operands)))
+        return node
+
+    def emit(
+        self, op: ops.OpDef, attrs: ops.Attrs, operands: Sequence[Node], span: Span, scope: str = ""
+    ) -> Node:
+        """Append an operation. Raises OpError if the operands do not fit."""
+        own = [self.use(operand) for operand in operands]
+        axes, dtype = op.infer(attrs, [(operand.axes, operand.dtype) for operand in own])
+        node = Node(self.ctx.fresh(span), op, attrs, axes, dtype, span, scope=scope)
+        return self.put(node, own)
+
+    def use(self, node: Node) -> Node:
+        """The node as seen here: an outer one comes in as an input of the body, per step if it
+        has the axis of the scan."""
+        if node.name in self.place:
+            return self.current(node)
+        assert self.parent is not None and self.axis is not None, node
+        for table in (self.per_step, self.constant):
+            if node.name in table:
+                return table[node.name][1]
+        outer = self.parent.use(node)
+        stepped = self.axis.name in outer.axis_names
+        axes = without(outer.axes, [self.axis.name])
+        inner = Node(
+            self.ctx.fresh(node.span), ops.INPUT,
+            ops.InputAttrs(tuple(a.name for a in axes), axes, outer.dtype),
+            axes, outer.dtype, node.span, scope=node.scope,
+        )
+        (self.per_step if stepped else self.constant)[node.name] = (outer, inner)
+        return self.put(inner)
+
+    def current(self, node: Node) -> Node:
+        """The record as it stands now, which may have got a site or other axes since."""
+        return self.steps[self.place[node.name]].node
+
+    def swap(self, node: Node) -> Node:
+        """Put a changed record in the place of the one of the same name."""
+        place = self.place[node.name]
+        self.steps[place] = Step(node, self.steps[place].operands)
+        return node
+
+    def name(self, node: Node, address: str, span: Span, scope: str, *, apart: bool = False) -> Node:
+        """Give the value an address: its own if it has none yet, else that of an identity node."""
+        own = node.name in self.place
+        if own:
+            node = self.current(node)
+        if not own or apart or node.site or node.op in (ops.INPUT, ops.PARAM, ops.STATE):
+            node = self.emit(ops.RENAME, ops.RenameAttrs(), [node], span, scope)
+        return self.swap(replace(node, site=address))

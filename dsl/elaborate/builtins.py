@@ -1,0 +1,301 @@
+"""The functions that are built in because the language cannot say them: one row each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .. import ops, sizes
+from .. import syntax as s
+from ..core import Axis, Node
+from ..diagnostics import Slug, or_nearest
+from ..functions import ALONG, REDUCTIONS
+from .indexing import rename
+from .values import HaltError, Known, Poison, Val, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .scope import Scope
+
+UNARY = (
+    "exp log log1p expm1 sqrt rsqrt sin cos tan tanh sigmoid softplus erf log_sigmoid abs sign floor ceil "
+    "round float int isnan isfinite"
+).split()
+_NUMERIC: dict[str, Callable[[float], float]] = {
+    "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
+    "tanh": math.tanh, "abs": abs, "floor": math.floor, "ceil": math.ceil, "round": round,
+    "float": float, "int": int,
+}
+FILLS = {"max": -math.inf, "min": math.inf, "prod": 1.0, "logsumexp": -math.inf, "all": 1.0}
+UNBUILT = {
+    name: f"`{name}`"
+    for name in (
+        "grad jacobian jvp vjp linearise quantize decode solve spectral_norm svd pack unpack fft"
+    ).split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """How a call is written, and what runs it."""
+
+    usage: str
+    run: Callable[[Given], Val | tuple[Val, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A call of a built-in function: its name, brackets and arguments."""
+
+    name: str
+    items: tuple[s.Item, ...] | None
+    tree: s.Call
+    scope: Scope
+
+    @property
+    def usage(self) -> str:
+        """How the call is written."""
+        return BUILTINS[self.name].usage
+
+    def wrong(self, message: str) -> None:
+        """Report a call that is not written as it should be."""
+        self.scope.fail(Slug.WRONG_ARGUMENTS, message, self.tree.span, hint=self.usage)
+
+    def values(self, least: int, most: int | None = None) -> list[Val]:
+        """The arguments, all by position."""
+        found = len(self.tree.args)
+        named = [arg for arg in self.tree.args if arg.name is not None]
+        if named:
+            self.wrong(f"`{self.name}` has no argument `{named[0].name}`")
+        if found < least or (most is not None and found > most):
+            wanted = str(least) if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+            self.wrong(f"`{self.name}` takes {wanted} values, and is given {found}")
+        return [self.scope.evaluate(arg.value) for arg in self.tree.args]
+
+    def nodes(self, least: int, most: int | None = None) -> list[Node]:
+        """The arguments as tensors."""
+        values = self.values(least, most)
+        return [self.scope.node(v, a.span) for v, a in zip(values, self.tree.args, strict=True)]
+
+    def axes(self, nodes: list[Node]) -> tuple[str, ...]:
+        """The graph's names of the axes in brackets, each on one of the nodes at least."""
+        found: list[str] = []
+        for item in self.items or ():
+            if isinstance(item, s.Star) and item.pack in self.scope.frame.packs:
+                found += [axis.name for axis in self.scope.frame.packs[item.pack]]
+                continue
+            if not isinstance(item, s.Name):
+                self.scope.fail(Slug.NOT_AN_AXIS, f"`{self.name}` wants axes in brackets", item.span, hint=self.usage)
+            owner = next((n for n in nodes if self._on(item.id, n)), nodes[0])
+            what = f"`{self.name}[{item.id}]` is over `{item.id}`"
+            found.append(self.scope.axis_named(item.id, owner, item.span, what))
+        if len(set(found)) < len(found):
+            self.wrong(f"`{self.name}` is given one axis twice")
+        return tuple(found)
+
+    def _on(self, name: str, node: Node) -> bool:
+        known = self.scope.axis(name)
+        return name in node.axis_names or (known is not None and known.name in node.axis_names)
+
+    def emit(self, op: ops.OpDef, attrs: ops.Attrs, nodes: list[Node]) -> Value:
+        """Append the operation; what does not fit is the user's mistake."""
+        try:
+            return Value(self.scope.builder.emit(op, attrs, nodes, self.tree.span, self.scope.path))
+        except ops.OpError as error:
+            self.scope.fail(Slug.SIZE_MISMATCH, str(error), self.tree.span)
+
+
+def builtin_call(name: str, items: tuple[s.Item, ...] | None, tree: s.Call, scope: Scope) -> tuple[Val, ...]:
+    """Run a built-in function."""
+    result = BUILTINS[name].run(Given(name, items, tree, scope))
+    return result if isinstance(result, tuple) else (result,)
+
+
+# ---- pointwise
+
+
+def _unary(given: Given) -> Val:
+    (value,) = given.values(1, 1)
+    if isinstance(value, Known) and given.name in _NUMERIC and isinstance(value.value, int | float):
+        try:
+            return Known(_NUMERIC[given.name](value.value))
+        except (ValueError, OverflowError):
+            given.scope.fail(Slug.BAD_SIZE, f"`{given.tree.span.text}` has no value", given.tree.span)
+    return Value(given.scope.map(given.name, [given.scope.node(value, given.tree.args[0].span)], given.tree.span))
+
+
+def _fold_map(given: Given) -> Val:
+    """`max(a, b, ...)` without brackets; with brackets a reduction."""
+    if given.items is not None:
+        return _reduce(given)
+    values = given.values(2)
+    if all(isinstance(v, Known) and isinstance(v.value, int | float) for v in values):
+        numbers = [v.value for v in values if isinstance(v, Known)]
+        return Known((max if given.name == "max" else min)(numbers))  # type: ignore[type-var]  # numbers, checked above
+    nodes = [given.scope.node(v, a.span) for v, a in zip(values, given.tree.args, strict=True)]
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = given.scope.map(given.name, [total, node], given.tree.span)
+    return Value(total)
+
+
+def _where(given: Given) -> Val:
+    values = given.values(3, 3)
+    if isinstance(values[0], Known):
+        return values[1] if values[0].value else values[2]
+    nodes = [given.scope.node(v, a.span) for v, a in zip(values, given.tree.args, strict=True)]
+    return Value(given.scope.map("where", nodes, given.tree.span))
+
+
+def _clip(given: Given) -> Val:
+    x, low, high = given.nodes(3, 3)
+    return Value(given.scope.map("min", [given.scope.map("max", [x, low], given.tree.span), high], given.tree.span))
+
+
+def _heaviside(given: Given) -> Val:
+    if any(arg.name == "surrogate" for arg in given.tree.args):
+        given.scope.fail(Slug.UNBUILT, "`surrogate` (a backward rule) is not built yet", given.tree.span)
+    (x,) = given.nodes(1, 1)
+    above = given.scope.map("gt", [x, given.scope.node(Known(0), given.tree.span)], given.tree.span)
+    return Value(given.scope.map("float", [above], given.tree.span))
+
+
+# ---- over axes
+
+
+def _within(given: Given, least: int, most: int | None = None) -> list[Node]:
+    """The arguments of a reduction: outside a window in them stands its identity."""
+    ctx = given.scope.ctx
+    outer, ctx.fill = ctx.fill, FILLS.get(given.name, 0.0)
+    try:
+        return given.nodes(least, most)
+    finally:
+        ctx.fill = outer
+
+
+def _reduce(given: Given) -> Val:
+    argument = None
+    if given.name == "quantile":
+        values = given.values(2, 2)
+        nodes = [given.scope.node(values[0], given.tree.args[0].span)]
+        argument = float(given.scope.constant(given.tree.args[1].value, "the level of a quantile"))
+        if not 0 <= argument <= 1:
+            given.wrong(f"a level lies between 0 and 1, and this is {argument}")
+    else:
+        nodes = _within(given, 1, 1)
+    axes = given.axes(nodes)
+    if given.items is None:
+        given.wrong(f"`{given.name}` wants the axes that it is over")
+    if not axes:
+        return Value(nodes[0])
+    if given.name in ("argmax", "argmin") and len(axes) > 1:
+        given.wrong(f"`{given.name}` is over one axis")
+    return given.emit(ops.REDUCE, ops.ReduceAttrs(given.name, axes, argument), nodes)
+
+
+def _dot(given: Given) -> Val:
+    nodes = _within(given, 1)
+    if given.items is None:
+        given.wrong("`dot` wants the axes that it is over")
+    return given.emit(ops.CONTRACT, ops.ContractAttrs(given.axes(nodes)), nodes)
+
+
+def _along(given: Given) -> Val:
+    nodes = given.nodes(1, 1)
+    axes = given.axes(nodes)
+    if not axes or (len(axes) > 1 and given.name not in ("softmax", "log_softmax")):
+        given.wrong(f"`{given.name}` wants the axis that it is along")
+    return given.emit(ops.ALONG_OP, ops.AlongAttrs(given.name, axes), nodes)
+
+
+def _concat(given: Given) -> Val:
+    nodes = given.nodes(1)
+    if not given.items or len(given.items) != 1:
+        given.wrong(f"`{given.name}` wants one axis in brackets")
+    item = given.items[0]  # type: ignore[index]  # wrong() does not return
+    if not isinstance(item, s.Name):
+        given.wrong(f"`{given.name}` wants one axis in brackets")
+        raise HaltError
+    if given.name == "stack":
+        known = given.scope.axis(item.id)
+        axis = known if known is not None and known.size == len(nodes) else given.scope.new_axis(item.id, len(nodes))
+        return given.emit(ops.CONCAT, ops.ConcatAttrs(axis.name, new=True), nodes)
+    graph = given.axes(nodes)[0]
+    for node, arg in zip(nodes, given.tree.args, strict=True):
+        given.scope.axis_named(item.id, node, arg.span, f"`concat[{item.id}]` joins along `{item.id}`")
+    return given.emit(ops.CONCAT, ops.ConcatAttrs(graph), nodes)
+
+
+def _shift(given: Given) -> Val:
+    """`shift[t](x, n)`: position t holds what was at t - n; zeros come in."""
+    values = given.values(1, 2)
+    node = given.scope.node(values[0], given.tree.args[0].span)
+    by = int(given.scope.constant(given.tree.args[1].value, "how far a shift goes")) if len(values) == 2 else 1
+    (axis,) = given.axes([node])
+    window = ops.Window(axis, ((Axis(axis, node.size(axis)), 1),), -by, 0.0)
+    return given.emit(ops.INDEX, ops.IndexAttrs(window), [node])
+
+
+def _topk(given: Given) -> tuple[Val, ...]:
+    """`values, places = topk[e -> j = 2](x)`, the largest first."""
+    (node,) = given.nodes(1, 1)
+    match given.items:
+        case (s.Arrow(s.Name(old), s.Bind(new, size)),):
+            pass
+        case _:
+            given.wrong("`topk` says which axis becomes which, and how many are kept")
+            raise HaltError
+    graph = given.scope.axis_named(old, node, given.tree.span, f"`topk` is over `{old}`")
+    count = given.scope.size_of(size)
+    negative = given.scope.map("neg", [node], given.tree.span)
+    order = given.emit(ops.ALONG_OP, ops.AlongAttrs("argsort", (graph,)), [negative]).node
+    kept = given.emit(ops.INDEX, ops.IndexAttrs(ops.Slice(graph, 0, count)), [order]).node
+    axis = given.scope.new_axis(new, count)
+    places = rename(given.scope, kept, (((graph,), (axis,)),), given.tree)
+    found = given.emit(ops.INDEX, ops.IndexAttrs(ops.Gather(graph)), [node, places])
+    return found, Value(places)
+
+
+# ---- the rest
+
+
+def _stop(given: Given) -> Val:
+    return given.emit(ops.STOP, ops.StopAttrs(), given.nodes(1, 1))
+
+
+def _prev(given: Given) -> Val:
+    arg = given.tree.args[0].value if given.tree.args else None
+    if isinstance(arg, s.Name):
+        scope: Scope | None = given.scope
+        while scope is not None:
+            if arg.id in scope.carried:
+                return scope.carried[arg.id]
+            scope = scope.parent
+    given.scope.fail(Slug.CARRY_ORDER, "`prev` wants the name of a carry", given.tree.span, hint=given.usage)
+
+
+def _unbuilt(given: Given) -> Val:
+    given.scope.fail(Slug.UNBUILT, f"{UNBUILT[given.name]} is not built yet", given.tree.span)
+
+
+BUILTINS: dict[str, Builtin] = {
+    **{name: Builtin(f"{name}(x)", _unary) for name in UNARY},
+    **{name: Builtin(f"{name}[t](x)", _reduce) for name in REDUCTIONS},
+    **{name: Builtin(f"{name}[t](x)", _along) for name in ALONG if not name.startswith("fft")},
+    "max": Builtin("max[t](x) or max(a, b)", _fold_map),
+    "min": Builtin("min[t](x) or min(a, b)", _fold_map),
+    "quantile": Builtin("quantile[t](x, 0.5)", _reduce),
+    "dot": Builtin("dot[k](a, b)", _dot),
+    "where": Builtin("where(condition, a, b)", _where),
+    "clip": Builtin("clip(x, low, high)", _clip),
+    "heaviside": Builtin("heaviside(x)", _heaviside),
+    "concat": Builtin("concat[f](a, b)", _concat),
+    "stack": Builtin("stack[g](a, b)", _concat),
+    "shift": Builtin("shift[t](x, 1)", _shift),
+    "topk": Builtin("topk[e -> j = 2](x)", _topk),
+    "stop": Builtin("stop(x)", _stop),
+    "prev": Builtin("prev(S)", _prev),
+    **{name: Builtin(f"{name}(...)", _unbuilt) for name in UNBUILT},
+}

@@ -1,0 +1,329 @@
+"""Calling a block: what its axes are bound to, which axes ride along, where its insides live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import ops, sizes
+from .. import syntax as s
+from ..core import Axis, Node, names
+from ..diagnostics import Note, Slug, or_nearest
+from .brackets import bind_brackets
+from .scope import Frame, Scope, join
+from .statements import run_steps
+from .structure import axis_words, owns_parameters
+from .values import Binding, HaltError, Instance, Known, Poison, Template, Val, Value
+
+if TYPE_CHECKING:
+    from ..source import Span
+
+DEEPEST = 48
+
+
+def template(base: Template, items: tuple[s.Item, ...], scope: Scope) -> Template:
+    """A template with more axes given."""
+    return replace(base, items=(*base.items, *((item, scope) for item in items)))
+
+
+def call(
+    target: Template | Instance, items: tuple[s.Item, ...], tree: s.Call, scope: Scope, address: str | None
+) -> tuple[Val, ...]:
+    """Call a block, or make a template of one when no tensor is given to it."""
+    base = target if isinstance(target, Template) else target.template
+    base = template(base, items, scope)
+    block = base.block
+    if block.kind == "model":
+        scope.fail(Slug.WRONG_ARGUMENTS, f"`{block.name}` is a model; only blocks are called in blocks", tree.span)
+    if isinstance(target, Template) and tree.args and all(arg.name for arg in tree.args):
+        given = {arg.name for arg in tree.args}
+        if any(p.default is None and p.name not in given and p.name not in base.args for p in block.params):
+            args = {arg.name or "": scope.evaluate(arg.value) for arg in tree.args}
+            _check_names(block, args, tree, scope)
+            return (replace(base, args={**base.args, **args}),)
+    own = address is not None or not isinstance(target, Template)
+    if address is None:
+        address = _anonymous(block, scope)
+    inner_address = address if own and isinstance(target, Template) and not owns_parameters(block, base.module) else None
+    values = _arguments(base, tree, scope, inner_address)
+    where = target.path if isinstance(target, Instance) else None
+    return _enter(base, values, tree, scope, address, where)
+
+
+def _anonymous(block: s.Block, scope: Scope) -> str:
+    """Under the block's name, numbered from the second."""
+    count = scope.counts[block.name] = scope.counts.get(block.name, 0) + 1
+    return join(scope.path, block.name if count == 1 else f"{block.name}.{count}")
+
+
+def _check_names(block: s.Block, args: dict[str, Val], tree: s.Call, scope: Scope) -> None:
+    known = [param.name for param in block.params]
+    for arg in tree.args:
+        if arg.name is not None and arg.name not in known:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS, f"`{block.name}` has no argument `{arg.name}`", arg.span,
+                notes=[Note(f"`{block.name}` takes {', '.join(known)}", block.span)],
+                hint=or_nearest(arg.name, known),
+            )
+
+
+def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) -> dict[str, tuple[Val, Span]]:
+    """The values by parameter name. A wrapper without parameters lends its address (`wrapped`) to
+    the call that it wraps."""
+    block = base.block
+    values: dict[str, tuple[Val, Span]] = {name: (v, tree.span) for name, v in base.args.items()}
+    free = [param.name for param in block.params if param.name not in base.args]
+    _check_names(block, {}, tree, scope)
+    for position, arg in enumerate(tree.args):
+        if arg.name is None and not free:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`{block.name}` takes {len(block.params)} arguments", arg.span,
+                notes=[Note(f"`{block.name}` is defined", block.span)],
+            )
+        name = arg.name or free[0]
+        if name in free:
+            free.remove(name)
+        elif name in values and arg.name is not None and name not in base.args:
+            scope.fail(Slug.WRONG_ARGUMENTS, f"`{name}` is given twice", arg.span)
+        if position == 0 and wrapped is not None and isinstance(arg.value, s.Call):
+            value = scope.evaluate(arg.value, wrapped if _is_block(arg.value, scope) else None)
+        else:
+            value = scope.evaluate(arg.value)
+        values[name] = (value, arg.span)
+    for param in block.params:
+        if param.name not in values and param.default is None:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS, f"`{block.name}` needs `{param.name}`", tree.span,
+                notes=[Note(f"`{block.name}` is defined", block.span)],
+            )
+    return values
+
+
+def _is_block(tree: s.Call, scope: Scope) -> bool:
+    target = tree.target.base if isinstance(tree.target, s.Index) else tree.target
+    if not isinstance(target, s.Name):
+        return False
+    found = scope.lookup(target.id) or scope.global_value(target.id)
+    return isinstance(found, Template)
+
+
+def _enter(
+    base: Template, values: dict[str, tuple[Val, Span]], tree: s.Call, scope: Scope, address: str,
+    params: str | None,
+) -> tuple[Val, ...]:
+    block, ctx = base.block, scope.ctx
+    if ctx.depth >= DEEPEST:
+        scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
+    frame = Frame(base.module)
+    inner = Scope(
+        ctx, scope.builder, frame, address, params if params is not None else _param_path(scope, address),
+        banks=scope.banks,
+    )
+    nodes = {
+        param.name: scope.node(values[param.name][0], values[param.name][1])
+        for param in block.params
+        if param.name in values and _is_tensor(param, values[param.name][0])
+    }
+    binding, nodes = bind_brackets(base, nodes, tree, scope, inner)
+    _bind_types(block, binding, nodes, tree, scope, inner)
+    renamed = _keep_apart(block, binding, nodes, tree, scope, inner)
+    _own_axes(block, binding, inner)
+    for param in block.params:
+        _bind_param(param, values, nodes, inner, scope, tree)
+    ctx.depth += 1
+    outer_fill, ctx.fill = ctx.fill, 0.0
+    try:
+        run_steps(block.body, inner)
+    finally:
+        ctx.depth -= 1
+        ctx.fill = outer_fill
+    results = frame.results
+    if results is None:
+        raise HaltError
+    return tuple(
+        _result(value, declared, renamed, block, tree, scope, inner)
+        for value, declared in zip(results, block.results, strict=False)
+    )
+
+
+def _param_path(scope: Scope, address: str) -> str:
+    """Where parameters of a call at `address` live: under `share`, without the turn."""
+    if scope.params == scope.path:
+        return address
+    return join(scope.params, address.removeprefix(scope.path).lstrip("."))
+
+
+def _is_tensor(param: s.Param, value: Val) -> bool:
+    if param.kind == "block":
+        return False
+    return isinstance(value, Value) or (param.axes is not None and isinstance(value, Known) and not isinstance(value.value, str))
+
+
+def _bind_types(
+    block: s.Block, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+) -> None:
+    """Match the written types with the axes of the arguments, by name."""
+    for param in block.params:
+        node = nodes.get(param.name)
+        if node is None:
+            continue
+        for axis in param.axes or ():
+            if axis.pack:
+                _check_pack(axis.name, param, node, binding, block, tree, scope)
+            elif axis.name in binding.bound:
+                wanted = binding.bound[axis.name].name
+                if wanted not in node.axis_names and node.axes:
+                    _missing(axis.name, param, node, block, tree, scope)
+            else:
+                known = scope.axis(axis.name)
+                graph = known.name if known is not None and known.name in node.axis_names else axis.name
+                if graph in node.axis_names:
+                    _settle(axis.name, Axis(graph, node.size(graph)), binding, block, tree, scope)
+                elif node.axes or node.op is not ops.CONST:
+                    _missing(axis.name, param, node, block, tree, scope)
+    for local, axis_bound in binding.bound.items():
+        inner.axes[local] = axis_bound
+        inner.frame.bound.add(axis_bound.name)
+    for pack in binding.packs.values():
+        for axis_bound in pack:
+            inner.axes.setdefault(axis_bound.name, axis_bound)
+            inner.frame.bound.add(axis_bound.name)
+    inner.frame.packs.update(binding.packs)
+
+
+def _settle(local: str, axis: Axis, binding: Binding, block: s.Block, tree: s.Call, scope: Scope) -> None:
+    wanted = binding.sized.get(local)
+    if wanted is not None and wanted != axis.size and isinstance(wanted, int) and isinstance(axis.size, int):
+        scope.fail(
+            Slug.SIZE_MISMATCH,
+            f"`{block.name}` is told `{local}` = {wanted}, and is given {sizes.show(axis.size)}", tree.span,
+        )
+    binding.bound[local] = axis
+
+
+def _check_pack(
+    pack: str, param: s.Param, node: Node, binding: Binding, block: s.Block, tree: s.Call, scope: Scope
+) -> None:
+    for axis in binding.packs.get(pack, ()):
+        if axis.name not in node.axis_names and node.axes:
+            _missing(axis.name, param, node, block, tree, scope)
+
+
+def _missing(name: str, param: s.Param, node: Node, block: s.Block, tree: s.Call, scope: Scope) -> None:
+    spare = [n for n in names(node.axes)]
+    scope.fail(
+        Slug.MISSING_AXIS,
+        f"`{block.name}` wants an axis `{name}` on `{param.name}`, which has {scope.say_axes(node)}",
+        tree.span,
+        notes=[Note(f"`{param.name}` is declared", param.span)],
+        hint=or_nearest(name, spare) or (f"{block.name}[{name} = {spare[-1]}](...)" if spare else None),
+    )
+
+
+def _keep_apart(
+    block: s.Block, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+) -> dict[str, str]:
+    """Axes that ride along and are called like one of the block's own become `^name` inside it."""
+    taken = axis_words(block) - set(binding.bound)
+    renamed: dict[str, str] = {}
+    for name, node in nodes.items():
+        clashes = []
+        for axis in node.axes:
+            if axis.name in inner.frame.bound:
+                continue
+            if axis.name in taken:
+                new = Axis("^" + axis.name, axis.size)
+                clashes.append(((axis.name,), (new,)))
+                renamed[new.name] = axis.name
+                inner.frame.riding[new.name] = new
+            else:
+                inner.frame.riding[axis.name] = axis
+        if clashes:
+            nodes[name] = scope.builder.emit(
+                ops.RENAME, ops.RenameAttrs(tuple(clashes)), [node], tree.span, scope.path
+            )
+    return renamed
+
+
+def _own_axes(block: s.Block, binding: Binding, inner: Scope) -> None:
+    for item in block.axes:
+        if isinstance(item, s.Bind) and item.axis not in binding.bound:
+            size = binding.sized.get(item.axis)
+            inner.new_axis(item.axis, size if size is not None else inner.size_of(item.value))
+        elif isinstance(item, s.Name) and item.id in binding.sized and item.id not in binding.bound:
+            inner.new_axis(item.id, binding.sized[item.id])
+
+
+def _bind_param(
+    param: s.Param, values: dict[str, tuple[Val, Span]], nodes: dict[str, Node], inner: Scope, scope: Scope,
+    tree: s.Call,
+) -> None:
+    if param.name in nodes:
+        node = nodes[param.name]
+        _check_dtype(param, node, scope, values[param.name][1])
+        address = inner.ctx.claim(join(inner.path, param.name), "in")
+        named = inner.builder.name(node, address, tree.span, inner.path, apart=True)
+        value: Val = Value(named)
+    elif param.name in values:
+        value = values[param.name][0]
+        if param.kind == "block" and not isinstance(value, Template | Instance | Poison):
+            scope.fail(Slug.WRONG_ARGUMENTS, f"`{param.name}` is a block", values[param.name][1])
+    else:
+        assert param.default is not None
+        value = inner.evaluate(param.default)
+        if param.axes is not None and isinstance(value, Known):
+            value = Value(inner.node(value, param.span))
+    inner.names[param.name] = value
+    inner.spans[param.name] = param.span
+
+
+def _check_dtype(param: s.Param, node: Node, scope: Scope, span: Span) -> None:
+    wanted = param.kind or ("float" if param.axes is not None else None)
+    fits = {"int": ("int", "bool"), "bool": ("bool",), "float": ("float", "int", "bool")}
+    if wanted in fits and node.dtype not in fits[wanted]:
+        scope.fail(Slug.WRONG_DTYPE, f"`{param.name}` is {wanted}, and this is {node.dtype}", span)
+
+
+def _result(
+    value: Val, declared: tuple[s.AxisDecl, ...], renamed: dict[str, str], block: s.Block, tree: s.Call,
+    scope: Scope, inner: Scope,
+) -> Val:
+    """A result has its written axes and what rode in on the arguments, nothing else."""
+    if isinstance(value, Template | Instance | Poison):
+        raise HaltError
+    node = inner.node(value, tree.span)
+    wanted: dict[str, str] = {}
+    for decl in declared:
+        if decl.pack:
+            wanted.update({axis.name: axis.name for axis in inner.frame.packs.get(decl.name, ())})
+        else:
+            axis = inner.axis(decl.name)
+            wanted[axis.name if axis is not None else decl.name] = decl.name
+    allowed = {*wanted, *inner.frame.riding, *(axis.name for axis in inner.banks)}
+    extra = [axis.name for axis in node.axes if axis.name not in allowed]
+    if extra:
+        inner.fail(
+            Slug.AXIS_MISMATCH,
+            f"`{block.name}` is said to return [{', '.join(wanted.values())}], and returns `{extra[0]}` too",
+            block.span, notes=[Note("called", tree.span)], hint=f"sum[{extra[0]}](...)",
+        )
+    for name, shown in wanted.items():
+        if name not in node.axis_names:
+            axis = inner.axis(shown) or inner.frame.riding.get(name)
+            if axis is None:
+                inner.fail(
+                    Slug.MISSING_AXIS, f"`{block.name}` is said to return `{shown}`, and does not", block.span,
+                    notes=[Note("called", tree.span)],
+                )
+            node = inner.spread(node, axis, tree.span)
+        if scope.axis(shown) is None:
+            scope.axes[shown] = Axis(name, node.size(name))
+    back = tuple(
+        ((new,), (Axis(old, node.size(new)),)) for new, old in renamed.items() if new in node.axis_names
+    )
+    if back:
+        clash = [old for (_, (axis,)) in back for old in [axis.name] if old in node.axis_names]
+        if not clash:
+            node = scope.builder.emit(ops.RENAME, ops.RenameAttrs(back), [node], tree.span, scope.path)
+    return Value(node)

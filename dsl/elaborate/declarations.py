@@ -1,0 +1,163 @@
+"""`param`, `fixed`, `draw`, `state`: tensors that a block makes for itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import Axes, Axis, Body, DType, Node
+from ..diagnostics import Note, Slug, or_nearest
+from .builder import Builder
+from .scope import Scope, join
+from .values import HaltError, Known, Value
+
+if TYPE_CHECKING:
+    from ..source import Span
+
+DISTRIBUTIONS: dict[str, int] = {
+    "normal": 2, "uniform": 2, "log_uniform": 2, "truncated_normal": 2, "integers": 2,
+    "bernoulli": 1, "orthogonal": 0, "gumbel": 0, "exponential": 1,
+}
+_DTYPES = {"integers": DType.INT, "bernoulli": DType.BOOL}
+
+
+def declare(step: s.Declare, scope: Scope) -> None:
+    """Make the tensor, once for each address, and give it its name."""
+    if step.name in scope.names:
+        notes = [Note("it has its value from here", scope.spans[step.name])] if step.name in scope.spans else []
+        scope.fail(Slug.REASSIGNED, f"`{step.name}` already has a value", step.span, notes=notes)
+    axes = _axes(step, scope)
+    if step.kind == "draw":
+        node = _draw(step, axes, scope)
+    else:
+        address = join(scope.params, step.name)
+        node = scope.ctx.params.get(address) or _make(step, axes, address, scope)
+        if tuple(node.axes) != axes:
+            scope.fail(
+                Slug.SIZE_MISMATCH, f"`{address}` is shared, and is made here with other axes", step.span
+            )
+        if step.kind == "state":
+            scope.frame.states[step.name] = address
+    scope.names[step.name] = Value(node)
+    scope.spans[step.name] = step.span
+
+
+def _axes(step: s.Declare, scope: Scope) -> Axes:
+    axes: list[Axis] = []
+    for decl in step.axes or ():
+        if decl.pack:
+            if decl.name not in scope.frame.packs:
+                scope.fail(Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{decl.name}`", decl.span)
+            axes += scope.frame.packs[decl.name]
+        else:
+            axes.append(scope.need_axis(decl.name, decl.span))
+    if step.like is not None:
+        model = scope.lookup(step.like)
+        if not isinstance(model, Value):
+            scope.fail(
+                Slug.UNKNOWN_NAME, f"`{step.like}` is no value above", step.span,
+                hint=or_nearest(step.like, scope.names),
+            )
+        axes += [axis for axis in model.node.axes if axis not in axes]
+    if step.kind != "draw":
+        for axis in axes:
+            if not isinstance(axis.size, int):
+                scope.fail(
+                    Slug.BAD_SIZE,
+                    f"`{step.name}` is kept between calls, and `{axis.name}` has another size at each", step.span,
+                    hint=f"give the model's axis a size: `[{axis.name} = 128]`",
+                )
+    banks = () if step.kind == "state" else tuple(b for b in scope.banks if b not in axes)
+    found = (*banks, *axes)
+    if len({axis.name for axis in found}) < len(found):
+        scope.fail(
+            Slug.DUPLICATE_NAME, f"`{step.name}` has one axis twice", step.span, hint="a second copy is primed: `n'`"
+        )
+    return found
+
+
+def _distribution(tree: s.Expr, scope: Scope) -> ops.Distribution:
+    if not isinstance(tree, s.Call) or not isinstance(tree.target, s.Name):
+        scope.fail(Slug.UNKNOWN_NAME, "what follows `~` is a distribution", tree.span, hint="~ normal(0, 0.02)")
+    name = tree.target.id
+    if name not in DISTRIBUTIONS:
+        scope.fail(
+            Slug.UNKNOWN_NAME, f"no distribution is called `{name}`", tree.target.span,
+            hint=or_nearest(name, DISTRIBUTIONS) or f"one of {', '.join(DISTRIBUTIONS)}",
+        )
+    args = tuple(float(scope.constant(arg.value, "what a distribution is given")) for arg in tree.args)
+    if len(args) != DISTRIBUTIONS[name]:
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`{name}` takes {DISTRIBUTIONS[name]} numbers, and is given {len(args)}", tree.span
+        )
+    return ops.Distribution(name, args)
+
+
+def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
+    init: ops.Distribution | Body = (
+        _distribution(step.value, scope) if step.drawn else _initial(step.value, axes, step, scope)
+    )
+    attrs: ops.Attrs
+    if step.kind == "state":
+        op, attrs = ops.STATE, ops.StateAttrs(axes, init)
+    else:
+        op, attrs = ops.PARAM, ops.ParamAttrs(axes, init, trained=step.kind == "param")
+    scope.ctx.claimed.add(address)
+    node = Node(
+        scope.ctx.fresh(step.span), op, attrs, axes, DType.FLOAT, step.span, site=address, scope=scope.path
+    )
+    scope.ctx.params[address] = node
+    return scope.builder.root.put(node)
+
+
+def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> Body:
+    """The initial value as a closed program of its own."""
+    builder = Builder(scope.ctx)
+    inner = Scope(scope.ctx, builder, scope.frame, scope.path, scope.params, parent=_Closed(scope, builder))
+    value = inner.evaluate(tree)
+    node = inner.node(value, tree.span)
+    extra = node.axis_names - {axis.name for axis in axes}
+    if extra:
+        scope.fail(
+            Slug.AXIS_MISMATCH, f"`{step.name}` has no axis `{min(extra)}`, and its initial value has", tree.span
+        )
+    for axis in axes:
+        node = inner.spread(node, axis, tree.span)
+    return Body(tuple(builder.steps), (node.name,))
+
+
+class _Closed(Scope):
+    """What an initial value sees of the block: axes and numbers, no tensors."""
+
+    def __init__(self, scope: Scope, builder: Builder) -> None:
+        super().__init__(
+            scope.ctx, builder, scope.frame, scope.path, scope.params, axes=scope.known_axes(),
+            names=_numbers(scope),
+        )
+
+
+def _numbers(scope: Scope | None) -> dict[str, object]:  # type: ignore[misc]
+    found: dict[str, object] = {}
+    while scope is not None:
+        for name, value in scope.names.items():
+            if isinstance(value, Known):
+                found.setdefault(name, value)
+        scope = scope.parent
+    return found
+
+
+def _draw(step: s.Declare, axes: Axes, scope: Scope) -> Node:
+    distribution = _distribution(step.value, scope)
+    builder, inside = scope.builder, axes
+    while builder.parent is not None:  # in a scan each step has its own
+        assert builder.axis is not None
+        inside = (*inside, builder.axis)
+        builder = builder.parent
+    key = scope.ctx.claim(join(scope.path, step.name), "drawn")
+    attrs = ops.RandomAttrs(inside, distribution, key, _DTYPES.get(distribution.name, DType.FLOAT))
+    node = Node(
+        scope.ctx.fresh(step.span), ops.RANDOM, attrs, inside, attrs.dtype, step.span, site=key, scope=scope.path
+    )
+    builder.put(node)
+    return scope.builder.use(node)

@@ -1,0 +1,274 @@
+"""Expressions: names, arithmetic, and who handles the rest."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING
+
+from .. import ops, sizes
+from .. import syntax as s
+from ..core import names
+from ..diagnostics import Note, Severity, Slug, or_nearest
+from .builtins import BUILTINS, builtin_call
+from .calls import call, template
+from .indexing import index_value
+from .values import HaltError, Instance, Known, Poison, Template, Val, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core import Node
+    from .scope import Scope
+
+CONSTANTS: dict[str, float | bool] = {
+    "true": True, "false": False, "inf": math.inf, "pi": math.pi, "nan": math.nan,
+}
+OPERATORS = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow",
+    "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "and": "and", "or": "or",
+}
+_ON_NUMBERS: dict[str, Callable[..., float | bool]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "//": operator.floordiv, "%": operator.mod, "^": operator.pow, "==": operator.eq,
+    "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "and": lambda a, b: bool(a) and bool(b), "or": lambda a, b: bool(a) or bool(b),
+}
+_ON_SIZES = {"+": sizes.add, "-": sizes.subtract, "*": sizes.multiply}
+
+
+def evaluate_all(tree: s.Expr, scope: Scope, address: str | None) -> tuple[Val, ...]:
+    """What an expression stands for: several values only from a call."""
+    if isinstance(tree, s.Call):
+        return call_value(tree, scope, address)
+    return (evaluate(tree, scope),)
+
+
+def evaluate(tree: s.Expr, scope: Scope) -> Val:
+    """What an expression stands for. Calls in it that nobody names get their block's name."""
+    match tree:
+        case s.Number(value):
+            return Known(value)
+        case s.Text(value):
+            return Known(value)
+        case s.Name():
+            return _name(tree, scope)
+        case s.SizeOf():
+            return _size(tree, scope)
+        case s.Unary():
+            return _unary(tree, scope)
+        case s.Binary("in", left, right):
+            return _member(tree, left, right, scope)
+        case s.Binary():
+            return binary(tree.op, evaluate(tree.left, scope), evaluate(tree.right, scope), tree, scope)
+        case s.Call():
+            return scope.evaluate(tree)
+        case s.Index():
+            return _index(tree, scope)
+        case s.Attr():
+            return _attr(tree, scope)
+        case s.At(name):
+            scope.fail(
+                Slug.NOT_A_VALUE, f"`@{name}` is a position of an example, and stands in an index",
+                tree.span, hint=f"x[t = @{name}]",
+            )
+        case s.Range():
+            scope.fail(Slug.NOT_A_VALUE, "a range stands in an index or a sweep", tree.span,
+                       hint=f"x[t = {tree.span.text}]")
+        case _:
+            scope.fail(Slug.NOT_A_VALUE, "a list is no value here", tree.span)
+
+
+def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ...]:
+    """A call of a block, a shared part or a built-in function; `address` is where its insides live."""
+    items: tuple[s.Item, ...] | None = None
+    target = tree.target
+    if isinstance(target, s.Index):
+        items, target = target.items, target.base
+    if not isinstance(target, s.Name):
+        scope.fail(Slug.UNKNOWN_BLOCK, "only a block or a function can be called", target.span)
+    found = scope.lookup(target.id)
+    if found is None:
+        found = scope.global_value(target.id)
+    if found is None and target.id in BUILTINS:
+        return builtin_call(target.id, items, tree, scope)
+    match found:
+        case Template() | Instance():
+            return call(found, items or (), tree, scope, address)
+        case Poison():
+            raise HaltError
+        case None:
+            near = [*BUILTINS, *scope.frame.module.visible()]
+            scope.fail(
+                Slug.UNKNOWN_BLOCK, f"no block or function is called `{target.id}`", target.span,
+                hint=or_nearest(target.id, near),
+            )
+        case _:
+            notes = []
+            if (span := scope.assigned_at(target.id)) is not None:
+                notes = [Note(f"`{target.id}` is assigned", span)]
+            scope.fail(
+                Slug.UNKNOWN_BLOCK, f"`{target.id}` is a value, not a block", target.span, notes=notes,
+                hint=f"{target.id}[...] selects, {target.id} * (...) multiplies",
+            )
+
+
+def _name(tree: s.Name, scope: Scope) -> Val:
+    found = scope.lookup(tree.id)
+    if found is not None:
+        return found
+    if tree.id in CONSTANTS:
+        return Known(CONSTANTS[tree.id])
+    if tree.id == "training":
+        return Known(scope.ctx.training)
+    axis = scope.axis(tree.id)
+    if axis is not None:
+        builder = scope.builder
+        while builder.axis is not None and builder.axis.name == axis.name and builder.parent:
+            builder = builder.parent  # inside a scan, its axis stands for the present step
+        return Value(builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], tree.span, scope.path))
+    known = scope.global_value(tree.id)
+    if known is not None:
+        return known
+    near = [*_all_names(scope), *scope.known_axes(), *CONSTANTS]
+    scope.fail(
+        Slug.UNKNOWN_NAME, f"`{tree.id}` is not assigned above", tree.span,
+        hint=or_nearest(tree.id, near),
+    )
+
+
+def _all_names(scope: Scope | None) -> list[str]:
+    found: list[str] = []
+    while scope is not None:
+        found += scope.names
+        scope = scope.parent
+    return found
+
+
+def _size(tree: s.SizeOf, scope: Scope) -> Val:
+    if tree.pack:
+        if tree.axis not in scope.frame.packs:
+            scope.fail(Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{tree.axis}` here", tree.span)
+        size = sizes.product(axis.size for axis in scope.frame.packs[tree.axis])
+    else:
+        size = scope.need_axis(tree.axis, tree.span).size
+    return Known(size)
+
+
+def _unary(tree: s.Unary, scope: Scope) -> Val:
+    value = evaluate(tree.operand, scope)
+    if isinstance(value, Known):
+        match tree.op, value.value:
+            case "-", int() | float() as number:
+                return Known(-number)
+            case "-", sizes.Poly() as size:
+                return Known(sizes.multiply(-1, size))
+            case "+", int() | float() | sizes.Poly():
+                return value
+            case "not", bool() as truth:
+                return Known(not truth)
+    node = scope.node(value, tree.span)
+    if tree.op == "+":
+        return Value(node)
+    return Value(scope.map("neg" if tree.op == "-" else "not", [node], tree.span))
+
+
+def binary(op: str, left: Val, right: Val, tree: s.Binary, scope: Scope) -> Val:
+    """Arithmetic and logic: on numbers at once, on tensors by name."""
+    if isinstance(left, Known) and isinstance(right, Known):
+        folded = _fold(op, left.value, right.value, tree, scope)
+        if folded is not None:
+            return folded
+    a, b = scope.node(left, tree.left.span), scope.node(right, tree.right.span)
+    _check_shared(a, b, tree, scope)
+    return Value(scope.map(OPERATORS[op], [a, b], tree.span))
+
+
+def _fold(op: str, a: object, b: object, tree: s.Binary, scope: Scope) -> Known | None:
+    if isinstance(a, str) and isinstance(b, str) and op in ("==", "!="):
+        return Known(_ON_NUMBERS[op](a, b))
+    if isinstance(a, str) or isinstance(b, str):
+        return None
+    if isinstance(a, sizes.Poly) or isinstance(b, sizes.Poly):
+        if isinstance(a, int | sizes.Poly) and isinstance(b, int | sizes.Poly):
+            if op in _ON_SIZES:
+                return Known(_ON_SIZES[op](a, b))
+            if op == "//" and isinstance(b, int) and b > 0:
+                return Known(sizes.floor_divide(a, b))
+        return None
+    assert isinstance(a, int | float) and isinstance(b, int | float)
+    if op == "^" and isinstance(a, int) and isinstance(b, int) and (
+        b < 0 or b * max(abs(a), 2).bit_length() > 64
+    ):
+        a = float(a)
+    try:
+        result = _ON_NUMBERS[op](a, b)
+    except (ZeroDivisionError, OverflowError):
+        scope.fail(Slug.BAD_SIZE, f"`{tree.span.text}` has no value", tree.span)
+    if isinstance(result, complex) or (isinstance(result, int) and abs(result) > 2**63):
+        scope.fail(Slug.BAD_SIZE, f"`{tree.span.text}` is out of range", tree.span)
+    return Known(result)
+
+
+def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
+    """Two tensors without a common axis make an outer product: seldom meant."""
+    if not a.axes or not b.axes or a.axis_names & b.axis_names:
+        return
+    if "float" not in (a.dtype, b.dtype) or a.dtype != b.dtype:
+        return  # comparing and subtracting indices is how masks and distances are made
+    scope.ctx.collector.report(
+        Slug.SHARED_NO_AXIS,
+        f"the two sides share no axis: {scope.say_axes(a)} against {scope.say_axes(b)}",
+        tree.span, severity=Severity.WARNING,
+    )
+
+
+def _member(tree: s.Binary, left: s.Expr, right: s.Expr, scope: Scope) -> Val:
+    if not isinstance(right, s.Listing) or not right.items:
+        scope.fail(Slug.NOT_A_VALUE, "`in` wants a set of numbers on its right", right.span,
+                   hint=f"{left.span.text} in {{1, 5}}")
+    value = evaluate(left, scope)
+    total: Val | None = None
+    for item in right.items:
+        same = binary("==", value, evaluate(item, scope), s.Binary("==", left, item, span=tree.span), scope)
+        total = same if total is None else binary("or", total, same, tree, scope)
+    assert total is not None
+    return total
+
+
+def _index(tree: s.Index, scope: Scope) -> Val:
+    """A selection from a value, or a block with axes given: `gla[h = 4]`."""
+    if isinstance(tree.base, s.Name):
+        found = scope.lookup(tree.base.id)
+        if found is None and scope.axis(tree.base.id) is None:
+            found = scope.global_value(tree.base.id)
+        if isinstance(found, Template):
+            return template(found, tree.items, scope)
+    return index_value(tree, scope)
+
+
+def _attr(tree: s.Attr, scope: Scope) -> Val:
+    """A parameter of a shared part: `enc.w`."""
+    path: list[str] = []
+    base: s.Expr = tree
+    while isinstance(base, s.Attr):
+        path.insert(0, base.name)
+        base = base.base
+    found = scope.lookup(base.id) if isinstance(base, s.Name) else None
+    if isinstance(found, Instance):
+        address = ".".join([found.path, *path])
+        if address in scope.ctx.params:
+            return Value(scope.ctx.params[address])
+        prefix = found.path + "."
+        own = [a.removeprefix(prefix) for a in scope.ctx.params if a.startswith(prefix)]
+        scope.fail(
+            Slug.UNKNOWN_SITE, f"`{found.path}` has no parameter `{'.'.join(path)}`", tree.span,
+            hint=or_nearest(".".join(path), own) or ("it has none before its first call" if not own else None),
+        )
+    if isinstance(found, Value):
+        scope.fail(
+            Slug.NOT_A_VALUE,
+            f"a value has no parts: it has {scope.say_axes(found.node)}", tree.span,
+            hint=f"{base.span.text}[{next(iter(names(found.node.axes)), 't')} = 0]",
+        )
+    scope.fail(Slug.UNKNOWN_NAME, f"`{tree.span.text}` is not known here", tree.span)

@@ -1,0 +1,252 @@
+"""`x[t = -1]`, `x[t = 1..5]`, `w[vocab = tokens]`, `x[i = 2 * i + r - 1]`, `x[t -> s]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ops, sizes
+from .. import syntax as s
+from ..core import Axis, Node
+from ..diagnostics import Slug
+from ..program import Limit
+from .values import Known, Value
+
+if TYPE_CHECKING:
+    from ..sizes import Size
+    from .scope import Scope
+
+Affine = tuple[dict[str, int], "Size"]  # coefficient by local axis name, and the offset
+
+
+def index_value(tree: s.Index, scope: Scope) -> Value:
+    """Apply the items one after another."""
+    node = scope.node(scope.evaluate(tree.base), tree.base.span)
+    for item in tree.items:
+        match item:
+            case s.Bind(axis, value, otherwise):
+                node = _at(node, axis, value, otherwise, item, scope)
+            case s.Arrow(left, right):
+                node = _rename(node, left, right, item, scope)
+            case _:
+                scope.fail(
+                    Slug.BAD_INDEX, "an index says which axis it is for", item.span,
+                    hint=f"[t = {item.span.text}]",
+                )
+    return Value(node)
+
+
+def _at(
+    node: Node, axis: str, value: s.Expr, otherwise: s.Expr | None, item: s.Bind, scope: Scope
+) -> Node:
+    graph = scope.axis_named(axis, node, item.span, f"`{item.span.text}` picks from `{axis}`")
+    size = node.size(graph)
+    if isinstance(value, s.Range):
+        start = _bound(value.start, 0, size, scope)
+        stop = _bound(value.stop, size, size, scope)
+        if isinstance(start, int) and isinstance(stop, int) and isinstance(size, int):
+            if not 0 <= start <= stop <= size:
+                scope.fail(
+                    Slug.BAD_INDEX, f"`{axis}` has {size} positions: {start}..{stop} is not inside",
+                    item.span,
+                )
+        else:
+            for low, high in ((0, start), (start, stop), (stop, size)):
+                limit(scope, low, high, f"`{item.span.text}` must lie inside `{axis}`", item)
+        return _emit(scope, ops.Slice(graph, start, stop), [node], item)
+    affine = _affine(value, scope)
+    if affine is not None and not affine[0] and isinstance(affine[1], int):
+        at = affine[1]
+        if isinstance(size, int) and not -size <= at < size:
+            scope.fail(Slug.BAD_INDEX, f"`{axis}` has {size} positions: {at} is not inside", item.span)
+        if not isinstance(size, int):
+            limit(scope, at + 1 if at >= 0 else -at, size, f"`{item.span.text}` is not inside `{axis}`", item)
+        return _emit(scope, ops.Select(graph, at), [node], item)
+    if affine is not None and affine[0] and otherwise is None:
+        local = {scope.need_axis(name, value.span).name: (name, c) for name, c in affine[0].items()}
+        if graph in local:
+            return _window(node, graph, local, affine[1], item, scope)
+        if len(local) == 1 and next(iter(local.values()))[1] == 1:
+            return _stretch(node, graph, next(iter(affine[0])), affine[1], item, scope)
+    index = scope.node(scope.evaluate(value), value.span)
+    if index.dtype != "int":
+        scope.fail(
+            Slug.WRONG_DTYPE, f"an index is an int, and this is a {index.dtype}", value.span,
+            hint="int(...)" if index.dtype == "float" else None,
+        )
+    fill = None if otherwise is None else float(scope.constant(otherwise, "the value outside"))
+    return _emit(scope, ops.Gather(graph, fill), [node, index], item)
+
+
+def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, operands: list[Node], item: s.Tree) -> Node:
+    try:
+        return scope.builder.emit(ops.INDEX, ops.IndexAttrs(how), operands, item.span, scope.path)
+    except ops.OpError as error:
+        scope.fail(Slug.BAD_INDEX, str(error), item.span)
+
+
+def _window(
+    node: Node, graph: str, local: dict[str, tuple[str, int]], offset: Size, item: s.Bind, scope: Scope
+) -> Node:
+    """The axis stands in its own index: windows over it, with the stride that it is taken by."""
+    stride = local[graph][1]
+    if stride < 1:
+        scope.fail(Slug.BAD_INDEX, f"a window goes forward over `{item.axis}`", item.span,
+                   hint=f"flip[{item.axis}](...)")
+    terms = []
+    for name, (own, coefficient) in local.items():
+        if name == graph:
+            terms.append((Axis(graph, sizes.ceil_divide(node.size(graph), stride)), stride))
+        else:
+            terms.append((scope.need_axis(own, item.span), coefficient))
+    return _emit(scope, ops.Window(graph, tuple(terms), offset, scope.ctx.fill), [node], item)
+
+
+def _stretch(node: Node, graph: str, name: str, offset: Size, item: s.Bind, scope: Scope) -> Node:
+    """`w[ctx = t]`: a stretch of one axis, as long as another, that then has the other's name."""
+    axis = scope.need_axis(name, item.span)
+    stop = sizes.add(offset, axis.size)
+    size = node.size(graph)
+    message = f"`{item.span.text}` needs positions up to {sizes.show(stop)}, but `{item.axis}` has {sizes.show(size)}"
+    if isinstance(stop, int) and isinstance(size, int) and stop > size:
+        scope.fail(Slug.BAD_INDEX, message, item.span)
+    limit(scope, 0, offset, message, item)
+    limit(scope, stop, size, message, item)
+    part = _emit(scope, ops.Slice(graph, offset, stop), [node], item)
+    if axis.name in part.axis_names:  # both: a diagonal
+        index = scope.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], item.span, scope.path)
+        return _emit(scope, ops.Gather(graph), [part, index], item)
+    return rename(scope, part, (((graph,), (axis,)),), item)
+
+
+def limit(scope: Scope, low: Size, high: Size, message: str, item: s.Tree) -> None:
+    """Something to check at the border, once run-time sizes are known."""
+    if low != high and not (isinstance(low, int) and isinstance(high, int) and low <= high):
+        if low == 0 and not isinstance(high, int):
+            spare = sizes.symbols(high)
+            if high in [sizes.symbol(name) for name in spare]:
+                return  # a size is never negative
+        scope.ctx.limits.append(Limit(low, high, message, item.span))
+
+
+def rename(scope: Scope, node: Node, pairs: tuple[tuple[tuple[str, ...], tuple[Axis, ...]], ...], item: s.Tree) -> Node:
+    """Emit a rename; names that clash are the user's mistake."""
+    try:
+        return scope.builder.emit(ops.RENAME, ops.RenameAttrs(pairs), [node], item.span, scope.path)
+    except ops.OpError as error:
+        scope.fail(Slug.AXIS_MISMATCH, str(error), item.span)
+
+
+def _bound(end: s.Expr | None, default: Size, size: Size, scope: Scope) -> Size:
+    if end is None:
+        return default
+    value = scope.size_of(end)
+    if isinstance(value, int) and value < 0:
+        return sizes.add(size, value)
+    return value
+
+
+def _names(side: s.Side | None, scope: Scope, item: s.Tree) -> list[s.Expr]:
+    if side is None:
+        return []
+    parts: list[s.Expr] = list(side.items) if isinstance(side, s.Tuple) else [side]  # type: ignore[list-item]  # narrowed next
+    for part in parts:
+        if not isinstance(part, s.Name | s.Bind | s.Star):
+            scope.fail(Slug.NOT_AN_AXIS, "an axis has a name", part.span, hint="x[t -> s]")
+    return parts
+
+
+def _rename(node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope) -> Node:
+    old: list[str] = []
+    for part in _names(left, scope, item):
+        if isinstance(part, s.Star):
+            old += [axis.name for axis in scope.frame.packs.get(part.pack or "", ())]
+        elif isinstance(part, s.Name):
+            old.append(scope.axis_named(part.id, node, part.span, f"`{item.span.text}` renames `{part.id}`"))
+    total = sizes.product(node.size(name) for name in old)
+    wanted = _names(right, scope, item)
+    if not old or not wanted:
+        scope.fail(Slug.BAD_INDEX, "a rename has axes on both sides", item.span, hint="x[t -> s]")
+    new: list[Axis] = []
+    unknown: list[str] = []
+    for part in wanted:
+        if isinstance(part, s.Bind):
+            new.append(scope.new_axis(part.axis, scope.size_of(part.value)))
+        elif isinstance(part, s.Name):
+            known = scope.axis(part.id)
+            if len(wanted) == 1:
+                # the size is settled: a copy, whose name may already stand for an equal axis
+                if known is not None and known.size == total and known.name not in old:
+                    new.append(known)
+                else:
+                    new.append(_copy(scope, part.id, total, known))
+            elif known is not None:
+                new.append(known)
+            else:
+                unknown.append(part.id)
+                new.append(Axis("?", 0))
+    if unknown:
+        rest = sizes.product(axis.size for axis in new if axis.name != "?")
+        if len(unknown) > 1 or not isinstance(rest, int) or rest == 0:
+            scope.fail(
+                Slug.BAD_SIZE, f"the size of `{unknown[0]}` is not known", item.span,
+                hint=f"{unknown[0]} = 4",
+            )
+        if isinstance(total, int) and total % rest:
+            scope.fail(Slug.SIZE_MISMATCH, f"{total} does not split by {rest}", item.span)
+        made = scope.new_axis(unknown[0], sizes.floor_divide(total, rest))
+        new = [made if axis.name == "?" else axis for axis in new]
+    after = sizes.product(axis.size for axis in new)
+    if isinstance(total, int) and isinstance(after, int) and total != after:
+        scope.fail(
+            Slug.SIZE_MISMATCH,
+            f"`{item.span.text}` turns {total} elements into {after}", item.span,
+        )
+    if total != after:
+        limit(scope, total, after, f"`{item.span.text}` must split evenly", item)
+        limit(scope, after, total, f"`{item.span.text}` must split evenly", item)
+    return rename(scope, node, ((tuple(old), tuple(new)),), item)
+
+
+def _copy(scope: Scope, name: str, size: Size, known: Axis | None) -> Axis:
+    if known is not None:
+        return Axis(known.name, size)
+    return scope.new_axis(name, size)
+
+
+def _affine(tree: s.Expr, scope: Scope) -> Affine | None:
+    """The expression as a sum of multiples of axes plus an offset, or None if it is none."""
+    match tree:
+        case s.Name(name) if scope.lookup(name) is None and scope.axis(name) is not None:
+            return {name: 1}, 0
+        case s.Number() | s.Name() | s.SizeOf():
+            value = scope.evaluate(tree)
+            if isinstance(value, Known) and isinstance(value.value, int | sizes.Poly):
+                return {}, value.value
+            return None
+        case s.Unary("-", operand):
+            inner = _affine(operand, scope)
+            return None if inner is None else _scaled(inner, -1)
+        case s.Binary("+" | "-" as op, left, right):
+            a, b = _affine(left, scope), _affine(right, scope)
+            if a is None or b is None:
+                return None
+            b = _scaled(b, -1) if op == "-" else b
+            total = dict(a[0])
+            for name, count in b[0].items():
+                total[name] = total.get(name, 0) + count
+            return {n: c for n, c in total.items() if c}, sizes.add(a[1], b[1])
+        case s.Binary("*", left, right):
+            a, b = _affine(left, scope), _affine(right, scope)
+            if a is None or b is None:
+                return None
+            if not a[0] and isinstance(a[1], int):
+                return _scaled(b, a[1])
+            if not b[0] and isinstance(b[1], int):
+                return _scaled(a, b[1])
+            if not a[0] and not b[0]:
+                return {}, sizes.multiply(a[1], b[1])
+    return None
+
+
+def _scaled(affine: Affine, factor: int) -> Affine:
+    return {n: c * factor for n, c in affine[0].items()}, sizes.multiply(affine[1], factor)

@@ -1,0 +1,169 @@
+"""`scan t:`: the body becomes a program of its own, run once for each step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import Axes, Axis, Body, DType, Node, Step
+from ..diagnostics import Note, Slug
+from .builder import Builder
+from .scope import Scope, join
+from .values import HaltError, Known, Poison, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Runner = Callable[[tuple[s.Step, ...], Scope], None]
+
+
+def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
+    """Elaborate the body, settle what the carries hold, and give its names their axis outside."""
+    axis = _axis(step, scope)
+    builder = Builder(scope.ctx, scope.builder, axis)
+    inner = scope.inner(builder=builder, names={})
+    steps = [part for part in step.body if not isinstance(part, s.Carry)]
+    carries = [(name, part) for part in step.body if isinstance(part, s.Carry) for name in part.names]
+    inits: list[Node] = []
+    inputs: dict[str, Node] = {}
+    for carried, part in carries:
+        inputs[carried.name] = _carry(carried, part, scope, inner, inits)
+    run_steps(tuple(steps), inner)
+    if scope.frame.results is not None:
+        scope.frame.results = None
+        scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a `scan`", step.span)
+    news = _new_carries(carries, inputs, inner, step, scope)
+    if scope.ctx.collector.has_errors and any(isinstance(v, Poison) for v in inner.names.values()):
+        raise HaltError
+    _settle(builder, inputs, news, inits)
+    _close(step, axis, builder, inner, inputs, news, inits, scope)
+
+
+def _axis(step: s.Scan, scope: Scope) -> Axis:
+    known = scope.axis(step.axis)
+    if step.count is None:
+        return scope.need_axis(step.axis, step.span)
+    size = scope.size_of(step.count)
+    if known is not None and known.size != size:
+        scope.fail(
+            Slug.SIZE_MISMATCH, f"`{step.axis}` has size {known.size} here, and {size} steps are asked for",
+            step.count.span,
+        )
+    return known or scope.new_axis(step.axis, size)
+
+
+def _carry(carried: s.Carried, part: s.Carry, scope: Scope, inner: Scope, inits: list[Node]) -> Node:
+    init = scope.node(scope.evaluate(part.value), part.value.span)
+    axes: list[Axis] = [scope.need_axis(decl.name, decl.span) for decl in carried.axes or ()]
+    axes += [axis for axis in init.axes if axis.name not in {a.name for a in axes}]
+    axes = [*(bank for bank in scope.banks if bank not in axes), *axes]
+    node = Node(
+        scope.ctx.fresh(part.span), ops.INPUT,
+        ops.InputAttrs(tuple(a.name for a in axes), tuple(axes), init.dtype), tuple(axes), init.dtype,
+        carried.span, scope=scope.path,
+    )
+    inner.builder.put(node)
+    inits.append(init)
+    if carried.name in inner.names or scope.lookup(carried.name) is not None:
+        scope.fail(Slug.REASSIGNED, f"`{carried.name}` already has a value", carried.span)
+    inner.names[carried.name] = inner.carried[carried.name] = Value(node)
+    inner.spans[carried.name] = carried.span
+    return node
+
+
+def _new_carries(
+    carries: list[tuple[s.Carried, s.Carry]], inputs: dict[str, Node], inner: Scope, step: s.Scan, scope: Scope
+) -> dict[str, Node]:
+    news: dict[str, Node] = {}
+    for carried, part in carries:
+        value = inner.names[carried.name]
+        if value is inner.carried[carried.name]:
+            scope.fail(
+                Slug.CARRY_ORDER, f"the carry `{carried.name}` is never assigned in the scan", part.span,
+                hint=f"{carried.name} = ...",
+            )
+        if not isinstance(value, Value):
+            raise HaltError
+        news[carried.name] = value.node
+    return news
+
+
+def _settle(builder: Builder, inputs: dict[str, Node], news: dict[str, Node], inits: list[Node]) -> None:
+    """What rides along, and the dtype, get into the carry too: types are run again until they stay."""
+    for _ in range(len(inputs) + 2):
+        changed = False
+        for (name, node), init in zip(inputs.items(), inits, strict=True):
+            old, new = builder.current(node), builder.current(news[name])
+            axes = _union(old.axes, new.axes, init.axes)
+            dtype = max((old.dtype, new.dtype, init.dtype), key=list(DType)[::-1].index)
+            if set(axes) != set(old.axes) or dtype != old.dtype:
+                attrs = ops.InputAttrs(tuple(a.name for a in axes), axes, dtype)
+                builder.swap(replace(old, axes=axes, dtype=dtype, attrs=attrs))
+                changed = True
+        if not changed:
+            return
+        _retype(builder)
+
+
+def _union(*several: Axes) -> Axes:
+    merged: dict[str, Axis] = {}
+    for axes in several:
+        for axis in axes:
+            merged.setdefault(axis.name, axis)
+    return tuple(merged.values())
+
+
+def _retype(builder: Builder) -> None:
+    """Axes and dtypes of all steps, from those of what they read."""
+    for place, step in enumerate(builder.steps):
+        node = step.node
+        if not step.operands or node.op is ops.ITEM:
+            continue
+        given = [builder.steps[builder.place[name]].node for name in step.operands]
+        axes, dtype = node.op.infer(node.attrs, [(n.axes, n.dtype) for n in given])
+        builder.steps[place] = Step(replace(node, axes=axes, dtype=dtype), step.operands)
+
+
+def _close(
+    step: s.Scan, axis: Axis, builder: Builder, inner: Scope, inputs: dict[str, Node], news: dict[str, Node],
+    inits: list[Node], scope: Scope,
+) -> None:
+    made = {
+        name: builder.current(value.node)
+        for name, value in inner.names.items()
+        if isinstance(value, Value) and name in inner.spans and value.node.name in builder.place
+    }
+    first = [builder.current(node) for node in inputs.values()]
+    per_step, constant = list(builder.per_step.values()), list(builder.constant.values())
+    order = {node.name: i for i, node in enumerate([*first, *(b for _, b in per_step), *(b for _, b in constant)])}
+    ordered = sorted(builder.steps, key=lambda s: order.get(s.node.name, len(order)))
+    carried = []
+    for name, node in news.items():
+        new, old = builder.current(node), builder.current(inputs[name])
+        for missing in old.axes:
+            if missing.name not in new.axis_names:
+                new = inner.spread(new, missing, step.span)
+                ordered = [*ordered, *(x for x in builder.steps if x not in ordered)]
+        carried.append(new)
+    outs = list(made.items())
+    body = Body(tuple(ordered), tuple(n.name for n in [*carried, *(node for _, node in outs)]))
+    attrs = ops.ScanAttrs(axis, body, len(inputs), len(per_step), step.reversed)
+    operands = [*inits, *(a for a, _ in per_step), *(a for a, _ in constant)]
+    node = scope.builder.emit(ops.SCAN, attrs, operands, step.span, scope.path)
+    for place, (name, value) in enumerate(outs):
+        item = ops.ItemAttrs(len(inputs) + place, (axis, *value.axes), value.dtype)
+        result = scope.builder.emit(ops.ITEM, item, [node], value.span, scope.path)
+        if value.site is not None:
+            result = scope.builder.swap(replace(result, site=value.site))
+        if scope.lookup(name) is not None and name not in scope.carried:
+            scope.fail(
+                Slug.REASSIGNED, f"`{name}` already has a value outside the scan", inner.spans[name],
+                notes=[Note("the outer one", span)] if (span := scope.assigned_at(name)) else [],
+            )
+        scope.names[name] = Value(result)
+        scope.spans[name] = inner.spans[name]
+    for name, known in inner.axes.items():
+        if scope.axis(name) is None:
+            scope.axes[name] = known

@@ -1,0 +1,258 @@
+"""What names and axes mean at one place of a block, and the address of that place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from .. import ops, sizes
+from ..core import Axis, Node, names
+from ..diagnostics import Note, Slug, or_nearest
+from ..syntax import Block
+from .values import HaltError, Known, Poison, Template, Val, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..modules import Module
+    from ..sizes import Size
+    from ..source import Span
+    from ..syntax import Expr
+    from .builder import Builder, Context
+
+
+def join(path: str, name: str) -> str:
+    """An address inside another."""
+    return f"{path}.{name}" if path else name
+
+
+@dataclass(eq=False)
+class Frame:
+    """What all scopes of one call of a block share."""
+
+    module: Module
+    bound: set[str] = field(default_factory=set)  # graph names that the caller's axes have
+    riding: dict[str, Axis] = field(default_factory=dict)
+    packs: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
+    results: tuple[Val, ...] | None = None
+    states: dict[str, str] = field(default_factory=dict)  # name -> address
+
+
+@dataclass(eq=False)
+class Scope:
+    """A place: its names, its axes, its address. `params` is where parameters live."""
+
+    ctx: Context
+    builder: Builder
+    frame: Frame
+    path: str
+    params: str
+    parent: Scope | None = None
+    names: dict[str, Val] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    axes: dict[str, Axis] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    banks: tuple[Axis, ...] = ()
+    carried: dict[str, Val] = field(default_factory=dict)  # the old values, for `prev`
+
+    def inner(self, **changes: object) -> Scope:
+        """A scope inside this one."""
+        given: dict[str, object] = dict(
+            ctx=self.ctx, builder=self.builder, frame=self.frame, path=self.path,
+            params=self.params, parent=self, banks=self.banks, counts=self.counts,
+        )
+        return Scope(**{**given, **changes})  # type: ignore[arg-type]  # the fields, by name
+
+    # ---- saying what is wrong
+
+    def fail(
+        self, slug: Slug, message: str, span: Span, *, notes: Sequence[Note] = (),
+        hint: str | None = None,
+    ) -> NoReturn:
+        """Report, and give up on this step."""
+        self.ctx.collector.report(slug, message, span, notes=notes, hint=hint)
+        raise HaltError
+
+    # ---- names
+
+    def lookup(self, name: str) -> Val | None:
+        """What a name of this block stands for, or None."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.parent
+        return None
+
+    def owner(self, name: str) -> Scope | None:
+        """The scope of this block in which the name is."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.names:
+            scope = scope.parent
+        return scope
+
+    def assigned_at(self, name: str) -> Span | None:
+        """Where the name got its value."""
+        owner = self.owner(name)
+        return owner.spans.get(name) if owner is not None else None
+
+    def global_value(self, name: str) -> Val | None:
+        """What a name stands for in the file or in `std`."""
+        if name in self.frame.module.broken:
+            return Poison()
+        found = self.frame.module.find(name)
+        if found is not None and isinstance(found[0], Block):
+            return Template(found[0], found[1])
+        return None
+
+    # ---- axes
+
+    def axis(self, name: str) -> Axis | None:
+        """The axis that a name stands for here."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.axes:
+                return scope.axes[name]
+            scope = scope.parent
+        return None
+
+    def known_axes(self) -> dict[str, Axis]:
+        """All axes that have a name here."""
+        outer = self.parent.known_axes() if self.parent is not None else {}
+        return {**outer, **self.axes}
+
+    def need_axis(self, name: str, span: Span) -> Axis:
+        """The axis, or an error that says how to give it a size."""
+        found = self.axis(name)
+        if found is None:
+            near = or_nearest(name, self.known_axes())
+            self.fail(
+                Slug.UNKNOWN_AXIS, f"no axis is called `{name}` here", span,
+                hint=near or f"give it a size where it is made: `{name} = 16`",
+            )
+        return found
+
+    def new_axis(self, name: str, size: Size) -> Axis:
+        """Make an axis of this block; an axis of the caller with that name is kept apart."""
+        graph = name
+        while graph in self.frame.bound or graph in self.frame.riding:
+            graph += "'"
+        axis = Axis(graph, size)
+        self.axes[name] = axis
+        return axis
+
+    def axis_named(self, name: str, value: Node, span: Span, what: str) -> str:
+        """The graph's name of the axis that `name` is on `value`, or an error."""
+        found = self.axis(name)
+        if found is not None and found.name in value.axis_names:
+            return found.name
+        if name in value.axis_names:
+            return name
+        self.fail(
+            Slug.UNKNOWN_AXIS,
+            f"{what}, but the value has {self.say_axes(value)}",
+            span,
+            hint=or_nearest(name, value.axis_names),
+        )
+
+    def say_axes(self, value: Node) -> str:
+        """`axes t and s`, in the names used here."""
+        known = {axis.name: name for name, axis in self.known_axes().items()}
+        words = [f"`{known.get(n, n)}`" for n in names(value.axes)]
+        if not words:
+            return "no axes"
+        if len(words) == 1:
+            return f"the axis {words[0]}"
+        return f"axes {', '.join(words[:-1])} and {words[-1]}"
+
+    # ---- values
+
+    def evaluate(self, tree: Expr, address: str | None = None) -> Val:
+        """What an expression stands for here; if it is a call, its insides live at `address`."""
+        values = self.evaluate_all(tree, address)
+        if len(values) != 1:
+            self.fail(
+                Slug.WRONG_ARGUMENTS, f"this gives {len(values)} values, and one is wanted", tree.span,
+                hint=f"{', '.join('abcdef'[: len(values)])} = {tree.span.text}",
+            )
+        return values[0]
+
+    def evaluate_all(self, tree: Expr, address: str | None = None) -> tuple[Val, ...]:
+        """All the values that an expression gives."""
+        return self.ctx.evaluate(tree, self, address)
+
+    def constant(self, tree: Expr, what: str) -> float | int | bool:
+        """A number that must be known at compile time."""
+        value = self.evaluate(tree)
+        if isinstance(value, Poison):
+            raise HaltError
+        if not isinstance(value, Known) or isinstance(value.value, str | sizes.Poly):
+            self.fail(Slug.NOT_CONSTANT, f"{what} must be known before the model runs", tree.span)
+        return value.value
+
+    def size_of(self, tree: Expr) -> Size:
+        """A size: an int, or arithmetic on run-time sizes."""
+        value = self.evaluate(tree)
+        if isinstance(value, Poison):
+            raise HaltError
+        number = value.value if isinstance(value, Known) else None
+        if isinstance(number, bool) or not isinstance(number, int | sizes.Poly):
+            self.fail(Slug.BAD_SIZE, f"`{tree.span.text}` is no size: a size is a whole number", tree.span)
+        return number
+
+    def node(self, value: Val, span: Span) -> Node:
+        """The value as a tensor. Reports what is none."""
+        match value:
+            case Value(node):
+                return self.builder.use(node)
+            case Known(bool() | int() | float() as number):
+                return self.builder.emit(ops.CONST, ops.ConstAttrs(number), [], span, self.path)
+            case Known(sizes.Poly() as size):
+                return self._size(size, span)
+            case Poison():
+                raise HaltError
+            case Known(str()):
+                self.fail(Slug.NOT_A_VALUE, "a text is no number", span)
+            case Template(block):
+                self.fail(
+                    Slug.NOT_A_VALUE, f"`{block.name}` is a block, not a value", span,
+                    hint=f"{block.name}(...)",
+                )
+            case _:
+                self.fail(Slug.NOT_A_VALUE, "a shared part is no value until it is called", span)
+
+    def _size(self, size: sizes.Poly, span: Span) -> Node:
+        """A run-time size as a number: how many indices its axis has."""
+        total: Node | None = None
+        for monomial, count in size.terms:
+            term = self.node(Known(count), span)
+            for atom in monomial:
+                if not isinstance(atom, str):
+                    top = self.node(Known(atom.top), span)
+                    factor = self.map("floordiv", [top, self.node(Known(atom.bottom), span)], span)
+                else:
+                    axis = Axis(atom, sizes.symbol(atom))
+                    index = self.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, self.path)
+                    one = self.map("ge", [index, self.node(Known(0), span)], span)
+                    factor = self.builder.emit(
+                        ops.REDUCE, ops.ReduceAttrs("sum", (atom,)), [one], span, self.path
+                    )
+                term = self.map("mul", [term, factor], span)
+            total = term if total is None else self.map("add", [total, term], span)
+        assert total is not None
+        return total
+
+    def map(self, fn: str, operands: Sequence[Node], span: Span) -> Node:
+        """A pointwise operation; sizes that differ are the user's mistake."""
+        try:
+            return self.builder.emit(ops.MAP, ops.MapAttrs(fn), operands, span, self.path)
+        except ops.OpError as error:
+            self.fail(Slug.SIZE_MISMATCH, str(error), span)
+
+    def spread(self, node: Node, axis: Axis, span: Span) -> Node:
+        """The value repeated along an axis that it lacks."""
+        if axis.name in node.axis_names:
+            return node
+        index = self.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, self.path)
+        always = self.map("ge", [index, self.node(Known(0), span)], span)
+        return self.map("where", [always, node, node], span)

@@ -1,0 +1,279 @@
+"""Steps of a block: assignments, declarations, loops, branches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import Axis, Node, names
+from ..diagnostics import Note, Slug, or_nearest
+from .declarations import declare
+from .scans import run_scan
+from .scope import Scope, join
+from .structure import assigned, walk
+from .values import HaltError, Instance, Known, Poison, Template, Val, Value
+
+if TYPE_CHECKING:
+    from ..source import Span
+
+MOST_TURNS = 100_000
+
+
+def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
+    """Run steps in order. One that cannot be run is reported, and what it assigns is poisoned."""
+    for place, step in enumerate(steps):
+        if scope.frame.results is not None:
+            if isinstance(steps[place - 1], s.Return):
+                message = "this stands after the `return`, and is never reached"
+                scope.ctx.collector.report(Slug.REASSIGNED, message, step.span)
+            return
+        try:
+            _run(step, scope)
+        except HaltError:
+            for name in assigned((step,)):
+                if name not in scope.names or name in scope.carried:
+                    scope.names[name] = Poison()
+            if isinstance(step, s.Return):
+                scope.frame.results = (Poison(),) * len(step.values)
+            if isinstance(step, s.Declare | s.Shared):
+                scope.names.setdefault(step.name, Poison())
+            if scope.ctx.seen > scope.ctx.budget:
+                raise
+
+
+def _run(step: s.Step, scope: Scope) -> None:
+    match step:
+        case s.Doc():
+            pass
+        case s.Declare():
+            declare(step, scope)
+        case s.Assign():
+            _assign(step, scope)
+        case s.Return():
+            _return(step, scope)
+        case s.Loop("bank"):
+            _bank(step, scope)
+        case s.Loop():
+            _repeat(step, scope)
+        case s.Shared():
+            _share(step, scope)
+        case s.Scan():
+            run_scan(step, scope, run_steps)
+        case s.Branch():
+            _branch(step, scope)
+        case s.Carry():
+            scope.fail(Slug.CARRY_ORDER, "a `carry` stands at the head of a `scan`", step.span)
+        case s.Unbuilt():
+            unbuilt(step, scope)
+
+
+def unbuilt(step: s.Unbuilt, scope: Scope) -> None:
+    """Something that the language has and this version cannot run yet."""
+    scope.fail(Slug.UNBUILT, f"{step.feature} is not built yet", step.span)
+
+
+def _assign(step: s.Assign, scope: Scope) -> None:
+    targets = []
+    for target in step.targets:
+        if not isinstance(target, s.Name):
+            scope.fail(
+                Slug.BAD_WRITE, "in a block a name is assigned; a site is written by an intervention", target.span
+            )
+        targets.append(target)
+    if len(step.values) == len(targets) > 1:
+        values = [(scope.evaluate(tree), tree) for tree in step.values]
+    elif len(step.values) == 1:
+        tree = step.values[0]
+        address = join(scope.path, targets[0].id) if len(targets) == 1 and isinstance(tree, s.Call) else None
+        given = scope.evaluate_all(tree, address)
+        if len(given) != len(targets):
+            scope.fail(
+                Slug.WRONG_ARGUMENTS, f"{len(targets)} names are assigned, and there are {len(given)} values",
+                step.span,
+            )
+        values = [(value, tree) for value in given]
+    else:
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"{len(targets)} names are assigned, and there are {len(step.values)} values",
+            step.span,
+        )
+    for target, (value, tree) in zip(targets, values, strict=True):
+        bind(target.id, value, target.span, tree.span, scope)
+
+
+def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
+    """Assign a name: once in its scope, except that a carried one gets its new value."""
+    if name.endswith("'"):
+        scope.fail(Slug.NOT_A_VALUE, f"`{name}`: primes are for axes", span, hint=name.rstrip("'"))
+    if name in scope.frame.states:
+        _set_state(name, value, span, scope)
+        return
+    owner = scope.owner(name)
+    if owner is scope and name not in scope.carried:
+        notes = [Note("it has its value from here", scope.spans[name])] if name in scope.spans else []
+        scope.fail(
+            Slug.REASSIGNED, f"`{name}` already has a value", span, notes=notes, hint=f"{name}_2 = ..."
+        )
+    if owner is scope and name in scope.carried and scope.names[name] is not scope.carried[name]:
+        scope.fail(Slug.REASSIGNED, f"`{name}` is assigned twice in one turn", span, hint=f"{name}_2 = ...")
+    if isinstance(value, Value):
+        for bank in scope.banks:
+            value = Value(scope.spread(scope.builder.use(value.node), bank, source))
+        value = Value(
+            scope.builder.name(value.node, scope.ctx.claim(join(scope.path, name), "it"), source, scope.path)
+        )
+    elif isinstance(value, Known) and name in scope.carried:
+        value = Value(scope.node(value, source))
+    scope.names[name] = value
+    scope.spans[name] = span
+
+
+def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
+    address = scope.frame.states[name]
+    node = scope.node(value, span)
+    wanted = scope.ctx.params[address]
+    extra = node.axis_names - wanted.axis_names
+    if extra:
+        scope.fail(
+            Slug.AXIS_MISMATCH,
+            f"the state `{name}` has exactly {scope.say_axes(wanted)}, and this has `{min(extra)}` too", span,
+            hint=f"mean[{min(extra)}](...)",
+        )
+    if address in scope.ctx.updates:
+        scope.fail(Slug.REASSIGNED, f"the state `{name}` is assigned twice", span)
+    if scope.builder.parent is not None:
+        scope.fail(Slug.UNBUILT, "a state assigned inside a `scan` is not built yet", span, hint=f"carry {name} = 0")
+    scope.ctx.updates[address] = node
+    owner = scope.owner(name)
+    assert owner is not None
+    owner.names[name] = Value(node)
+
+
+def _return(step: s.Return, scope: Scope) -> None:
+    single = len(step.values) == 1
+    results: list[Val] = []
+    for tree in step.values:
+        address = join(scope.path, "out") if single and isinstance(tree, s.Call) else None
+        results += scope.evaluate_all(tree, address)
+    scope.frame.results = tuple(results)
+
+
+def _branch(step: s.Branch, scope: Scope) -> None:
+    for condition, body in step.cases:
+        if condition is None or scope.constant(condition, "the condition of an `if`"):
+            run_steps(body, scope)
+            return
+
+
+# ---- loops
+
+
+def _repeat(step: s.Loop, scope: Scope) -> None:
+    count = scope.constant(step.count, f"how often `{step.name}` turns")
+    if not isinstance(count, int) or not 0 <= count <= MOST_TURNS:
+        scope.fail(
+            Slug.BAD_SIZE, f"`{step.name}` turns a whole number of times, at most {MOST_TURNS}, not {count}",
+            step.count.span,
+        )
+    carried = _carried(step, scope)
+    for turn in range(count):
+        path = join(scope.path, f"{step.name}[{turn}]")
+        params = join(scope.params, step.name) if step.kind == "share" else join(scope.params, f"{step.name}[{turn}]")
+        inner = scope.inner(path=path, params=params, counts={}, names={step.name: Known(turn)})
+        for name in carried:
+            value = scope.lookup(name)
+            if isinstance(value, Known):
+                value = Value(scope.node(value, step.span))
+            if isinstance(value, Value):
+                address = scope.ctx.claim(join(path, f"in.{name}"), "it")
+                value = Value(scope.builder.name(value.node, address, step.span, path, apart=True))
+            assert value is not None
+            inner.names[name] = inner.carried[name] = value
+        seen = len(scope.ctx.collector.diagnostics)
+        run_steps(step.body, inner)
+        for name in carried:
+            _carry_out(name, inner, scope, step)
+        if scope.frame.results is not None:
+            scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a loop", step.span)
+        if len(scope.ctx.collector.diagnostics) > seen and scope.ctx.collector.has_errors:
+            return  # the other turns would say the same
+
+
+def _carry_out(name: str, inner: Scope, scope: Scope, step: s.Loop) -> None:
+    owner = scope.owner(name)
+    assert owner is not None
+    new, old = inner.names[name], inner.carried[name]
+    if isinstance(new, Value) and isinstance(old, Value):
+        lost = [axis for axis in old.node.axes if axis.name not in new.node.axis_names]
+        if lost and name in inner.names:
+            scope.fail(
+                Slug.AXIS_MISMATCH, f"`{name}` loses the axis `{lost[0].name}` in a turn of `{step.name}`",
+                inner.spans.get(name, step.span),
+            )
+    owner.names[name] = new
+
+
+def _carried(step: s.Loop, scope: Scope) -> list[str]:
+    """Names from outside that the body assigns; each must be read before that."""
+    inside = assigned(step.body)
+    carried = []
+    for name, place in inside.items():
+        if scope.lookup(name) is None or name in scope.frame.states:
+            continue
+        if not _read_before(name, step.body):
+            notes = [Note("the outer one", span)] if (span := scope.assigned_at(name)) else []
+            scope.fail(
+                Slug.UNREAD_CARRY,
+                f"`{name}` already exists outside, and is assigned here without being read first",
+                place.span, notes=notes, hint=f"another name, or read `{name}` before",
+            )
+        carried.append(name)
+    return carried
+
+
+def _read_before(name: str, steps: tuple[s.Step, ...]) -> bool:
+    for step in steps:
+        match step:
+            case s.Assign(targets, values):
+                if any(isinstance(t, s.Name) and t.id == name for v in values for t in walk(v)):
+                    return True
+                if any(isinstance(t, s.Name) and t.id == name for t in targets):
+                    return False
+            case _:
+                if any(isinstance(t, s.Name) and t.id == name for t in walk(step)):
+                    return True
+    return False
+
+
+def _bank(step: s.Loop, scope: Scope) -> None:
+    """All turns side by side: what is made in the body, parameters too, has the axis."""
+    size = scope.size_of(step.count)
+    axis = scope.axis(step.name)
+    if axis is None:
+        axis = scope.new_axis(step.name, size)
+    elif axis.size != size:
+        scope.fail(
+            Slug.SIZE_MISMATCH, f"the axis `{step.name}` has size {axis.size} here, and {size} turns are asked for",
+            step.count.span, hint=f"bank {step.name} * |{step.name}|",
+        )
+    inner = scope.inner(banks=(*scope.banks, axis), names={})
+    run_steps(step.body, inner)
+    for name, value in inner.names.items():
+        if scope.owner(name) is not None:
+            scope.fail(Slug.REASSIGNED, f"`{name}` already has a value outside the bank", inner.spans.get(name, step.span))
+        scope.names[name] = value
+        scope.spans[name] = inner.spans.get(name, step.span)
+    scope.axes.update({k: v for k, v in inner.axes.items() if scope.axis(k) is None})
+
+
+def _share(step: s.Shared, scope: Scope) -> None:
+    """One parameter set under a name, to be called many times."""
+    value = scope.evaluate(step.value)
+    if not isinstance(value, Template):
+        scope.fail(
+            Slug.NOT_A_VALUE, "`share NAME =` wants a block", step.value.span, hint=f"share {step.name} = encoder[m = 32]"
+        )
+    scope.names[step.name] = Instance(value, join(scope.params, step.name))
+    scope.spans[step.name] = step.span

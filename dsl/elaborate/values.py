@@ -1,0 +1,71 @@
+"""What a name can stand for while a spec is elaborated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..sizes import Poly
+
+if TYPE_CHECKING:
+    from ..core import Axis, Node
+    from ..modules import Module
+    from ..syntax import Block, Item
+    from .scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor: the node that makes it."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A number, truth or text known at compile time; a Poly is a run-time size."""
+
+    value: int | float | bool | str | Poly
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A block with some of its axes and arguments given; each call site owns parameters.
+
+    `items` are bracket items with the scope they are read in.
+    """
+
+    block: Block
+    module: Module
+    items: tuple[tuple[Item, Scope], ...] = ()
+    args: Mapping[str, Val] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A template with one parameter set, at `path`, to be called many times."""
+
+    template: Template
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """What an error was already reported for."""
+
+
+Val = Value | Known | Template | Instance | Poison
+
+
+class HaltError(Exception):
+    """This step cannot go on; its diagnostic is in the collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How the brackets of a call settle a block's axes."""
+
+    sized: dict[str, int | Poly]
+    bound: dict[str, Axis]
+    packs: dict[str, tuple[Axis, ...]]

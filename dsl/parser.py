@@ -1,0 +1,74 @@
+"""Text to syntax tree. Mistakes go to the collector; Lark's exceptions do not leave this module."""
+
+from __future__ import annotations
+
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from lark import UnexpectedToken
+
+from . import tables
+from .diagnostics import Slug
+from .expected import spellings
+from .lexer import Malformed, Reading
+from .mistakes import Situation, explain
+from .study_nodes import Nodes
+from .syntax import Spec, Tree
+
+if TYPE_CHECKING:
+    import lark
+
+    from .diagnostics import Collector
+    from .source import Source
+
+DEEPEST = 150  # nodes inside one another: later stages walk the tree by recursion
+_LOCK = Lock()  # the nodes are made by one builder, for one text at a time
+
+
+def parse(source: Source, collector: Collector) -> Spec | None:
+    """The tree of a text; None when it has mistakes, which the collector then holds."""
+    reading = Reading(source)
+    with _LOCK:
+        parser, nodes = _prepared()
+        nodes.begin(source, collector)
+        try:
+            spec = parser.parse(reading)
+        except Malformed as error:
+            collector.add(error.diagnostic)
+            return None
+        except UnexpectedToken as error:
+            situation = Situation(reading, error.token, frozenset(error.accepts))
+            collector.add(explain(situation, spellings(parser.terminals)))
+            return None
+        if nodes.failed:
+            return None
+    if not isinstance(spec, Spec):
+        raise TypeError(f"the grammar gave {spec!r}")
+    # a tree is at most as deep as its longest statement, so most need no look
+    deep = _too_deep(spec) if reading.longest > DEEPEST else None
+    if deep is not None:
+        message = f"this expression is nested more than {DEEPEST} deep"
+        collector.report(Slug.SYNTAX, message, deep.span, hint="give its parts names of their own")
+        return None
+    return spec
+
+
+@cache
+def _prepared() -> tuple[lark.Lark, Nodes]:
+    nodes = Nodes()
+    return tables.load(nodes), nodes
+
+
+def _too_deep(spec: Spec) -> Tree | None:
+    """The first node that stands too deep, found without recursion."""
+    waiting: list[tuple[object, int]] = [(spec, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        if isinstance(part, tuple):
+            waiting += [(item, depth) for item in reversed(part)]
+        elif isinstance(part, Tree):
+            if depth > DEEPEST:
+                return part
+            waiting += [(getattr(part, name), depth + 1) for name in part.__dataclass_fields__]
+    return None

@@ -1,0 +1,150 @@
+"""Sizes of axes: an int, or a polynomial over run-time symbols such as the length of `t`.
+
+Kept in canonical form, so that equal sizes compare equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """`floor(top / bottom)`, where it does not divide."""
+
+    top: Poly
+    bottom: int
+
+
+Atom = str | Quotient
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Poly:
+    """A sum of integer multiples of products of atoms, sorted; never a plain int."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+Size = int | Poly
+
+
+def symbol(name: str) -> Size:
+    """The run-time size called `name`."""
+    return Poly((((name,), 1),))
+
+
+def _terms(size: Size) -> dict[Monomial, int]:
+    if isinstance(size, Poly):
+        return dict(size.terms)
+    return {(): size} if size else {}
+
+
+def _make(terms: Mapping[Monomial, int]) -> Size:
+    kept = {m: c for m, c in terms.items() if c}
+    if not kept:
+        return 0
+    if set(kept) == {()}:
+        return kept[()]
+    return Poly(tuple(sorted(kept.items(), key=lambda term: (-len(term[0]), str(term[0])))))
+
+
+def add(a: Size, b: Size) -> Size:
+    """`a + b`."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    total = _terms(a)
+    for monomial, count in _terms(b).items():
+        total[monomial] = total.get(monomial, 0) + count
+    return _make(total)
+
+
+def multiply(a: Size, b: Size) -> Size:
+    """`a * b`."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    total: dict[Monomial, int] = {}
+    for left, m in _terms(a).items():
+        for right, n in _terms(b).items():
+            key = tuple(sorted(left + right, key=str))
+            total[key] = total.get(key, 0) + m * n
+    return _make(total)
+
+
+def subtract(a: Size, b: Size) -> Size:
+    """`a - b`."""
+    return add(a, multiply(-1, b))
+
+
+def floor_divide(a: Size, b: int) -> Size:
+    """`a // b`, exact where every term divides."""
+    if isinstance(a, int):
+        return a // b
+    if all(count % b == 0 for _, count in a.terms):
+        return _make({m: c // b for m, c in a.terms})
+    return Poly((((Quotient(a, b),), 1),))
+
+
+def ceil_divide(a: Size, b: int) -> Size:
+    """`a / b`, rounded up."""
+    return floor_divide(add(a, b - 1), b)
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """The product of several."""
+    total: Size = 1
+    for size in sizes:
+        total = multiply(total, size)
+    return total
+
+
+def symbols(size: Size) -> frozenset[str]:
+    """The names that a size depends on."""
+    if isinstance(size, int):
+        return frozenset()
+    found: set[str] = set()
+    for monomial, _ in size.terms:
+        for atom in monomial:
+            found |= {atom} if isinstance(atom, str) else symbols(atom.top)
+    return frozenset(found)
+
+
+def evaluate(size: Size, values: Mapping[str, int]) -> int:
+    """The number, given the run-time symbols. Raises KeyError for one that is missing."""
+    if isinstance(size, int):
+        return size
+    total = 0
+    for monomial, count in size.terms:
+        for atom in monomial:
+            count *= (
+                values[atom] if isinstance(atom, str) else evaluate(atom.top, values) // atom.bottom
+            )
+        total += count
+    return total
+
+
+def show(size: Size) -> str:
+    """As an arithmetic expression over the symbols' names; also valid Python."""
+    if isinstance(size, int):
+        return str(size)
+    text = ""
+    for monomial, count in size.terms:
+        factors = [
+            atom if isinstance(atom, str) else f"({show(atom.top)}) // {atom.bottom}"
+            for atom in monomial
+        ]
+        if len(factors) > 1 or abs(count) != 1:
+            factors = [f"({f})" if "//" in f else f for f in factors]
+        if abs(count) != 1 or not factors:
+            factors.insert(0, str(abs(count)))
+        sign = ("-" if count < 0 else "") if not text else (" - " if count < 0 else " + ")
+        text += sign + " * ".join(factors)
+    return text

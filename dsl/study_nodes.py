@@ -1,0 +1,259 @@
+"""From what the parser found to nodes: interventions, data, experiments and training."""
+
+from __future__ import annotations
+
+from . import syntax
+from .expression_nodes import Children, ExpressionNodes, Several, end_of, several, start_of
+from .statement_nodes import StatementNodes, axes_or_none
+from .syntax import Tree
+
+
+class Nodes(StatementNodes):
+    """Builds every node of the language."""
+
+    # ---- interventions
+
+    def intervention(self, c: Children) -> syntax.Intervention:
+        """`intervention name(params) on model with others:`."""
+        _, name, _, params, _, _, model, _, given, _, body = c
+        return syntax.Intervention(
+            name.value,
+            tuple(params or ()),
+            model.value,
+            tuple(given or ()),
+            tuple(body),
+            span=self.over_all(c),
+        )
+
+    def writes(self, c: Children) -> Several:
+        """The body of an intervention; what only blocks and training have is reserved here."""
+        steps = self.steps(c)
+        for place, step in enumerate(steps):
+            if isinstance(step, syntax.Only | syntax.Shared):
+                word = "freeze" if isinstance(step, syntax.Only) else "share"
+                feature = f"`{word}` in an intervention"
+                steps[place] = syntax.Unbuilt(feature, (step,), span=step.span)
+        return steps
+
+    def write_line(self, c: Children) -> syntax.Write | syntax.Unbuilt:
+        """A write on a line of its own."""
+        write: syntax.Write | syntax.Unbuilt = c[0]
+        return write
+
+    def written(self, c: Children) -> syntax.Write | syntax.Unbuilt:
+        """`site += value`, perhaps along a path."""
+        site, along, op, value = c
+        write = syntax.Write(site, op.value, value, span=self.over_all(c))
+        return self._along(write, along) if along else write
+
+    def copied(self, c: Children) -> syntax.Write | syntax.Unbuilt:
+        """`site from run`, perhaps along a path."""
+        site, before, _, run, after = c
+        write = syntax.Write(site, "from", run, span=self.over_all(c))
+        paths = [*(before or ()), *(after or ())]
+        return self._along(write, paths) if paths else write
+
+    def _along(self, write: syntax.Write, paths: list[Tree]) -> syntax.Unbuilt:
+        return syntax.Unbuilt("`along` (paths)", (write, *paths), span=write.span)
+
+    def along(self, c: Children) -> Several:
+        """`along {A, B} then C through {D}`."""
+        parts = [part for part in c if part is not None]
+        return several(self._parts(parts), start_of(parts[0]), end_of(parts[-1]))
+
+    def frozen(self, c: Children) -> syntax.Only:
+        """`freeze PATTERN`."""
+        return syntax.Only((c[1],), frozen=True, span=self.over_all(c))
+
+    def gain(self, c: Children) -> syntax.Unbuilt:
+        """`gain SITE = 0.5`."""
+        return self.unbuilt("`gain`", c)
+
+    def keep(self, c: Children) -> syntax.Unbuilt:
+        """`keep SITE = int8[h](it) for decode`."""
+        return self.unbuilt("`keep`", c)
+
+    def during(self, c: Children) -> syntax.Unbuilt:
+        """`during decode 3..8:`."""
+        return self.unbuilt("`during`", c)
+
+    def range_to(self, c: Children) -> syntax.Range:
+        """`3..8`."""
+        return self.spanned(c)
+
+    # ---- data and weights
+
+    def data(self, c: Children) -> syntax.Data:
+        """`data pairs = jsonl("pairs.jsonl"): fields`."""
+        fields = tuple(filter(None, c[5:-1:2]))
+        return syntax.Data(c[1].value, c[3], fields, span=self.over_all(c))
+
+    def field(self, c: Children) -> syntax.Field:
+        """`clean[t of b]: text(tok)`."""
+        return syntax.Field(c[0].value, axes_or_none(c[1]), c[3], span=self.over_all(c))
+
+    def weights(self, c: Children) -> syntax.Weights:
+        """`weights name of model from "file":`."""
+        _, name, _, model, _, file, _, maps = c
+        return syntax.Weights(name.value, model, file, tuple(maps), span=self.over_all(c))
+
+    def map(self, c: Children) -> syntax.Map:
+        """`site = file["name"] as [d, (h k)]`."""
+        order = None if c[4] is None else tuple(c[4])
+        return syntax.Map(c[0], c[2], order, span=self.over_all(c))
+
+    order = StatementNodes.axes
+
+    def order_item(self, c: Children) -> tuple[str, ...]:
+        """`d`, `(h k)`."""
+        return tuple(part.value for part in (c if len(c) == 1 else c[1:-1]))
+
+    # ---- experiments
+
+    def experiment(self, c: Children) -> syntax.Experiment:
+        """`experiment name of model with weights on data:`."""
+        _, name, _, model, _, given, _, data, _, body = c
+        return syntax.Experiment(
+            name.value, model, tuple(given or ()), data, tuple(body), span=self.over_all(c)
+        )
+
+    withs = ExpressionNodes.list_of
+
+    def run(self, c: Children) -> syntax.Run:
+        """`run name = model(inputs) with a, b`."""
+        value, given = c[3]
+        return syntax.Run(c[1].value, value, given, span=self.over_all(c))
+
+    def patched(self, c: Children) -> Several:
+        """A run and what is done to it."""
+        return several((c[0], tuple(c[2] or ())), start_of(c[0]), end_of(c[2] or c[0]))
+
+    def patch(self, c: Children) -> Several:
+        """`patch SITE from clean in corrupt` is `corrupt with SITE from clean`."""
+        _, site, _, run, _, value, along = c
+        write = self.copied([site, along, None, run, None])
+        return several((value, (write,)), start_of(c[0]), end_of(along or value))
+
+    def measure(self, c: Children) -> syntax.Measure:
+        """`measure diff(r) = expr`."""
+        params = tuple(part.value for part in c[3:-4:2] if part is not None)
+        return syntax.Measure(c[1].value, params, c[-2], span=self.over_all(c))
+
+    def sweep(self, c: Children) -> syntax.Sweep:
+        """`sweep name over l in layer:`."""
+        *body, result = c[-1]
+        return syntax.Sweep(
+            c[1].value, tuple(c[3:-2:2]), tuple(body), result, span=self.over_all(c)
+        )
+
+    sweep_suite = StatementNodes.steps
+
+    def result(self, c: Children) -> Tree:
+        """What a sweep gives."""
+        value: Tree = c[0]
+        return value
+
+    def over(self, c: Children) -> syntax.Over:
+        """`l in layer`."""
+        return syntax.Over(c[0].value, c[2], span=self.over_all(c))
+
+    def attribute(self, c: Children) -> syntax.Unbuilt:
+        """`attribute heads over l in layer:`."""
+        return self.unbuilt("`attribute`", c)
+
+    def plot(self, c: Children) -> syntax.Plot:
+        """`plot heatmap(effect)`."""
+        return syntax.Plot(c[1], span=self.over_all(c))
+
+    def show(self, c: Children) -> syntax.Show:
+        """`show a, b`."""
+        return syntax.Show(tuple(c[1]), span=self.over_all(c))
+
+    def expect(self, c: Children) -> syntax.Expect:
+        """`expect condition`."""
+        return syntax.Expect(c[1], span=self.over_all(c))
+
+    # ---- training
+
+    def train(self, c: Children) -> syntax.Train:
+        """`train name of model from base fresh PATTERN with given on data:`."""
+        _, name, _, model, _, start, _, fresh, _, given, _, data, _, body = c
+        return syntax.Train(
+            name.value,
+            model,
+            start and start.value,
+            fresh,
+            tuple(given or ()),
+            data,
+            tuple(body),
+            span=self.over_all(c),
+        )
+
+    def adjusted(self, c: Children) -> syntax.Write:
+        """`x += expr` in training."""
+        return syntax.Write(c[0], c[1].value, c[2], span=self.over_all(c))
+
+    def using(self, c: Children) -> syntax.Using:
+        """`using adamw(lr = 3e-4), batch 32`."""
+        return syntax.Using(tuple(c[1:-1:2]), span=self.over_all(c))
+
+    def setting(self, c: Children) -> Tree:
+        """`adamw(lr = 3e-4)`."""
+        value: Tree = c[0]
+        return value
+
+    def amount(self, c: Children) -> syntax.Setting:
+        """`batch 32`."""
+        build = {"INT": self.integer, "FLOAT": self.decimal, "NAME": self.name}[c[1].type]
+        return syntax.Setting(c[0].value, build(c[1:]), span=self.over_all(c))
+
+    def schedule(self, c: Children) -> syntax.Schedule:
+        """`schedule warmup(100) then cosine(to = 0.1)`."""
+        return syntax.Schedule(tuple(c[1:-1:2]), span=self.over_all(c))
+
+    def only(self, c: Children) -> syntax.Only:
+        """`only PATTERN`."""
+        return syntax.Only(tuple(c[1:-1:2]), span=self.over_all(c))
+
+    def group(self, c: Children) -> syntax.OptimiserGroup:
+        """`group PATTERN: lr = 1e-4`."""
+        settings = zip((name.value for name in c[3:-1:4]), c[5:-1:4], strict=True)
+        return syntax.OptimiserGroup(c[1], tuple(settings), span=self.over_all(c))
+
+    def until(self, c: Children) -> syntax.Until | syntax.Unbuilt:
+        """`until step 500: write`."""
+        _, unit, count, _, write, _ = c
+        if isinstance(write, syntax.Unbuilt):
+            return self.unbuilt(write.feature, c)
+        return syntax.Until(
+            unit.value, self.integer([count]).value, write, span=self.over_all(c)
+        )
+
+    def every(self, c: Children) -> syntax.Every:
+        """`every 100 steps: snapshot`."""
+        _, count, unit, _, action, _ = c
+        number = self.integer([count]).value
+        return syntax.Every(number, unit.value, action.value, span=self.over_all(c))
+
+    # ---- reserved
+
+    def update(self, c: Children) -> syntax.Unbuilt:
+        """`update PARAM += expr`."""
+        write = syntax.Write(c[1], c[2].value, c[3], span=self.span(c[1], c[3]))
+        return syntax.Unbuilt("`update`", (write,), span=self.over_all(c))
+
+    def phase(self, c: Children) -> syntax.Unbuilt:
+        """`phase A:`."""
+        return self.unbuilt("`phase`", c)
+
+    def calibrate(self, c: Children) -> syntax.Unbuilt:
+        """`calibrate name of model on data for 8 batches:`."""
+        return self.unbuilt("`calibrate`", c)
+
+    def verify(self, c: Children) -> syntax.Unbuilt:
+        """`verify name of model:`."""
+        return self.unbuilt("`verify`", c)
+
+    def proof(self, c: Children) -> syntax.Unbuilt:
+        """What stands in `verify`."""
+        return self.unbuilt(f"`{c[0].value}`", c)

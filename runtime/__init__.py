@@ -1,0 +1,1 @@
+"""Running what was compiled: modules, data, training, results. The one layer that imports torch."""
