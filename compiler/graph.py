@@ -82,6 +82,9 @@ class Graph:
         frozen: networkx.MultiDiGraph = networkx.freeze(graph)
         return frozen
 
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes>"
+
     def __len__(self) -> int:
         return len(self._nodes)
 

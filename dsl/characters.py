@@ -11,6 +11,7 @@ from .source import Span
 if TYPE_CHECKING:
     from .source import Source
 
+QUOTES = "'\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
 MEANT = {
     "!": "not",
     "&": "and",
@@ -19,13 +20,13 @@ MEANT = {
     "≤": "<=",
     "≥": ">=",
     "≠": "!=",
-    "×": "*",
+    "\N{MULTIPLICATION SIGN}": "*",
     "·": "*",
     "⋅": "*",
     "÷": "/",
-    "−": "-",
-    "–": "-",
-    "—": "-",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
     "…": "..",
     "∞": "inf",
     "∈": "in",
@@ -35,7 +36,10 @@ MEANT = {
 }
 SAID = {
     ";": ("`;` is not needed: a statement ends with its line", None),
-    "?": ("there is no `?`: a choice between values is made by `where`", "`where(condition, a, b)`"),
+    "?": (
+        "there is no `?`: a choice between values is made by `where`",
+        "`where(condition, a, b)`",
+    ),
     "\\": ("a line does not go on with `\\`: it goes on inside brackets", None),
     "$": ("`$` does not stand in a spec: names are written plainly", None),
     "`": ("a name is written without backquotes", None),
@@ -55,8 +59,8 @@ def unreadable(source: Source, start: int) -> Diagnostic:
     elif char == '"':
         message, end = "this text is not closed before its line ends", line_end
         hint = f'`{text[start:end].rstrip()}"`'
-    elif char in "'‘’":
-        closing = next((i for i in range(start + 1, line_end) if text[i] in "'‘’"), start)
+    elif char in QUOTES:
+        closing = next((i for i in range(start + 1, line_end) if text[i] in QUOTES), start)
         message, end = 'a text stands in double quotes: `"`', closing + 1
         hint = f'`"{text[start + 1 : closing]}"`' if closing > start else None
     elif char in MEANT:

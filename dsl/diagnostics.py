@@ -227,8 +227,7 @@ def _record(found: Diagnostic) -> dict[str, object]:
         "message": found.message,
         **_place(found.span),
         "notes": [
-            {"text": note.text, **(_place(note.span) if note.span else {})}
-            for note in found.notes
+            {"text": note.text, **(_place(note.span) if note.span else {})} for note in found.notes
         ],
         "hint": found.hint,
     }

@@ -23,10 +23,14 @@ GROUPS = (
 )
 # what then need not be said any more
 COVERED = {
-    "a value": set("NAME INT FLOAT STRING ADD NOT LPAR LSQB LBRACE AT VBAR STAR".split()),
-    "an operator": set(
-        "ADD CIRCUMFLEX MUL STAR COMPARE AND OR IN LPAR LSQB DOT".split()
-    ),
+    "a value": {
+        *("NAME", "INT", "FLOAT", "STRING", "ADD", "NOT"),
+        *("LPAR", "LSQB", "LBRACE", "AT", "VBAR", "STAR"),
+    },
+    "an operator": {
+        *("ADD", "CIRCUMFLEX", "MUL", "STAR", "COMPARE", "AND"),
+        *("OR", "IN", "LPAR", "LSQB", "DOT"),
+    },
 }
 SAID = {
     "NAME": "a name",
@@ -37,6 +41,7 @@ SAID = {
     "_NL": "the end of the line",
     "_INDENT": "an indented line",
 }
+GOING_ON = {"LPAR", "LSQB", "DOT"}  # what may always follow a value, and is seldom meant
 UNSAID = {"_DEDENT", "$END", "DOC", "FLOAT"}
 MOST = 5
 
@@ -60,9 +65,11 @@ def expected(accepts: Collection[str], spelling: dict[str, str]) -> str:
             if covered is None:  # the start of a line: nothing else says more
                 return phrase
             left -= covered
-    if len(left) > 1 and not said:
-        left -= {"_NL"}
-    said += sorted(SAID.get(name) or f"`{spelling[name]}`" for name in left if _known(name, spelling))
+    if left - GOING_ON:
+        left -= GOING_ON
+    said += sorted(
+        SAID.get(name) or f"`{spelling[name]}`" for name in left if _known(name, spelling)
+    )
     if not said:
         return "the end of the file"
     shown = said[:MOST]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Children = list[Any]  # the grammar, not the type checker, knows what stands in which place
 
+MOST_DIGITS = 18  # what 64 bits hold
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 
@@ -85,12 +86,16 @@ class ExpressionNodes:
         return syntax.Name(c[0].value, span=self.span(c[0], c[0]))
 
     def integer(self, c: Children) -> syntax.Number:
-        """`3`; so many digits that no size could be meant are refused."""
-        span = self.span(c[0], c[0])
-        if len(c[0]) > 18:
-            self.report(Slug.TOO_LARGE, "this number has more than 18 digits", span)
-            return syntax.Number(0, span=span)
-        return syntax.Number(int(c[0]), span=span)
+        """`3`."""
+        return syntax.Number(self.count(c[0]), span=self.span(c[0], c[0]))
+
+    def count(self, token: Any) -> int:
+        """The value of an integer; one that no size could need is refused."""
+        if len(token) <= MOST_DIGITS:
+            return int(token)
+        message = f"this number has more than {MOST_DIGITS} digits"
+        self.report(Slug.TOO_LARGE, message, self.span(token, token))
+        return 0
 
     def decimal(self, c: Children) -> syntax.Number:
         """`0.5`, `3e-4`."""
@@ -134,7 +139,8 @@ class ExpressionNodes:
 
     def wrapped(self, c: Children) -> Tree:
         """`(x)`: the same node, with the parentheses in its span."""
-        return replace(c[1], span=self.span(c[0], c[2]))
+        node: Tree = c[1]
+        return replace(node, span=self.span(c[0], c[2]))
 
     def group_of(self, c: Children) -> syntax.Tuple:
         """`(g, u)`."""

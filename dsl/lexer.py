@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lark.lexer import Lexer, PatternStr, Token
 
-from .diagnostics import Diagnostic, Note, Slug
 from .characters import unreadable
+from .diagnostics import Diagnostic, Note, Slug
 from .source import Span
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 MOST_BRACKETS = 64  # open at once
 MOST_SUITES = 32  # inside one another
+MOST_STATES = 1000  # on the parser's stack, which signs and powers in a row make longer
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
-class Malformed(Exception):  # noqa: N818  (it carries the error, it is not one of ours)
+class Malformed(Exception):
     """A text that cannot be read, with what to say about it."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
@@ -45,16 +46,19 @@ class Reading:
         self.longest = 0  # most tokens in one statement
         self.opened: list[Token] = []  # brackets not closed yet
         self.columns = [0]  # indentation of the open suites
+        self.stack: list[int] = []  # the parser's, in front of the token that it was last given
 
     def span(self, start: int, end: int) -> Span:
         """A stretch of this text."""
         return Span(self.source, start, end)
 
-    def refusal(
-        self, slug: Slug, message: str, start: int, end: int, hint: str | None = None
-    ) -> Malformed:
+    def place(self, token: Token) -> Span:
+        """Where a token stands."""
+        return Span(self.source, token.start_pos or 0, token.end_pos or 0)
+
+    def refusal(self, slug: Slug, message: str, start: int, end: int) -> Malformed:
         """What to raise where this text cannot be read on."""
-        return Malformed(Diagnostic(slug, message, self.span(start, end), hint=hint))
+        return Malformed(Diagnostic(slug, message, self.span(start, end)))
 
     def end_line(self) -> None:
         """A statement or a header ends here."""
@@ -92,7 +96,6 @@ class SpecLexer(Lexer):
         states, stack = parser_state.parse_conf.states, parser_state.state_stack
         match, keywords, opened = self._match, self.keywords, reading.opened
         position = _first(reading)
-        token = None
         while found := match(text, position):
             kind = found.lastgroup or ""
             start, position = found.span(kind)
@@ -104,8 +107,9 @@ class SpecLexer(Lexer):
             elif kind == "_NL":
                 if position == len(text):
                     break
-                if not opened:
-                    yield from _new_line(reading, start, position, value)
+                for token in () if opened else _new_line(reading, start, position, value):
+                    reading.stack = stack[:]
+                    yield token
                 continue
             elif kind == "COMMENT":
                 continue
@@ -113,10 +117,17 @@ class SpecLexer(Lexer):
                 _open(reading, start, value)
             elif value in ")]}":
                 _close(reading, start, value)
+            if len(stack) > MOST_STATES:
+                message = "this expression is nested too deep"
+                raise reading.refusal(Slug.SYNTAX, message, start, position)
+            reading.stack = stack[:]
             token = Token(kind, value, start, end_pos=position)
             reading.line.append(token)
             yield token
-        yield from _last_line(reading, position, token)
+        for token in _last_line(reading, position):
+            reading.stack = stack[:]
+            yield token
+        reading.stack = stack[:]
 
 
 def _first(reading: Reading) -> int:
@@ -135,11 +146,9 @@ def _new_line(reading: Reading, start: int, end: int, value: str) -> Iterator[To
     indent = value[value.rindex("\n") + 1 :]
     column = len(indent)
     if "\t" in indent:
-        message = "a tab stands in the indentation; a spec is indented with spaces"
-        raise reading.refusal(Slug.INDENTATION, message, end - column, end, "four spaces for each level"
-        )
-    last = reading.line[-1].end_pos if reading.line else None
-    at = start if last is None else last
+        message = "a tab stands in the indentation; a spec is indented with four spaces a level"
+        raise reading.refusal(Slug.INDENTATION, message, end - column, end)
+    at = reading.place(reading.line[-1]).end if reading.line else start
     yield Token("_NL", "\n", at, end_pos=at + 1)
     reading.end_line()
     columns = reading.columns
@@ -162,7 +171,7 @@ def _new_line(reading: Reading, start: int, end: int, value: str) -> Iterator[To
         yield Token("_DEDENT", "", end, end_pos=end)
 
 
-def _last_line(reading: Reading, position: int, token: Token | None) -> Iterator[Token]:
+def _last_line(reading: Reading, position: int) -> Iterator[Token]:
     """What ends a text: the end of its last line and of every suite that is open."""
     text = reading.source.text
     rest = len(text) - len(text[position:].lstrip(" \t"))
@@ -170,14 +179,15 @@ def _last_line(reading: Reading, position: int, token: Token | None) -> Iterator
         raise Malformed(unreadable(reading.source, rest))
     if reading.opened:
         bracket = reading.opened[-1]
+        place = reading.place(bracket)
         message = f"`{bracket}` is never closed"
-        raise reading.refusal(Slug.SYNTAX, message, bracket.start_pos, bracket.end_pos)
-    if token is not None:
-        end = token.end_pos or 0
+        raise reading.refusal(Slug.SYNTAX, message, place.start, place.end)
+    end = reading.place(reading.line[-1]).end if reading.line else position
+    if reading.line:
         yield Token("_NL", "\n", end, end_pos=end + 1)
         reading.end_line()
-        for _ in reading.columns[1:]:
-            yield Token("_DEDENT", "", end, end_pos=end)
+    for _ in reading.columns[1:]:
+        yield Token("_DEDENT", "", end, end_pos=end)
 
 
 def _open(reading: Reading, start: int, value: str) -> None:
@@ -192,13 +202,12 @@ def _close(reading: Reading, start: int, value: str) -> None:
         raise reading.refusal(Slug.SYNTAX, f"`{value}` closes nothing", start, start + 1)
     bracket = reading.opened.pop()
     if CLOSERS[bracket] != value:
-        place = reading.span(bracket.start_pos or 0, bracket.end_pos or 0)
         raise Malformed(
             Diagnostic(
                 Slug.SYNTAX,
                 f"found `{value}` where `{CLOSERS[bracket]}` must close `{bracket}`",
                 reading.span(start, start + 1),
-                notes=(Note(f"`{bracket}` is opened", place),),
+                notes=(Note(f"`{bracket}` is opened", reading.place(bracket)),),
                 hint=f"`{CLOSERS[bracket]}`",
             )
         )

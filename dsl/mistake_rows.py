@@ -7,23 +7,7 @@ the line into the hint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Row:
-    """A mistake: how it is known, the sentence, and what to write instead."""
-
-    name: str  # its sample is tests/dsl/bad/syntax-<name>.nax
-    message: str
-    line: str | None = None
-    before: str | None = None
-    after: str | None = None
-    accepts: str | None = None  # a terminal that would have been right
-    bracket: str | None = None  # the innermost open bracket
-    hint: str | None = None
-    fix: tuple[str, str] | None = None
-
+from .foreign_words import FOREIGN, Row
 
 HEADERS = "block|model|repeat|share|bank|scan|if|elif|else|intervention|weights|experiment|sweep"
 KEYWORDS = (
@@ -34,158 +18,42 @@ KEYWORDS = (
 OPERATOR = r"(?:\*|//?|%|\^|\+|-|==|!=|<=|>=|<|>|\band|\bor|\bin|\bnot)"
 
 ROWS = (
-    # ---- words of other languages
+    *FOREIGN,
+    # ---- words in the wrong place
     Row(
-        "def",
-        "there is no `{at}` here: a function of tensors is a `block`",
-        line=r"^(?P<at>def|fn|func|function)\s+(?P<name>\w+)",
-        hint="block {name}(x[t, d]) -> [t, d]:",
-    ),
-    Row(
-        "class",
-        "there is no `{at}` here: a network is a `model`, its parts are `block`s",
-        line=r"^(?P<at>class|module|struct)\s+(?P<name>\w+)",
-        hint="model {name}(x[t, d]) -> [t, d]:",
-    ),
-    Row(
-        "import",
-        "there is no `import` here: blocks come from other files by `use`",
-        line=r"^(?P<at>import|from)\s+(?P<path>[\w.]+)(\s+import\s+(?P<name>\w+))?",
-        hint="use {path}: {name}",
-    ),
-    Row(
-        "for",
-        "there is no `for` here: `repeat` stacks layers, `scan` goes along an axis",
-        line=r"^(?P<at>for)\s+(?P<name>\w+)\b.*:",
-        hint="repeat {name} * 4:",
-    ),
-    Row(
-        "while",
-        "there is no `while` here: `repeat` and `scan` say how often they run",
-        line=r"^(?P<at>while)\b",
-        hint="scan t:",
-    ),
-    Row(
-        "else-if",
-        "`{at}` is written `elif`",
-        line=r"^(?P<at>else\s+if|elseif|elsif)\b",
-        fix=(r"^(else\s+if|elseif|elsif)", "elif"),
-    ),
-    Row(
-        "else",
-        "this `{at}` has no `if` in front of it",
-        line=r"^(?P<at>else|elif)\b",
-        accepts="NAME",
-    ),
-    Row(
-        "let",
-        "a name is assigned without `{at}`",
-        line=r"^(?P<at>let|var|const|val)\s+\w+\s*(:\s*\w+\s*)?=",
-        fix=(r"^\w+\s+", ""),
-    ),
-    Row(
-        "lambda",
-        "there is no `lambda` here: a block has a name",
-        line=r"(?P<at>\blambda\b)[^\"]*:",
-    ),
-    Row(
-        "pass",
-        "there is no `{at}` here: leave out what does nothing",
-        line=r"^(?P<at>pass|continue|break)$",
-    ),
-    Row(
-        "assert",
-        "what must hold is said by `expect`, in an experiment",
-        line=r"^(?P<at>assert)\b",
-        fix=(r"^assert", "expect"),
-    ),
-    Row("decorator", "there is no `@` in front of a block", line=r"^(?P<at>@)\w"),
-    Row(
-        "comment",
-        "a comment starts with `#`",
-        line=r"^(?P<at>//|/\*)",
-        fix=(r"^(//|/\*)\s*", "# "),
-    ),
-    # ---- operators of other languages
-    Row(
-        "power",
-        "a power is written `^`",
-        before=r"(?P<at>\*)$",
-        after=r"^\*",
-        fix=(r"\s*\*\*\s*", " ^ "),
-    ),
-    Row("or", "`or` is written as a word", line=r"(?P<at>\|\|?)", after=r"^\|", accepts="OR",
-        fix=(r"\s*\|\|?\s*", " or ")),
-    Row(
-        "strict-equality",
-        "equality is written `==`",
-        before=r"==$",
-        after=r"^=",
-        fix=(r"\s*===\s*", " == "),
-    ),
-    Row(
-        "fat-arrow",
-        "an arrow is written `->`",
-        before=r"(?P<at>=)$",
-        after=r"^>",
-        fix=(r"\s*=>\s*", " -> "),
-    ),
-    Row(
-        "walrus",
-        "a name is assigned with `=`",
-        line=r"(?P<at>:\s?=)",
-        after=r"^(:\s?)?=",
-        fix=(r"\s*:\s?=\s*", " = "),
-    ),
-    Row(
-        "left-arrow",
-        "a name is assigned with `=`",
-        line=r"^[^=(]*?(?P<at><-)",
-        after=r"^<",
+        "inner-block",
+        "`{at}` stands at the top of a file, not inside of something",
+        before=r"^(?P<at>use|block|model|intervention|experiment|train|data|weights)$",
+        after=r"^\w",
         accepts="EQUAL",
-        fix=(r"\s*<-\s*", " = "),
     ),
     Row(
-        "is",
-        "equality is written `==`",
-        after=r"^(?P<at>is)\b(?! not)",
-        accepts="COMPARE",
-        fix=(r"\bis\b", "=="),
-    ),
-    Row(
-        "not-in",
-        "`not` stands in front of what it denies",
-        after=r"^(?P<at>not\s+in)\b",
-        accepts="IN",
-        hint="not x in {{1, 5}}",
-    ),
-    Row(
-        "ternary",
-        "a choice between two values is made by `where(condition, this, that)`",
-        before=r"(?P<start>^|=\s|return\s|[(,]\s?)(?P<this>[^=,]+)$",
-        after=r"^(?P<at>if)\s+(?P<condition>.+?)\s+else\s+(?P<that>[^),]+)",
-        hint="where({condition}, {this}, {that})",
-    ),
-    Row(
-        "equality",
-        "`=` assigns; whether two things are equal is asked with `==`",
-        before=r"^(expect|if|elif)\b",
-        after=r"^=",
-        fix=(r"(?<![=!<>])\s*=\s*(?!=)", " == "),
-    ),
-    Row(
-        "double-equals",
-        "`==` compares; a name is assigned with `=`",
-        after=r"^==",
+        "not-in-a-block",
+        "`{at}` stands in a block, not here",
+        before=r"^(?P<at>param|fixed|draw|state|carry|return|scan|repeat|bank|if)$",
+        after=r"^\w",
         accepts="EQUAL",
-        fix=(r"\s*==\s*", " = "),
     ),
     Row(
-        "chained",
-        "comparisons are not chained: join two of them with `and`",
-        before=r"(?P<a>[^\s(,]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<b>[^\s(,]+)$",
-        after=r"^(?P<next><=|>=|==|!=|<|>)\s*(?P<c>[^\s),:]+)",
-        hint="{a} {op} {b} and {b} {next} {c}",
+        "not-in-an-experiment",
+        "`{at}` stands in an experiment, not here",
+        before=r"^(?P<at>run|measure|sweep|attribute|plot|show|expect)$",
+        after=r"^\w",
+        accepts="EQUAL",
+    ),
+    Row(
+        "not-in-training",
+        "`{at}` stands in `train`, not here",
+        before=r"^(?P<at>using|schedule|only|group|until|every|update|phase|freeze)$",
+        after=r"^\w",
+        accepts="EQUAL",
+    ),
+    Row(
+        "not-in-an-intervention",
+        "`{at}` stands in an intervention, not here",
+        before=r"^(?P<at>gain|keep|during)$",
+        after=r"^\w",
+        accepts="EQUAL",
     ),
     # ---- assignments
     Row(
@@ -197,11 +65,11 @@ ROWS = (
     ),
     Row(
         "update",
-        "`{op}` changes a site, in an intervention; in a block every name is assigned once",
+        "`{op}=` changes a site, in an intervention; in a block every name is assigned once",
         before=r"^(?P<name>\w+)$",
-        after=r"^(?P<at>(?P<op>[-+*/]=))\s*(?P<value>.+)",
+        after=r"^(?P<at>(?P<op>[-+*/])=)\s*(?P<value>.+)",
         accepts="EQUAL",
-        hint="changed = {name} ...",
+        hint="{name}_new = {name} {op} {value}",
     ),
     Row(
         "annotation",
@@ -214,7 +82,7 @@ ROWS = (
     Row(
         "no-value",
         "`{name}` is named here, but nothing is assigned to it",
-        before=r"^(?P<name>[\w.]+)$",
+        before=r"^(?P<name>[A-Za-z_][\w.]*)$",
         after=r"^$",
         accepts="EQUAL",
         hint="{name} = ...",
@@ -338,13 +206,6 @@ ROWS = (
         after=r"^=",
         fix=(r"(\w+)\s*=\s*([\w.]+)$", r"\1 \2"),
     ),
-    Row(
-        "sweep-result",
-        "a sweep ends with the value that it is about",
-        accepts="RUN",
-        before=r"^$",
-        after=r"^$",
-    ),
     # ---- brackets
     Row(
         "slice",
@@ -392,7 +253,7 @@ ROWS = (
     ),
     Row(
         "leading",
-        "a line does not start with `{found_}`; it goes on from the line above only inside brackets",
+        "a line does not start with `{found_}`; only in brackets does it go on from above",
         before=r"^$",
         after=rf"^(?P<at>(?P<found_>{OPERATOR}))",
     ),
@@ -411,8 +272,7 @@ ROWS = (
     Row(
         "number-point",
         "a digit is missing after the point",
-        before=r"(?<![\w.])(?P<number>\d+)$",
-        after=r"^\.(?!\.)",
+        before=r"(?<![\w.])(?P<at>(?P<number>\d+)\.)( ?\*)?$",
         hint="{number}.0",
     ),
     Row(

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 from .diagnostics import Diagnostic, Note, Slug
 from .expected import expected
-from .mistake_rows import ROWS, Row
+from .mistake_rows import ROWS
 
 if TYPE_CHECKING:
     from lark.lexer import Token
 
+    from .foreign_words import Row
     from .lexer import Reading
     from .source import Span
 
 LONGEST = 110  # a longer line is no help as a hint
+LONGEST_KNOWN = 2000  # nor does anybody look for a known mistake in a longer statement
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ class Situation:
         """The token, as it is called in a sentence."""
         if self.token.type == "_NL":
             return "the end of the line"
-        if self.token.type in ("$END", "_DEDENT"):
-            return "the end of these lines" if self.reading.columns else "the end of the file"
+        if self.token.type == "_DEDENT":
+            return "the end of these lines"
+        if self.token.type == "$END":
+            return "the end of the file"
         return f"`{self.token.value}`" if len(self.token) < 40 else "this"
 
     @property
@@ -95,13 +99,15 @@ def _of_layout(here: Situation) -> Diagnostic | None:
     if token.type == "_INDENT":
         message = "this line is indented, but the line above it does not end with `:`"
         return Diagnostic(Slug.INDENTATION, message, here.span(here.at, end))
-    if here.accepts == {"_INDENT"}:
-        header = here.reading.header
-        if header is None:
-            return None
-        message = f"nothing is indented under this `{header.value}`"
-        place = here.span(header.start_pos or 0, header.end_pos or 0)
-        return Diagnostic(Slug.INDENTATION, message, place)
+    header = here.reading.header
+    if header is not None:
+        place = here.reading.place(header)
+        if here.accepts == {"_INDENT"}:
+            message = f"nothing is indented under this `{header.value}`"
+            return Diagnostic(Slug.INDENTATION, message, place)
+        if token.type == "_DEDENT" and "RUN" in here.accepts:
+            message = "the last line of a sweep is the value that it gives, and this is none"
+            return Diagnostic(Slug.SYNTAX, message, place)
     bracket = here.bracket
     if bracket is None or bracket.start_pos is None:
         return None
@@ -121,6 +127,8 @@ def _starts_line(here: Situation) -> bool:
 
 
 def _of_rows(here: Situation) -> Diagnostic | None:
+    if len(here.line) > LONGEST_KNOWN:
+        return None
     for row in ROWS:
         found = _fit(row, here)
         if found is not None:
@@ -153,9 +161,7 @@ def _fit(row: Row, here: Situation) -> Diagnostic | None:
         hint = re.sub(*row.fix, here.line, count=1)
     if hint is not None and ("\n" in hint or len(hint) > LONGEST):
         hint = None
-    return Diagnostic(
-        Slug.SYNTAX, row.message.format_map(words), place, hint=hint and f"`{hint}`"
-    )
+    return Diagnostic(Slug.SYNTAX, row.message.format_map(words), place, hint=hint and f"`{hint}`")
 
 
 def _of_grammar(here: Situation, spelling: dict[str, str]) -> Diagnostic:
@@ -163,6 +169,6 @@ def _of_grammar(here: Situation, spelling: dict[str, str]) -> Diagnostic:
     place = line.index(here.token) if here.token in line else len(line)
     last = line[place - 1] if place else None
     after = f" after `{last}`" if last is not None and len(last) < 40 else ""
-    message = f"found {here.found}{after}, where {expected(here.accepts, spelling)} is expected"
+    message = f"expected {expected(here.accepts, spelling)}{after}, found {here.found}"
     span = here.span(here.at, max(here.token.end_pos or 0, here.at + 1))
     return Diagnostic(Slug.SYNTAX, message, span)

@@ -43,6 +43,10 @@ class Module:
         module = std_module(home)
         return (module.own[name], module) if name in module.own else None
 
+    def names(self) -> list[str]:
+        """The names of this file, without those of `std`."""
+        return [*self.own, *self.imported]
+
     def visible(self) -> list[str]:
         """All names that `find` knows."""
         return [*self.own, *self.imported, *std_index()]

@@ -38,7 +38,7 @@ def parse(source: Source, collector: Collector) -> Spec | None:
             collector.add(error.diagnostic)
             return None
         except UnexpectedToken as error:
-            situation = Situation(reading, error.token, frozenset(error.accepts))
+            situation = Situation(reading, error.token, _accepts(error, reading))
             collector.add(explain(situation, spellings(parser.terminals)))
             return None
         if nodes.failed:
@@ -52,6 +52,13 @@ def parse(source: Source, collector: Collector) -> Spec | None:
         collector.report(Slug.SYNTAX, message, deep.span, hint="give its parts names of their own")
         return None
     return spec
+
+
+def _accepts(error: UnexpectedToken, reading: Reading) -> frozenset[str]:
+    """The terminals that could have stood where the parser stopped."""
+    # it reduced before it stopped, and forgot most of them: so back to where it read the token
+    error.interactive_parser.parser_state.state_stack[:] = reading.stack
+    return frozenset(error.accepts)
 
 
 @cache
@@ -70,5 +77,5 @@ def _too_deep(spec: Spec) -> Tree | None:
         elif isinstance(part, Tree):
             if depth > DEEPEST:
                 return part
-            waiting += [(getattr(part, name), depth + 1) for name in part.__dataclass_fields__]
+            waiting += [(getattr(part, name), depth + 1) for name in reversed(part.__slots__)]
     return None

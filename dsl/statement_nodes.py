@@ -46,12 +46,12 @@ class StatementNodes(ExpressionNodes):
 
     def start(self, c: Children) -> syntax.Spec:
         """A whole file."""
-        statements = tuple(part for part in c if isinstance(part, Tree))
+        statements = tuple(part for part in c if not _is_line_end(part))
         return syntax.Spec(statements, span=Span(self.source, 0, len(self.source.text)))
 
     def doc(self, c: Children) -> syntax.Doc:
         '''`"""text"""`, without the indentation that it shares.'''
-        lines = c[0].value[3:-3].splitlines()
+        lines = c[0].value[3:-3].split("\n")
         text = inspect.cleandoc("\n".join(line.rstrip() for line in lines))
         return syntax.Doc(text, span=self.span(c[0], c[0]))
 
@@ -110,9 +110,8 @@ class StatementNodes(ExpressionNodes):
         for step in steps:
             for target in step.targets if isinstance(step, syntax.Assign) else ():
                 if not isinstance(target, syntax.Name):
-                    message = f"`{target.span.text}` is assigned in a block, where only names are"
-                    hint = "assign a name; interventions write to sites"
-                    self.report(Slug.SYNTAX, message, target.span, hint)
+                    message = f"in a block whole names are assigned, not `{target.span.text}`"
+                    self.report(Slug.SYNTAX, message, target.span)
         return steps
 
     def drawn(self, c: Children) -> syntax.Declare:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import syntax
 from .expression_nodes import Children, ExpressionNodes, Several, end_of, several, start_of
 from .statement_nodes import StatementNodes, axes_or_none
-from .syntax import Tree
+
+if TYPE_CHECKING:
+    from .syntax import Tree
 
 
 class Nodes(StatementNodes):
@@ -204,8 +208,10 @@ class Nodes(StatementNodes):
 
     def amount(self, c: Children) -> syntax.Setting:
         """`batch 32`."""
-        build = {"INT": self.integer, "FLOAT": self.decimal, "NAME": self.name}[c[1].type]
-        return syntax.Setting(c[0].value, build(c[1:]), span=self.over_all(c))
+        value: syntax.Number | syntax.Name = self.name(c[1:])
+        if c[1].type != "NAME":
+            value = self.integer(c[1:]) if c[1].type == "INT" else self.decimal(c[1:])
+        return syntax.Setting(c[0].value, value, span=self.over_all(c))
 
     def schedule(self, c: Children) -> syntax.Schedule:
         """`schedule warmup(100) then cosine(to = 0.1)`."""
@@ -225,14 +231,12 @@ class Nodes(StatementNodes):
         _, unit, count, _, write, _ = c
         if isinstance(write, syntax.Unbuilt):
             return self.unbuilt(write.feature, c)
-        return syntax.Until(
-            unit.value, self.integer([count]).value, write, span=self.over_all(c)
-        )
+        return syntax.Until(unit.value, self.count(count), write, span=self.over_all(c))
 
     def every(self, c: Children) -> syntax.Every:
         """`every 100 steps: snapshot`."""
         _, count, unit, _, action, _ = c
-        number = self.integer([count]).value
+        number = self.count(count)
         return syntax.Every(number, unit.value, action.value, span=self.over_all(c))
 
     # ---- reserved

@@ -85,7 +85,11 @@ def _restore(tables: dict[str, Any], transformer: object) -> lark.Lark:
     actions["states"] = {
         state: _numbered(row) for state, row in _numbered(actions["states"]).items()
     }
-    return lark.Lark._load_from_dict(data, memo, transformer=transformer)
+    # what `load` does with a pickle, done with data that cannot run anything
+    parser: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        data, memo, transformer=transformer
+    )
+    return parser
 
 
 def _numbered(table: dict[str, Any]) -> dict[int, Any]:

@@ -87,7 +87,7 @@ def evaluate_nodes(
     arguments = []
     given = inputs or {}
     for node in body_inputs(body):
-        value = given[node.site if node.site in given else node.name]  # type: ignore[index]
+        value = given[node.site] if node.site and node.site in given else given[node.name]
         arguments.append(value)
         _learn(node.axes, value, known)
     return _run(body, arguments, _Given(params or {}, states or {}, random, known))
@@ -191,10 +191,14 @@ def _scan(
     attrs: ScanAttrs, operands: Sequence[NamedArray], given: _Given
 ) -> tuple[NamedArray, ...]:
     axis, count = attrs.axis.name, size_rules.evaluate(attrs.axis.size, given.sizes)
-    carries = list(operands[: attrs.carries])
+    inputs = body_inputs(attrs.body)
+
+    def widened(values: Sequence[NamedArray]) -> list[NamedArray]:
+        return [_wide(v, node, given.sizes) for v, node in zip(values, inputs, strict=False)]
+
+    carries = widened(operands[: attrs.carries])
     per_step = operands[attrs.carries : attrs.carries + attrs.steps]
     constants = operands[attrs.carries + attrs.steps :]
-    inputs = body_inputs(attrs.body)
     outputs: list[list[NamedArray]] = [[] for _ in attrs.body.results[attrs.carries :]]
     for value in per_step:
         if value.sizes[axis] != count:
@@ -203,7 +207,7 @@ def _scan(
         present = [_at(value, axis, at) for value in per_step]
         values = _run(attrs.body, [*carries, *present, *constants], given)
         results = [values[name] for name in attrs.body.results]
-        carries = results[: attrs.carries]
+        carries = widened(results[: attrs.carries])
         for output, value in zip(outputs, results[attrs.carries :], strict=True):
             output.append(value)
     nodes = {step.node.name: step.node for step in attrs.body.steps}
@@ -211,8 +215,7 @@ def _scan(
         _stacked(output[::-1] if attrs.reverse else output, axis, nodes[name], given.sizes)
         for output, name in zip(outputs, attrs.body.results[attrs.carries :], strict=True)
     ]
-    last = [_wide(value, node, given.sizes) for value, node in zip(carries, inputs, strict=False)]
-    return (*last, *stacked)
+    return (*carries, *stacked)
 
 
 def _at(value: NamedArray, axis: str, at: int) -> NamedArray:

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import ops, sizes
+from .. import ops
 from .. import syntax as s
 from ..core import Axis, Node
-from ..diagnostics import Slug, or_nearest
+from ..diagnostics import Slug
 from ..functions import ALONG, REDUCTIONS
 from .indexing import rename
-from .values import HaltError, Known, Poison, Val, Value
+from .values import HaltError, Known, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

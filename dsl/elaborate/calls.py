@@ -41,13 +41,19 @@ def call(
             args = {arg.name or "": scope.evaluate(arg.value) for arg in tree.args}
             _check_names(block, args, tree, scope)
             return (replace(base, args={**base.args, **args}),)
-    own = address is not None or not isinstance(target, Template)
+    own, anonymous = address is not None or not isinstance(target, Template), address is None
     if address is None:
         address = _anonymous(block, scope)
     inner_address = address if own and isinstance(target, Template) and not owns_parameters(block, base.module) else None
     values = _arguments(base, tree, scope, inner_address)
     where = target.path if isinstance(target, Instance) else None
-    return _enter(base, values, tree, scope, address, where)
+    results = _enter(base, values, tree, scope, address, where)
+    if anonymous and len(results) == 1 and isinstance(results[0], Value):
+        node = results[0].node
+        if node.name in scope.builder.place and scope.builder.current(node).site is None:
+            claimed = scope.ctx.claim(address, "it")
+            return (Value(scope.builder.name(node, claimed, tree.span, scope.path)),)
+    return results
 
 
 def _anonymous(block: s.Block, scope: Scope) -> str:

@@ -10,10 +10,10 @@ from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Note, Slug, or_nearest
 from .builder import Builder
 from .scope import Scope, join
-from .values import HaltError, Known, Value
+from .values import Known, Value
 
 if TYPE_CHECKING:
-    from ..source import Span
+    pass
 
 DISTRIBUTIONS: dict[str, int] = {
     "normal": 2, "uniform": 2, "log_uniform": 2, "truncated_normal": 2, "integers": 2,

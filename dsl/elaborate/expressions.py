@@ -11,9 +11,10 @@ from .. import syntax as s
 from ..core import names
 from ..diagnostics import Note, Severity, Slug, or_nearest
 from .builtins import BUILTINS, builtin_call
-from .calls import call, template
+from .calls import DEEPEST, call, template
 from .indexing import index_value
-from .values import HaltError, Instance, Known, Poison, Template, Val, Value
+from .sites import read_site
+from .values import Formula, HaltError, Instance, Known, Poison, Run, Table, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +65,11 @@ def evaluate(tree: s.Expr, scope: Scope) -> Val:
         case s.Call():
             return scope.evaluate(tree)
         case s.Index():
-            return _index(tree, scope)
+            found = read_site(tree, scope)
+            return found if found is not None else _index(tree, scope)
         case s.Attr():
-            return _attr(tree, scope)
+            found = read_site(tree, scope)
+            return found if found is not None else _attr(tree, scope)
         case s.At(name):
             scope.fail(
                 Slug.NOT_A_VALUE, f"`@{name}` is a position of an example, and stands in an index",
@@ -95,6 +98,8 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
     match found:
         case Template() | Instance():
             return call(found, items or (), tree, scope, address)
+        case Formula():
+            return (measure(found, tree, scope),)
         case Poison():
             raise HaltError
         case None:
@@ -113,10 +118,32 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
             )
 
 
+def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
+    """A measure of runs: its expression with the runs in the place of its parameters."""
+    params = formula.tree.params
+    runs = [scope.evaluate(arg.value) for arg in tree.args]
+    if len(runs) != len(params) or not all(isinstance(run, Run | Poison) for run in runs):
+        scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`{formula.tree.name}` is a measure of {len(params)} runs", tree.span,
+            notes=[Note("it is said", formula.tree.span)], hint=f"{formula.tree.name}({', '.join(params)})",
+        )
+    inner = formula.scope.inner(names=dict(zip(params, runs, strict=True)), axes=scope.known_axes())
+    if scope.ctx.depth > DEEPEST:
+        scope.fail(Slug.RECURSIVE, f"`{formula.tree.name}` measures itself without end", tree.span)
+    scope.ctx.depth += 1
+    try:
+        return inner.evaluate(formula.tree.value)
+    finally:
+        scope.ctx.depth -= 1
+
+
 def _name(tree: s.Name, scope: Scope) -> Val:
     found = scope.lookup(tree.id)
     if found is not None:
         return found
+    site = read_site(tree, scope)
+    if site is not None:
+        return site
     if tree.id in CONSTANTS:
         return Known(CONSTANTS[tree.id])
     if tree.id == "training":
@@ -264,6 +291,13 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
         scope.fail(
             Slug.UNKNOWN_SITE, f"`{found.path}` has no parameter `{'.'.join(path)}`", tree.span,
             hint=or_nearest(".".join(path), own) or ("it has none before its first call" if not own else None),
+        )
+    if isinstance(found, Table):
+        if len(path) == 1 and path[0] in found.fields:
+            return Value(found.fields[path[0]])
+        scope.fail(
+            Slug.UNKNOWN_FIELD, f"the data `{found.name}` has no field `{'.'.join(path)}`", tree.span,
+            hint=or_nearest(path[0], found.fields) or f"it has {', '.join(found.fields)}",
         )
     if isinstance(found, Value):
         scope.fail(

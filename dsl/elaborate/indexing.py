@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Node
-from ..diagnostics import Slug
+from ..diagnostics import Slug, or_nearest
 from ..program import Limit
 from .values import Known, Value
 
@@ -53,6 +53,8 @@ def _at(
             for low, high in ((0, start), (start, stop), (stop, size)):
                 limit(scope, low, high, f"`{item.span.text}` must lie inside `{axis}`", item)
         return _emit(scope, ops.Slice(graph, start, stop), [node], item)
+    if isinstance(value, s.At):
+        return _position(node, graph, value, item, scope)
     affine = _affine(value, scope)
     if affine is not None and not affine[0] and isinstance(affine[1], int):
         at = affine[1]
@@ -75,6 +77,19 @@ def _at(
         )
     fill = None if otherwise is None else float(scope.constant(otherwise, "the value outside"))
     return _emit(scope, ops.Gather(graph, fill), [node, index], item)
+
+
+def _position(node: Node, graph: str, at: s.At, item: s.Bind, scope: Scope) -> Node:
+    """`@last`, or a field of the data that holds a position for each example."""
+    if at.id == "last":
+        return _emit(scope, ops.Select(graph, -1), [node], item)
+    positions = scope.frame.positions
+    if at.id not in positions:
+        scope.fail(
+            Slug.UNKNOWN_FIELD, f"no field of the data is a position called `{at.id}`", at.span,
+            hint=or_nearest(at.id, [*positions, "last"]) or "@last",
+        )
+    return _emit(scope, ops.Gather(graph), [node, scope.builder.use(positions[at.id])], item)
 
 
 def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, operands: list[Node], item: s.Tree) -> Node:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Body, DType, Node
-from ..diagnostics import Collector, Note, Slug, or_nearest
+from ..diagnostics import Collector, Slug, or_nearest
 from ..program import CheckedModel, InputDecl, ResultDecl
 from .builder import Builder, Context
 from .expressions import evaluate_all
 from .scope import Frame, Scope
 from .statements import run_steps
-from .values import HaltError, Known, Poison, Template, Val, Value
+from .values import HaltError, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
     from ..modules import Module
-    from ..source import Span
 
 CHECK_BUDGET = 60_000
 

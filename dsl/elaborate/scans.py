@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from .. import ops
 from .. import syntax as s
-from ..core import Axes, Axis, Body, DType, Node, Step
+from ..core import Axis, Body, DType, Node
 from ..diagnostics import Note, Slug
 from .builder import Builder
-from .scope import Scope, join
-from .values import HaltError, Known, Poison, Value
+from .recurrences import close_scan, item_of
+from .values import HaltError, Poison, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .scope import Scope
 
     Runner = Callable[[tuple[s.Step, ...], Scope], None]
 
@@ -37,8 +39,7 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
     news = _new_carries(carries, inputs, inner, step, scope)
     if scope.ctx.collector.has_errors and any(isinstance(v, Poison) for v in inner.names.values()):
         raise HaltError
-    _settle(builder, inputs, news, inits)
-    _close(step, axis, builder, inner, inputs, news, inits, scope)
+    _close(step, axis, inner, inputs, news, inits, scope)
 
 
 def _axis(step: s.Scan, scope: Scope) -> Axis:
@@ -90,73 +91,25 @@ def _new_carries(
     return news
 
 
-def _settle(builder: Builder, inputs: dict[str, Node], news: dict[str, Node], inits: list[Node]) -> None:
-    """What rides along, and the dtype, get into the carry too: types are run again until they stay."""
-    for _ in range(len(inputs) + 2):
-        changed = False
-        for (name, node), init in zip(inputs.items(), inits, strict=True):
-            old, new = builder.current(node), builder.current(news[name])
-            axes = _union(old.axes, new.axes, init.axes)
-            dtype = max((old.dtype, new.dtype, init.dtype), key=list(DType)[::-1].index)
-            if set(axes) != set(old.axes) or dtype != old.dtype:
-                attrs = ops.InputAttrs(tuple(a.name for a in axes), axes, dtype)
-                builder.swap(replace(old, axes=axes, dtype=dtype, attrs=attrs))
-                changed = True
-        if not changed:
-            return
-        _retype(builder)
-
-
-def _union(*several: Axes) -> Axes:
-    merged: dict[str, Axis] = {}
-    for axes in several:
-        for axis in axes:
-            merged.setdefault(axis.name, axis)
-    return tuple(merged.values())
-
-
-def _retype(builder: Builder) -> None:
-    """Axes and dtypes of all steps, from those of what they read."""
-    for place, step in enumerate(builder.steps):
-        node = step.node
-        if not step.operands or node.op is ops.ITEM:
-            continue
-        given = [builder.steps[builder.place[name]].node for name in step.operands]
-        axes, dtype = node.op.infer(node.attrs, [(n.axes, n.dtype) for n in given])
-        builder.steps[place] = Step(replace(node, axes=axes, dtype=dtype), step.operands)
-
-
 def _close(
-    step: s.Scan, axis: Axis, builder: Builder, inner: Scope, inputs: dict[str, Node], news: dict[str, Node],
-    inits: list[Node], scope: Scope,
+    step: s.Scan, axis: Axis, inner: Scope, inputs: dict[str, Node], news: dict[str, Node], inits: list[Node],
+    scope: Scope,
 ) -> None:
+    """Make the node; what the body names has the axis of the scan outside."""
+    builder = inner.builder
     made = {
-        name: builder.current(value.node)
+        name: value.node
         for name, value in inner.names.items()
         if isinstance(value, Value) and name in inner.spans and value.node.name in builder.place
     }
-    first = [builder.current(node) for node in inputs.values()]
-    per_step, constant = list(builder.per_step.values()), list(builder.constant.values())
-    order = {node.name: i for i, node in enumerate([*first, *(b for _, b in per_step), *(b for _, b in constant)])}
-    ordered = sorted(builder.steps, key=lambda s: order.get(s.node.name, len(order)))
-    carried = []
-    for name, node in news.items():
-        new, old = builder.current(node), builder.current(inputs[name])
-        for missing in old.axes:
-            if missing.name not in new.axis_names:
-                new = inner.spread(new, missing, step.span)
-                ordered = [*ordered, *(x for x in builder.steps if x not in ordered)]
-        carried.append(new)
-    outs = list(made.items())
-    body = Body(tuple(ordered), tuple(n.name for n in [*carried, *(node for _, node in outs)]))
-    attrs = ops.ScanAttrs(axis, body, len(inputs), len(per_step), step.reversed)
-    operands = [*inits, *(a for a, _ in per_step), *(a for a, _ in constant)]
-    node = scope.builder.emit(ops.SCAN, attrs, operands, step.span, scope.path)
-    for place, (name, value) in enumerate(outs):
-        item = ops.ItemAttrs(len(inputs) + place, (axis, *value.axes), value.dtype)
-        result = scope.builder.emit(ops.ITEM, item, [node], value.span, scope.path)
-        if value.site is not None:
-            result = scope.builder.swap(replace(result, site=value.site))
+    marker = Node("", ops.SCAN, ops.StopAttrs(), (), DType.FLOAT, step.span, scope=scope.path)
+    attrs = ops.ScanAttrs(axis, Body((), ()), len(inputs), 0, step.reversed)
+    node = close_scan(builder, attrs, list(inputs.values()), [*news.values(), *made.values()], inits, marker, inner)
+    for place, (name, value) in enumerate(made.items()):
+        current = builder.current(value)
+        result = scope.builder.emit(ops.ITEM, item_of(node, len(inputs) + place), [node], current.span, scope.path)
+        if current.site is not None:
+            result = scope.builder.swap(replace(result, site=current.site))
         if scope.lookup(name) is not None and name not in scope.carried:
             scope.fail(
                 Slug.REASSIGNED, f"`{name}` already has a value outside the scan", inner.spans[name],

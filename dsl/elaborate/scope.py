@@ -9,7 +9,7 @@ from .. import ops, sizes
 from ..core import Axis, Node, names
 from ..diagnostics import Note, Slug, or_nearest
 from ..syntax import Block
-from .values import HaltError, Known, Poison, Template, Val, Value
+from .values import Formula, HaltError, Known, Poison, Run, Table, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,8 @@ class Frame:
     packs: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
     results: tuple[Val, ...] | None = None
     states: dict[str, str] = field(default_factory=dict)  # name -> address
+    run: Run | None = None  # whose sites may be read without its name
+    positions: dict[str, Node] = field(default_factory=dict)  # what `@name` stands for
 
 
 @dataclass(eq=False)
@@ -218,6 +220,18 @@ class Scope:
                     Slug.NOT_A_VALUE, f"`{block.name}` is a block, not a value", span,
                     hint=f"{block.name}(...)",
                 )
+            case Run(name):
+                self.fail(
+                    Slug.NOT_A_VALUE, f"`{name}` is a run; its values have addresses", span,
+                    hint=f"{name}.logits",
+                )
+            case Table(name, fields):
+                self.fail(
+                    Slug.NOT_A_VALUE, f"`{name}` is data; its fields are values", span,
+                    hint=f"{name}.{next(iter(fields), 'field')}",
+                )
+            case Formula(tree):
+                self.fail(Slug.NOT_A_VALUE, f"`{tree.name}` is a measure of a run", span, hint=f"{tree.name}(...)")
             case _:
                 self.fail(Slug.NOT_A_VALUE, "a shared part is no value until it is called", span)
 

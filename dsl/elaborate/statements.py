@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import ops
 from .. import syntax as s
-from ..core import Axis, Node, names
-from ..diagnostics import Note, Slug, or_nearest
+from ..diagnostics import Note, Slug
 from .declarations import declare
 from .scans import run_scan
 from .scope import Scope, join
@@ -101,6 +98,9 @@ def _assign(step: s.Assign, scope: Scope) -> None:
         )
     for target, (value, tree) in zip(targets, values, strict=True):
         bind(target.id, value, target.span, tree.span, scope)
+        if isinstance(tree, s.Call) and len(targets) == 1:  # what a call returns is also its `out`
+            address = join(scope.path, target.id)
+            scope.ctx.aliases.setdefault(f"{address}.out", address)
 
 
 def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:

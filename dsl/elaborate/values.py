@@ -11,7 +11,8 @@ from ..sizes import Poly
 if TYPE_CHECKING:
     from ..core import Axis, Node
     from ..modules import Module
-    from ..syntax import Block, Item
+    from ..program import CheckedModel
+    from ..syntax import Block, Item, Measure
     from .scope import Scope
 
 
@@ -55,7 +56,36 @@ class Poison:
     """What an error was already reported for."""
 
 
-Val = Value | Known | Template | Instance | Poison
+@dataclass(eq=False, slots=True)
+class Run:
+    """A model run on given inputs: the nodes of its values by address. `written` says what each
+    held before the writes of its interventions."""
+
+    name: str
+    model: CheckedModel
+    inputs: Mapping[str, Node]
+    values: dict[str, Node] = field(default_factory=dict)
+    written: dict[str, Node] = field(default_factory=dict)
+    before: bool = False  # reads what was there before the writes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Data: a value for each field."""
+
+    name: str
+    fields: Mapping[str, Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A measure: an expression of runs."""
+
+    tree: Measure
+    scope: Scope
+
+
+Val = Value | Known | Template | Instance | Poison | Run | Table | Formula
 
 
 class HaltError(Exception):

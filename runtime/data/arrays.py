@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from ...dsl.diagnostics import Slug, or_nearest
 from .dataset import Column
@@ -27,39 +28,34 @@ def read_npy(request: Request) -> Dataset:
     if len(request.fields) != 1:
         raise DataError("a .npy file holds one array, so one field is declared")
     path = find_file(request.root, request.text("path"))
-    with _torn_is_an_error(path):
-        loaded = np.load(path, allow_pickle=False)
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise DataError(f'"{path.name}" holds several arrays', hint="read it with `npz`")
-    return _dataset(request, {request.fields[0].name: loaded}, [])
+    with _opened(path) as loaded:
+        if not isinstance(loaded, np.ndarray):
+            raise DataError(f'"{path.name}" holds several arrays', hint="read it with `npz`")
+        return _dataset(request, {request.fields[0].name: loaded}, [])
 
 
 def read_npz(request: Request) -> Dataset:
     """`npz("trials.npz"): x[t, n]: float, label: int`."""
     path = find_file(request.root, request.text("path"))
-    with _torn_is_an_error(path):
-        loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        raise DataError(f'"{path.name}" holds one array', hint="read it with `npy`")
-    with loaded, _torn_is_an_error(path):
+    with _opened(path) as loaded:
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f'"{path.name}" holds one array', hint="read it with `npy`")
         wanted = {field.name for field in request.fields} & set(loaded.files)
-        arrays = {name: loaded[name] for name in sorted(wanted)}
-    return _dataset(request, arrays, loaded.files)
+        return _dataset(request, {name: loaded[name] for name in sorted(wanted)}, loaded.files)
 
 
 @contextmanager
-def _torn_is_an_error(path: Path) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[Array | np.lib.npyio.NpzFile]:
+    """What a file of NumPy's holds; arrays of objects would run code, so there are none."""
     try:
-        yield
+        with path.open("rb") as file:
+            yield np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile) as error:
         raise DataError(f'"{path.name}" is no {path.suffix} file of numbers: {error}') from None
 
 
 def read_safetensors(request: Request) -> Dataset:
     """`safetensors("activity.safetensors"): x[t, n]: float, label: int`."""
-    from safetensors import SafetensorError, safe_open
-
     path = find_file(request.root, request.text("path"))
     try:
         with safe_open(path, framework="numpy") as file:

@@ -105,8 +105,8 @@ class Dataset:
         return self.pick(np.sort(order[:cut])), self.pick(np.sort(order[cut:]))
 
     def with_held(self, share: float, seed: int) -> Dataset:
-        """Itself with that share held back; all of it if the share comes to no example."""
-        if not round(len(self) * share):
+        """Itself with that share held back, unless one of the two parts would be empty."""
+        if not 0 < round(len(self) * share) < len(self):
             return self
         train, held = self.split(share, seed)
         return Dataset(train.columns, held)
@@ -157,7 +157,7 @@ def stack(rows: Sequence[Array], axes: Sequence[str], ragged: Collection[str] = 
             raise ValueError(message)
     values = np.zeros((len(rows), *size), dtype=rows[0].dtype if rows else np.int64)
     for place, row in enumerate(rows):
-        values[(place, *map(slice, row.shape))] = row
+        values[place, ...][tuple(slice(size) for size in row.shape)] = row
     lengths = {axis: shapes[:, place] for place, axis in enumerate(axes) if axis in ragged}
     return Column((EXAMPLES, *axes), values, lengths)
 

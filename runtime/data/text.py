@@ -93,7 +93,7 @@ def _fitting(documents: Sequence[Document], most: float, purpose: str) -> list[D
 def _windows(request: Request, documents: Sequence[Document]) -> Dataset:
     """Documents end to end in windows of `t` tokens; what does not fill a window is left out."""
     size, share = request.whole("t"), request.number("held")
-    train, held = _apart(documents, share)
+    train, held = _apart([document for document in documents if len(document.tokens)], share)
     windows = _cut(train, size)
     if not len(windows):
         total = sum(len(document.tokens) for document in train)
@@ -109,7 +109,7 @@ def _apart(documents: Sequence[Document], share: float) -> tuple[list[Document],
     """Whole documents held out, as far as the share goes; if it is less than any, a text's end."""
     most = share * sum(len(document.tokens) for document in documents)
     held = _fitting(documents, most, "held")
-    if held or not share:
+    if held or not most:
         names = {document.name for document in held}
         return [document for document in documents if document.name not in names], held
     longest = max(documents, key=lambda document: len(document.tokens))

@@ -86,6 +86,7 @@ def test_a_split_is_disjoint_covers_all_and_follows_the_seed() -> None:
 
 def test_nothing_is_held_back_of_too_little() -> None:
     assert numbers(3).with_held(0.1, seed=0).held is None
+    assert numbers(1).with_held(0.9, seed=0).held is None
     held = numbers(30).with_held(0.1, seed=0).held
     assert held is not None
     assert len(held) == 3

@@ -54,6 +54,16 @@ def test_a_held_text_stays_held_when_others_come(tmp_path: Path) -> None:
     assert not set(text_of(after)) & set(text_of(after.held))
 
 
+def test_an_empty_text_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("0123456789" * 10)
+    (tmp_path / "b.txt").write_text("")
+    data = load_data("bytes", {"path": "*.txt", "t": 10}, tmp_path, 0)
+    assert text_of(data.held) == "0123456789"
+    for options in ({"path": "b.txt"}, {"limit": 1}):
+        with pytest.raises(DataError, match="0 tokens do not fill"):
+            load_data("bytes" if "path" in options else "stdlib", options, tmp_path, 0)
+
+
 def test_texts_go_through_a_tokeniser(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abcdef")
     options = {"path": "a.txt", "tokenizer": "tok", "t": 3, "held": 0.0}

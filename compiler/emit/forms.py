@@ -1,0 +1,127 @@
+"""What is written as one call of PyTorch's, though the graph says it in many operations.
+
+A form stands beside the names of the values that it reads; where it reads less than it may, what
+is left out are the last ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...dsl.core import Axis, Node
+from ...dsl.sizes import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The operation of the node itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Reads the value, the weight, the bias."""
+
+    axes: tuple[str, ...]
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class RMSNorm:
+    """Reads the value, the weight."""
+
+    axes: tuple[str, ...]
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """A function of one value that has a call of its own."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The value repeated along an axis that it lacks."""
+
+    axis: Axis
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Reads the value, the weight, the bias. Sums over `axes`."""
+
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Softmax attention from `query` positions to `key` positions: reads q, k, v, mask and bias.
+
+    `dot` is the axis of q and k that is summed, `value` those of v that the result has.
+    `mask` says what of the last two is read.
+    """
+
+    query: str
+    key: str
+    dot: str
+    value: tuple[str, ...]
+    scale: float | None
+    causal: bool
+    masked: bool
+    biased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """One axis of a convolution or a pooling: windows `tap` at places `out` over `axis`.
+
+    The position is `offset + stride * out + step * tap`.
+    """
+
+    axis: str
+    size: Size
+    out: Axis
+    tap: Axis
+    stride: int
+    step: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """Reads the value, the weight, the bias. Sums over the taps and `channels`."""
+
+    slides: tuple[Slide, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The largest, or the mean, of each window."""
+
+    slides: tuple[Slide, ...]
+    fn: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEntropy:
+    """Reads the scores along `axis` and the right places; `mean` over everything."""
+
+    axis: str
+    mean: bool
+
+
+Form = (
+    Core | LayerNorm | RMSNorm | Pointwise | Spread | Linear | Attention | Convolution | Pool
+    | CrossEntropy
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A value that is written: its node, in what form, and what it reads."""
+
+    node: Node
+    form: Form
+    reads: tuple[str, ...]

@@ -1,0 +1,37 @@
+"""The passes, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..context import Context
+from .contract import contract
+from .fold import fold
+from .hoist import hoist
+from .prune import prune
+from .share import share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A rewrite of the graph that keeps what it computes."""
+
+    name: str
+    function: Callable[[Graph, Context], Graph]
+
+
+PASSES = (
+    Pass("fold", fold),
+    Pass("prune", prune),
+    Pass("share", share),
+    Pass("contract", contract),
+    Pass("hoist", hoist),
+)
+
+__all__ = ["PASSES", "Context", "Pass", "contract", "fold", "hoist", "prune", "share"]

@@ -1,0 +1,142 @@
+"""A run: a model's program laid down again on given inputs, with its writes put in.
+
+An intervention is a rewrite of the program, done here, before anything is lowered: the model is
+laid down step by step, and where a written site stands, its readers get the new value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import ops
+from ..core import Body, Node, Step
+from .builder import Builder
+from .recurrences import as_input, close_scan, item_of, union
+from .sites import body_sites
+from .values import Run
+from .writes import Plan, written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..program import CheckedModel
+    from .scope import Scope
+
+
+def lay_down(
+    name: str, model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, scope: Scope
+) -> tuple[Run, tuple[Node, ...]]:
+    """The run, and its results followed by the new values of its states."""
+    run = Run(name, model, inputs)
+    layer = _Layer(run, plan, scope)
+    placed = layer.lay(model.body, {})
+    for step in model.body.steps:  # inputs are addressed too
+        if step.node.op is ops.INPUT and step.node.site is not None:
+            run.values.setdefault(step.node.site, placed[step.node.name])
+    return run, tuple(placed[result] for result in model.body.results)
+
+
+class _Layer:
+    """Lays one program down, scan bodies included."""
+
+    def __init__(self, run: Run, plan: Plan, scope: Scope) -> None:
+        self.run, self.plan, self.scope = run, plan, scope
+
+    def lay(self, body: Body, placed: dict[str, Node]) -> dict[str, Node]:
+        """All steps of a program; `placed` holds those that stand already, and is filled."""
+        for step in body.steps:
+            node = step.node
+            if node.name not in placed:
+                made = self._step(step, [placed[name] for name in step.operands])
+                placed[node.name] = self._write(node, made)
+            elif node.site is not None:
+                placed[node.name] = self._write(node, placed[node.name])
+        return placed
+
+    def _step(self, step: Step, operands: Sequence[Node]) -> Node:
+        node, builder = step.node, self.scope.builder
+        match node.attrs:
+            case ops.InputAttrs():
+                return self.run.inputs[node.site or ""]
+            case ops.ParamAttrs() | ops.StateAttrs():
+                return self._once(node.site or "", node)
+            case ops.RandomAttrs(_, _, key):
+                return self._once(f"{key}~", node)
+            case ops.ScanAttrs():
+                return self._scan(node, node.attrs, operands)
+            case ops.ItemAttrs(index):
+                attrs = item_of(operands[0], index)
+                return builder.emit(ops.ITEM, attrs, operands, node.span, node.scope)
+            case _:
+                return builder.emit(node.op, node.attrs, operands, node.span, node.scope)
+
+    def _once(self, key: str, node: Node) -> Node:
+        """Parameters, states and drawn numbers are the same in all runs."""
+        ctx = self.scope.ctx
+        if key not in ctx.params:
+            ctx.params[key] = self.scope.builder.root.put(replace(node, name=ctx.fresh(node.span)))
+        return ctx.params[key]
+
+    def _write(self, node: Node, made: Node) -> Node:
+        address = node.site
+        if address is None:
+            return made
+        builder = self.scope.builder
+        named = made
+        if node.op not in (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT):
+            named = builder.swap(replace(builder.current(made), site=f"{self.run.name}:{address}"))
+        self.run.values[address] = named
+        inside = isinstance(node.attrs, ops.ItemAttrs)
+        for planned in () if inside and self._in_scan(address) else self.plan.get(address, ()):
+            self.run.written.setdefault(address, named)
+            it = named if named.site is not None and ":" in named.site else replace(named, site=f":{address}")
+            named = written(planned, it, self.run, self.scope)
+            if named.name in builder.place:
+                named = builder.name(named, f"{self.run.name}:{address}", node.span, node.scope)
+                self._rename_old(address, named)
+            self.run.values[address] = named
+        return named
+
+    def _rename_old(self, address: str, new: Node) -> None:
+        """The value before a write keeps no address: the new one has it."""
+        builder = self.scope.builder
+        old = self.run.written.get(address)
+        if old is not None and old.name in builder.place and old.name != new.name:
+            current = builder.current(old)
+            if current.site == new.site:
+                builder.swap(replace(current, site=None))
+
+    def _in_scan(self, address: str) -> bool:
+        return any(
+            site == address
+            for step in self.run.model.body.steps
+            if isinstance(step.node.attrs, ops.ScanAttrs)
+            for site, _ in body_sites(step.node.attrs.body)
+        )
+
+    # ---- recurrences
+
+    def _scan(self, node: Node, attrs: ops.ScanAttrs, operands: Sequence[Node]) -> Node:
+        """The body is laid down in a builder of its own: a write in it may bring in outer values."""
+        outer = self.scope
+        builder = Builder(outer.ctx, outer.builder, attrs.axis)
+        inputs = [step.node for step in attrs.body.steps if step.node.op is ops.INPUT]
+        placed: dict[str, Node] = {}
+        carries = []
+        for place, inner in enumerate(inputs):
+            given = outer.builder.use(operands[place])
+            if place < attrs.carries:
+                fresh = replace(inner, name=outer.ctx.fresh(node.span), axes=union(inner.axes, given.axes))
+                placed[inner.name] = builder.put(as_input(fresh))
+                carries.append(placed[inner.name])
+            else:
+                placed[inner.name] = builder.use(given)
+        self.scope = outer.inner(builder=builder, names={}, path=node.scope)
+        inside = self.scope
+        try:
+            self.lay(attrs.body, placed)
+        finally:
+            self.scope = outer
+        results = [placed[name] for name in attrs.body.results]
+        return close_scan(builder, attrs, carries, results, operands[: attrs.carries], node, inside)

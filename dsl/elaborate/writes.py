@@ -1,0 +1,246 @@
+"""Interventions as planned writes: which sites, which part of each, and what stands there instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .. import ops, sizes
+from .. import syntax as s
+from ..core import Axis, Node
+from ..diagnostics import Note, Severity, Slug, or_nearest
+from ..syntax import Write
+from .scope import Scope
+from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
+from .values import HaltError, Known, Run, Value
+
+if TYPE_CHECKING:
+    from ..program import CheckedModel
+    from ..source import Span
+
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One write at one address. `turns` are the turns that a wildcard or swept variable stands for
+    here: (loop, `*` or the variable, turn)."""
+
+    write: Write
+    selection: tuple[s.Item, ...]
+    turns: tuple[tuple[str, str, int], ...]
+    scope: Scope
+
+
+Plan = dict[str, list[Planned]]
+
+
+def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan) -> None:
+    """Find the sites that a write is about and add it to each. One that matches none is an error."""
+    site, selection = split_selection(write.site)
+    path = pattern(site, scope)
+    known = {address: node for address, node in body_sites(model.body)}
+    hits = _whole_turn(path, known) if _is_identity(write) else []
+    hits = hits or matches(path, known, model.aliases)
+    if not hits:
+        unknown_site(path, known, write.site, scope)
+    for address, turns in hits:
+        _check_selection(selection, known[address], address, scope)
+        bound = tuple((loop, by, turn) for (loop, by), turn in zip(path.open, turns, strict=False))
+        entry = Planned(write, selection, bound, scope)
+        for other in into.get(address, ()):
+            _overlap(entry, other, address, scope)
+        into.setdefault(address, []).append(entry)
+
+
+def _is_identity(write: Write) -> bool:
+    return write.op == "=" and isinstance(write.value, s.Name) and write.value.id == IDENTITY
+
+
+def _whole_turn(path: Pattern, known: dict[str, Node]) -> list[tuple[str, tuple[int, ...]]]:
+    """`layer[7] = identity`: every name that the turn carries."""
+    if path.parts[-1][1] is None:
+        return []
+    found = []
+    inside = Pattern((*path.parts, ("in", None), ("*", None)))
+    for entered, turns in matches(inside, known, {}):
+        head, _, name = entered.rpartition(".in.")
+        if f"{head}.{name}" in known:
+            found.append((f"{head}.{name}", turns))
+    return found
+
+
+def _check_selection(selection: tuple[s.Item, ...], node: Node, address: str, scope: Scope) -> None:
+    for item in selection:
+        axis = _selected_axis(item, scope)
+        if axis not in node.axis_names:
+            scope.fail(
+                Slug.UNKNOWN_AXIS, f"`{address}` has {scope.say_axes(node)}, and no `{axis}`", item.span,
+                hint=or_nearest(axis, node.axis_names),
+            )
+
+
+def _selected_axis(item: s.Item, scope: Scope) -> str:
+    match item:
+        case s.Bind(axis):
+            return axis
+        case s.Binary("!=" | ">=" | "<=" | "<" | ">" | "==" | "in", s.Name(axis)):
+            return axis
+    scope.fail(
+        Slug.BAD_INDEX, "a part of a site is picked by an axis", item.span,
+        hint="[h = 9], [h != 3], [t >= 3], [h in {1, 5}]",
+    )
+
+
+def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
+    """Two writes to one element: the later one stands, and the user is told."""
+    if new.write.op != "=" or _uses_it(new.write.value):
+        return
+    if new.write is old.write:
+        return
+    ones = {i.axis: i.value for i in old.selection if isinstance(i, s.Bind)}
+    for item in new.selection:
+        if isinstance(item, s.Bind) and item.axis in ones and ones[item.axis] != item.value:
+            return
+    scope.ctx.collector.report(
+        Slug.OVERLAPPING_WRITE, f"`{address}` is written twice; the later write stands", new.write.span,
+        notes=[Note("the earlier one", old.write.span)], severity=Severity.WARNING,
+    )
+
+
+def _uses_it(tree: s.Expr) -> bool:
+    from .structure import walk
+
+    return any(isinstance(t, s.Name) and t.id == "it" for t in walk(tree))
+
+
+def written(planned: Planned, it: Node, run: Run, builder_scope: Scope) -> Node:
+    """The value after the write: `it` outside the selected part."""
+    span = planned.write.span
+    scope = planned.scope.inner(builder=builder_scope.builder, names={}, axes={}, path=builder_scope.path)
+    scope.frame = replace(planned.scope.frame, run=run)
+    before = Run("before", run.model, run.inputs, run.values, run.written, before=True)
+    scope.names.update(it=Value(it), before=before)
+    for axis in it.axes:
+        scope.axes.setdefault(axis.name, axis)
+    for loop, by, turn in planned.turns:
+        scope.names[loop if by == "*" else by] = Known(turn)
+    new = _new_value(planned, it, run, scope)
+    for loop, by, turn in planned.turns:
+        if by == "*" and loop in new.axis_names:
+            new = scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Select(loop, turn)), [new], span)
+    masks = [_mask(item, it, scope, planned.scope) for item in planned.selection]
+    for _, by, turn in planned.turns:
+        swept = planned.scope.lookup(by) if by != "*" else None
+        if isinstance(swept, Value):
+            masks.append(scope.map("eq", [scope.builder.use(swept.node), scope.node(Known(turn), span)], span))
+    _check_axes(new, it, masks, planned, scope)
+    for axis in it.axes:
+        new = scope.spread(new, axis, span) if not masks else new
+    if not masks:
+        return new
+    mask = masks[0]
+    for other in masks[1:]:
+        mask = scope.map("and", [mask, other], span)
+    return scope.map("where", [mask, new, it], span)
+
+
+def _new_value(planned: Planned, it: Node, run: Run, scope: Scope) -> Node:
+    write = planned.write
+    if write.op == "from":
+        source = scope.evaluate(write.value)
+        if not isinstance(source, Run):
+            scope.fail(Slug.BAD_WRITE, "`from` wants a run", write.value.span, hint="from clean")
+        address = (it.site or "").split(":", 1)[-1]
+        return scope.builder.use(source.values[address])
+    if _is_identity(write):
+        return _skipped(it, run, scope, write.span)
+    value = scope.node(scope.evaluate(write.value), write.value.span)
+    if write.op != "=":
+        fn = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}[write.op]
+        value = scope.map(fn, [it, value], write.span)
+    if it.dtype == "float" and value.dtype != "float":
+        value = scope.map("float", [value], write.span)
+    if value.dtype != it.dtype:
+        scope.fail(
+            Slug.WRONG_DTYPE, f"the site holds {it.dtype}, and this is {value.dtype}", write.value.span
+        )
+    return value
+
+
+def _skipped(it: Node, run: Run, scope: Scope, span: Span) -> Node:
+    """What entered: of a turn, the carried name as it came in; of a call, its first argument."""
+    address = (it.site or "").split(":", 1)[-1]
+    head, _, name = address.rpartition(".")
+    entered = f"{head}.in.{name}"
+    if entered in run.values:
+        return scope.builder.use(run.values[entered])
+    given = [site for site in run.values if site.startswith(address + ".") and "." not in site[len(address) + 1 :]]
+    if given:
+        return scope.builder.use(run.values[given[0]])
+    scope.fail(
+        Slug.BAD_WRITE, f"`{address}` is neither a turn nor a call, so it has no `identity`", span,
+        hint="layer[7] = identity",
+    )
+
+
+def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
+    """Where the selected part is, as truths along its axis."""
+    axis_name = _selected_axis(item, scope)
+    axis = Axis(axis_name, it.size(axis_name))
+    index = scope.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], item.span, scope.path)
+    match item:
+        case s.Bind(_, s.Range(start, stop)):
+            low = _edge(start, 0, axis, scope)
+            high = _edge(stop, axis.size, axis, scope)
+            below = scope.map("lt", [index, scope.node(Known(high), item.span)], item.span)
+            above = scope.map("ge", [index, scope.node(Known(low), item.span)], item.span)
+            return scope.map("and", [above, below], item.span)
+        case s.Bind(_, s.At(name)):
+            if name == "last":
+                wanted = scope.node(Known(sizes.add(axis.size, -1)), item.span)
+            elif name in scope.frame.positions:
+                wanted = scope.builder.use(scope.frame.positions[name])
+            else:
+                scope.fail(
+                    Slug.UNKNOWN_FIELD, f"no field of the data is a position called `{name}`", item.span,
+                    hint=or_nearest(name, [*scope.frame.positions, "last"]),
+                )
+            return scope.map("eq", [index, wanted], item.span)
+        case s.Bind(_, value):
+            inner = outer.inner(builder=scope.builder, axes={}, names={})
+            found = inner.evaluate(value)
+            if isinstance(found, Known) and isinstance(found.value, int) and not isinstance(found.value, bool):
+                at = found.value
+                if isinstance(axis.size, int) and not -axis.size <= at < axis.size:
+                    scope.fail(Slug.BAD_INDEX, f"`{axis_name}` has {axis.size} positions: {at} is not inside", item.span)
+                found = Known(sizes.add(axis.size, at)) if at < 0 else found
+            return scope.map("eq", [index, scope.node(found, item.span)], item.span)
+        case s.Binary(op, left, right):
+            from .expressions import binary  # the operator on values
+
+            test = s.Binary(op, left, right, span=item.span)
+            if op == "in":
+                inner = scope.inner(names={axis_name: Value(index)}, axes={})
+                return scope.node(inner.evaluate(test), item.span)
+            return scope.node(binary(op, Value(index), scope.evaluate(right), test, scope), item.span)
+    raise HaltError
+
+
+def _edge(end: s.Expr | None, default: sizes.Size, axis: Axis, scope: Scope) -> sizes.Size:
+    if end is None:
+        return default
+    value = scope.size_of(end)
+    return sizes.add(axis.size, value) if isinstance(value, int) and value < 0 else value
+
+
+def _check_axes(new: Node, it: Node, masks: list[Node], planned: Planned, scope: Scope) -> None:
+    """A written value has the axes of its site; a sweep's may come with it."""
+    swept = {axis.name for mask in masks for axis in mask.axes} | set(scope.frame.riding)
+    extra = sorted(new.axis_names - it.axis_names - swept)
+    if extra:
+        scope.fail(
+            Slug.AXIS_MISMATCH,
+            f"the site has {scope.say_axes(it)}, and what is written has `{extra[0]}` too", planned.write.value.span,
+            hint=f"mean[{extra[0]}](...)",
+        )
