@@ -85,12 +85,14 @@ def subtract(a: Size, b: Size) -> Size:
 
 
 def floor_divide(a: Size, b: int) -> Size:
-    """`a // b`, exact where every term divides."""
+    """`a // b`; multiples of `b` are taken out, so that equal sizes compare equal."""
     if isinstance(a, int):
         return a // b
-    if all(count % b == 0 for _, count in a.terms):
-        return _make({m: c // b for m, c in a.terms})
-    return Poly((((Quotient(a, b),), 1),))
+    whole = _make({m: c // b for m, c in a.terms})
+    rest = _make({m: c % b for m, c in a.terms})
+    if isinstance(rest, int):
+        return whole  # the constant rest is less than b
+    return add(whole, Poly((((Quotient(rest, b),), 1),)))
 
 
 def ceil_divide(a: Size, b: int) -> Size:

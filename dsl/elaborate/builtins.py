@@ -28,7 +28,10 @@ _NUMERIC: dict[str, Callable[[float], float]] = {
     "tanh": math.tanh, "abs": abs, "floor": math.floor, "ceil": math.ceil, "round": round,
     "float": float, "int": int,
 }
-FILLS = {"max": -math.inf, "min": math.inf, "prod": 1.0, "logsumexp": -math.inf, "all": 1.0}
+FILLS = {
+    "max": -math.inf, "argmax": -math.inf, "logsumexp": -math.inf, "min": math.inf, "argmin": math.inf, "prod": 1.0,
+    "all": 1.0,
+}
 UNBUILT = {
     name: f"`{name}`"
     for name in (

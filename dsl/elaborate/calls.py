@@ -12,7 +12,7 @@ from ..diagnostics import Note, Slug, or_nearest
 from .brackets import bind_brackets
 from .scope import Frame, Scope, join
 from .statements import run_steps
-from .structure import axis_words, owns_parameters
+from .structure import axis_words, owns_parameters, speaks_of_axes
 from .values import Binding, HaltError, Instance, Known, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
@@ -134,9 +134,16 @@ def _enter(
     binding, nodes = bind_brackets(base, nodes, tree, scope, inner)
     _bind_types(block, binding, nodes, tree, scope, inner)
     renamed = _keep_apart(block, binding, nodes, tree, scope, inner)
+    first = [
+        param for param in block.params  # values that sizes may speak of
+        if param.name not in nodes and (param.name in values or not _after_axes(param, block))
+    ]
+    for param in first:
+        _bind_param(param, values, nodes, inner, scope, tree)
     _own_axes(block, binding, inner)
     for param in block.params:
-        _bind_param(param, values, nodes, inner, scope, tree)
+        if param not in first:
+            _bind_param(param, values, nodes, inner, scope, tree)
     ctx.depth += 1
     outer_fill, ctx.fill = ctx.fill, 0.0
     try:
@@ -151,6 +158,10 @@ def _enter(
         _result(value, declared, renamed, block, tree, scope, inner)
         for value, declared in zip(results, block.results, strict=False)
     )
+
+
+def _after_axes(param: s.Param, block: s.Block) -> bool:
+    return param.default is not None and speaks_of_axes(param.default, block)
 
 
 def _param_path(scope: Scope, address: str) -> str:

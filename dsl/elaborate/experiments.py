@@ -13,7 +13,7 @@ from ..program import CheckedStudy, Output, SweepInput, SweepOutput, SweepPlan
 from .scope import Scope
 from .sites import body_sites
 from .study import Study
-from .values import Formula, HaltError, Known, Poison, Run, Table, Val, Value
+from .values import Formula, HaltError, Poison, Run, Table, Val, Value
 
 if TYPE_CHECKING:
     from ..modules import Module
@@ -309,6 +309,3 @@ def split_weights(given: tuple[s.Given, ...], study: Study) -> tuple[str | None,
         else:
             rest.append(item)
     return weights, tuple(rest)
-
-
-__all__ = ["Known", "elaborate_experiment", "expect", "split_weights"]

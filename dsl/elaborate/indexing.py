@@ -63,19 +63,19 @@ def _at(
         if not isinstance(size, int):
             limit(scope, at + 1 if at >= 0 else -at, size, f"`{item.span.text}` is not inside `{axis}`", item)
         return _emit(scope, ops.Select(graph, at), [node], item)
-    if affine is not None and affine[0] and otherwise is None:
+    fill = None if otherwise is None else float(scope.constant(otherwise, "the value outside"))
+    if affine is not None and affine[0]:
         local = {scope.need_axis(name, value.span).name: (name, c) for name, c in affine[0].items()}
-        if graph in local:
-            return _window(node, graph, local, affine[1], item, scope)
-        if len(local) == 1 and next(iter(local.values()))[1] == 1:
+        if fill is None and graph not in local and [c for _, c in local.values()] == [1]:
             return _stretch(node, graph, next(iter(affine[0])), affine[1], item, scope)
+        if graph in local or not node.axis_names & set(local):
+            return _window(node, graph, local, affine[1], fill, item, scope)
     index = scope.node(scope.evaluate(value), value.span)
     if index.dtype != "int":
         scope.fail(
             Slug.WRONG_DTYPE, f"an index is an int, and this is a {index.dtype}", value.span,
             hint="int(...)" if index.dtype == "float" else None,
         )
-    fill = None if otherwise is None else float(scope.constant(otherwise, "the value outside"))
     return _emit(scope, ops.Gather(graph, fill), [node, index], item)
 
 
@@ -100,20 +100,21 @@ def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, o
 
 
 def _window(
-    node: Node, graph: str, local: dict[str, tuple[str, int]], offset: Size, item: s.Bind, scope: Scope
+    node: Node, graph: str, local: dict[str, tuple[str, int]], offset: Size, fill: float | None, item: s.Bind,
+    scope: Scope,
 ) -> Node:
-    """The axis stands in its own index: windows over it, with the stride that it is taken by."""
-    stride = local[graph][1]
-    if stride < 1:
-        scope.fail(Slug.BAD_INDEX, f"a window goes forward over `{item.axis}`", item.span,
-                   hint=f"flip[{item.axis}](...)")
+    """Windows over the axis: over its own index, as many as the stride allows, or over other axes."""
     terms = []
     for name, (own, coefficient) in local.items():
-        if name == graph:
-            terms.append((Axis(graph, sizes.ceil_divide(node.size(graph), stride)), stride))
-        else:
+        if name != graph:
             terms.append((scope.need_axis(own, item.span), coefficient))
-    return _emit(scope, ops.Window(graph, tuple(terms), offset, scope.ctx.fill), [node], item)
+        elif coefficient < 1:
+            scope.fail(Slug.BAD_INDEX, f"a window goes forward over `{item.axis}`", item.span,
+                       hint=f"flip[{item.axis}](...)")
+        else:
+            terms.append((Axis(graph, sizes.ceil_divide(node.size(graph), coefficient)), coefficient))
+    outside = scope.ctx.fill if fill is None else fill
+    return _emit(scope, ops.Window(graph, tuple(terms), offset, outside), [node], item)
 
 
 def _stretch(node: Node, graph: str, name: str, offset: Size, item: s.Bind, scope: Scope) -> Node:

@@ -15,12 +15,14 @@ from .builder import Builder, Context
 from .expressions import evaluate_all
 from .scope import Frame, Scope
 from .statements import run_steps
+from .structure import speaks_of_axes
 from .values import HaltError, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
     from ..modules import Module
 
 CHECK_BUDGET = 60_000
+LONE = 96  # splits into the usual numbers of heads and groups
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
 def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedModel | None:
     block = request.block
     errors = _errors(ctx)
+    first = [param for param in block.params if _is_settled(param, request)]
+    for param in first:  # values that sizes may speak of
+        _param(param, request, scope)
     _header_axes(request, scope)
-    inputs = [decl for param in block.params for decl in _param(param, request, scope)]
+    inputs = [decl for param in block.params if param not in first for decl in _param(param, request, scope)]
     run_steps(block.body, scope)
     results = scope.frame.results
     if results is None:
@@ -80,6 +85,12 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
         block.name, body, tuple(inputs), tuple(decl for _, decl in nodes), block.span,
         updates=tuple(ctx.updates), aliases=dict(ctx.aliases), limits=tuple(ctx.limits), ragged=ragged,
     )
+
+
+def _is_settled(param: s.Param, request: ModelRequest) -> bool:
+    if param.name in request.values:
+        return True
+    return param.default is not None and not speaks_of_axes(param.default, request.block)
 
 
 def _errors(ctx: Context) -> int:
@@ -114,8 +125,8 @@ def _flat(items: tuple[s.Item, ...]) -> list[s.Side]:
 
 
 def _unsized(axis: str, request: ModelRequest) -> sizes.Size:
-    """A lone block is checked with small sizes of its own, so that parameters can be made."""
-    return sizes.symbol(axis) if request.block.kind == "model" else 8
+    """A lone block is checked with sizes of its own, so that parameters can be made."""
+    return sizes.symbol(axis) if request.block.kind == "model" else LONE
 
 
 def _lazy_size(value: s.Expr, scope: Scope, request: ModelRequest) -> sizes.Size:

@@ -57,6 +57,15 @@ def _words(items: tuple[s.Item, ...]) -> set[str]:
     return words
 
 
+def speaks_of_axes(tree: s.Expr, block: s.Block) -> bool:
+    """Whether a default in a header can only be settled once the block's axes are."""
+    words = axis_words(block)
+    return any(
+        isinstance(part, s.SizeOf | s.Index) or (isinstance(part, s.Name) and part.id in words)
+        for part in walk(tree)
+    )
+
+
 _OWNS: dict[tuple[int, str], bool] = {}
 
 

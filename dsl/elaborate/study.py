@@ -29,7 +29,7 @@ from .runs import lay_down
 from .scope import Frame, Scope
 from .sites import is_turn
 from .structure import walk
-from .values import Formula, HaltError, Known, Poison, Run, Table, Template, Val, Value
+from .values import HaltError, Known, Run, Table, Val, Value
 from .writes import Plan, plan
 
 if TYPE_CHECKING:
@@ -227,6 +227,9 @@ class Study:
         run, results = lay_down(name, model, nodes, writes, scope)
         for address, node in zip(model.updates, results[len(model.results) :], strict=True):
             self.updates.setdefault(address, node)
+        for node in run.values.values():
+            for axis in node.axes:
+                scope.axes.setdefault(axis.name, axis)
         if self.model is None:
             self.model = model
         return run
@@ -292,7 +295,7 @@ class Study:
 
 def plan_intervention(
     study: Study, definition: s.Intervention, module: Module, args: dict[str, Val], model: CheckedModel, into: Plan,
-    scope: Scope, span: Span,
+    scope: Scope, span: Span, *, any_turn: bool = False,
 ) -> None:
     """All writes of an intervention, its parameters bound: those that pick a site, a size or a case
     are known at compile time, the others are inputs."""
@@ -319,7 +322,7 @@ def plan_intervention(
     for step in definition.body:
         match step:
             case s.Write():
-                plan(step, model, inner, into)
+                plan(step, model, inner, into, any_turn=any_turn)
             case s.Unbuilt(feature):
                 inner.ctx.collector.report(Slug.UNBUILT, f"{feature} is not built yet", step.span)
 
@@ -400,6 +403,3 @@ def data_options(data: s.Data) -> dict[str, int | float | bool | str | None]:
             case s.Name(name):
                 options[key] = name
     return options
-
-
-__all__ = ["Formula", "Poison", "Study", "Template", "data_fields", "data_options", "find_model"]

@@ -35,14 +35,18 @@ class Planned:
 Plan = dict[str, list[Planned]]
 
 
-def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan) -> None:
-    """Find the sites that a write is about and add it to each. One that matches none is an error."""
+def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_turn: bool = False) -> None:
+    """Find the sites that a write is about and add it to each. One that matches none is an error;
+    with `any_turn`, a turn that the model lacks at these sizes is not."""
     site, selection = split_selection(write.site)
     path = pattern(site, scope)
     known = {address: node for address, node in body_sites(model.body)}
     hits = _whole_turn(path, known) if _is_identity(write) else []
     hits = hits or matches(path, known, model.aliases)
     if not hits:
+        every = Pattern(tuple((name, turn if turn is None else "*") for name, turn in path.parts))
+        if any_turn and (matches(every, known, model.aliases) or _whole_turn(every, known)):
+            return
         unknown_site(path, known, write.site, scope)
     for address, turns in hits:
         _check_selection(selection, known[address], address, scope)

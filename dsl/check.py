@@ -1,0 +1,147 @@
+"""Checking a file: everything in it is elaborated once, and every mistake is reported.
+
+Blocks are checked with the sizes that their headers give; models at their defaults; interventions
+on their model; experiments and trainings whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import syntax as s
+from .diagnostics import Collector, Diagnostic, Slug, or_nearest
+from .elaborate.experiments import elaborate_experiment
+from .elaborate.models import CHECK_BUDGET, ModelRequest, elaborate_model
+from .elaborate.study import Study, data_options, find_model, plan_intervention
+from .elaborate.runs import lay_down
+from .elaborate.trainings import elaborate_training
+from .elaborate.values import HaltError, Known, Val
+from .elaborate.writes import Plan
+from .modules import Loader, Module
+from .signatures import declared_field
+from .sources import SIGNATURES, TOKENIZER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .program import CheckedModel, CheckedStudy, CheckedTraining
+
+
+@dataclass
+class Checked:
+    """A file with all that was found: what can be run, and what is wrong."""
+
+    module: Module | None
+    diagnostics: tuple[Diagnostic, ...]
+    models: dict[str, CheckedModel] = field(default_factory=dict)
+    experiments: dict[str, CheckedStudy] = field(default_factory=dict)
+    trainings: dict[str, CheckedTraining] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong; warnings are allowed."""
+        return self.module is not None and not any(d.severity == "error" for d in self.diagnostics)
+
+
+def check_text(name: str, text: str, folder: Path | None = None) -> Checked:
+    """Check a spec; `folder` is where its imports are looked for. Never raises for what is in it."""
+    collector = Collector()
+    module = Loader(collector).from_text(name, text, folder)
+    if module is None:
+        return Checked(None, collector.diagnostics)
+    return check_module(module, collector)
+
+
+def check_module(module: Module, collector: Collector) -> Checked:
+    """Check all statements of a file, in their order."""
+    found = Checked(module, ())
+    for statement in module.tree.statements:
+        if isinstance(statement, s.Unbuilt):
+            collector.report(Slug.UNBUILT, f"{statement.feature} is not built yet", statement.span)
+        elif module.own.get(getattr(statement, "name", "")) is statement:
+            _check(statement, module, collector, found)
+    found.diagnostics = collector.diagnostics
+    return found
+
+
+def _check(statement: s.Statement, module: Module, collector: Collector, found: Checked) -> None:
+    match statement:
+        case s.Block():
+            request = ModelRequest(statement, module, budget=CHECK_BUDGET)
+            model = elaborate_model(request, collector)
+            if model is not None and statement.kind == "model":
+                found.models[statement.name] = model
+        case s.Intervention():
+            _check_intervention(statement, module, collector)
+        case s.Data():
+            _check_data(statement, module, collector)
+        case s.Weights():
+            _check_weights(statement, module, collector)
+        case s.Experiment():
+            study = elaborate_experiment(statement, module, collector)
+            if study is not None:
+                found.experiments[statement.name] = study
+        case s.Train():
+            training = elaborate_training(statement, module, collector)
+            if training is not None:
+                found.trainings[statement.name] = training
+
+
+def _check_intervention(tree: s.Intervention, module: Module, collector: Collector) -> None:
+    """On its model, with 0 for what has no default: which sites there are does not depend on it."""
+    study = Study(module, collector)
+    study.use_data(None)
+    try:
+        block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
+        model = study.elaborated(ModelRequest(block, home, budget=CHECK_BUDGET))
+        if any(param.kind == "run" for param in tree.params):
+            collector.report(Slug.UNBUILT, "a parameter that is a run is not built yet", tree.span)
+            return
+        args: dict[str, Val] = {p.name: Known(0) for p in tree.params if p.default is None and p.axes is None}
+        nodes = {
+            step.node.site or "": step.node for step in model.body.steps if step.node.op.name == "input"
+        }
+        inputs = {}
+        for name, node in nodes.items():
+            study.scope.builder.put(node)
+            inputs[name] = node
+        writes: Plan = {}
+        plan_intervention(study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True)
+        lay_down(tree.name, model, inputs, writes, study.scope)
+    except HaltError:
+        return
+
+
+def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
+    call = tree.value
+    if not isinstance(call, s.Call) or not isinstance(call.target, s.Name):
+        collector.report(Slug.WRONG_ARGUMENTS, "data comes from a source", call.span, hint='bytes("corpus/*.txt", t = 128)')
+        return
+    name = call.target.id
+    signature = TOKENIZER if name == TOKENIZER.name else SIGNATURES.get(name)
+    if signature is None:
+        collector.report(
+            Slug.UNKNOWN_NAME, f"no source of data is called `{name}`", call.target.span,
+            hint=or_nearest(name, SIGNATURES) or f"one of {', '.join(SIGNATURES)}",
+        )
+        return
+    options = data_options(tree)
+    if name == TOKENIZER.name:
+        options = {k.replace("#0", "path"): v for k, v in options.items()}
+    args = {arg.name: arg for arg in call.args}
+    for problem in signature.problems(options):
+        arg = args.get(problem.option or "")
+        collector.report(problem.slug, problem.message, arg.span if arg is not None else call.span, hint=problem.hint)
+    for fld in tree.fields:
+        if declared_field(fld) is None:
+            collector.report(
+                Slug.WRONG_DTYPE, f"`{fld.value.span.text}` is no kind of field", fld.value.span,
+                hint="int, float, bool, text(tok), position",
+            )
+        elif not signature.declared:
+            collector.report(Slug.UNKNOWN_FIELD, f"`{name}` has its own fields", fld.span)
+
+
+def _check_weights(tree: s.Weights, module: Module, collector: Collector) -> None:
+    del tree, module, collector
