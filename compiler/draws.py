@@ -117,8 +117,8 @@ def _orthogonal(stream: np.random.Generator, shape: Shape, gain: float = 1) -> A
     return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(np.float32)
 
 
-def _filled(value: float) -> Rule:
-    return lambda _, shape: np.full(shape, value, np.float32)
+def _constant(_: np.random.Generator, shape: Shape, value: float) -> Array:
+    return np.full(shape, value, np.float32)
 
 
 DISTRIBUTIONS: Mapping[str, Rule] = {
@@ -129,6 +129,5 @@ DISTRIBUTIONS: Mapping[str, Rule] = {
     "bernoulli": _bernoulli,
     "truncated_normal": _truncated_normal,
     "orthogonal": _orthogonal,
-    "zeros": _filled(0),
-    "ones": _filled(1),
+    "constant": _constant,
 }

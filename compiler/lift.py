@@ -1,7 +1,8 @@
 """Types after a change: the rules of the operations, carried through the bodies of scans.
 
 A value that gains an axis lifts what reads it. A scan lifts its body, where a carry has every axis
-that its initial value or its next value has; what has fewer is repeated along the others.
+that it had, and those of its initial and of its next value; these may have fewer than the carry,
+and are then repeated along the others.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def lifted(scan: ScanAttrs, operands: Sequence[Typed]) -> ScanAttrs:
         if index in steps:
             wanted.append((without(axes, [axis.name]), dtype))
         elif index < scan.carries:
-            wanted.append((axes, own.dtype))
+            others = without(own.axes, names(axes))
+            wanted.append(((*axes, *others), own.dtype))
         else:
             wanted.append((axes, dtype))
     if axis == scan.axis and not _differ(scan, wanted):

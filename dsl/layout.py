@@ -39,28 +39,35 @@ def joined(parts: list[Pieces], between: str) -> Pieces:
 
 
 def lines(pieces: Pieces, indent: int) -> list[str]:
-    """On one line if that is short enough, else broken at the longest brackets."""
+    """On one line if that is short enough, else broken at the brackets where that helps most."""
     whole = flat(pieces)
-    places = [place for place, piece in enumerate(pieces) if _can_break(piece)]
-    if indent + len(whole) <= WIDTH or not places:
+    groups = [(n, piece) for n, piece in enumerate(pieces) if not isinstance(piece, str)]
+    groups = [(n, group) for n, group in groups if group.items]
+    if indent + len(whole) <= WIDTH or not groups:
         return [" " * indent + whole]
-    place = max(places, key=lambda place: len(flat([pieces[place]])))
-    group = pieces[place]
-    assert isinstance(group, Group)
-    inside = indent + STEP
-    content = ", ".join(map(flat, group.items))
-    if inside + len(content) <= WIDTH:
-        middle = [" " * inside + content]
-    else:
-        *first, last = group.items
-        middle = [line for item in first for line in lines([*item, ","], inside)]
-        middle += lines(last, inside)
+    place, group = min(groups, key=lambda found: _cost(pieces, *found, indent))
     return [
         *lines([*pieces[:place], group.opening], indent),
-        *middle,
+        *_inside(group, indent + STEP),
         *lines([group.closing, *pieces[place + 1 :]], indent),
     ]
 
 
-def _can_break(piece: str | Group) -> bool:
-    return isinstance(piece, Group) and bool(piece.items)
+def _cost(pieces: Pieces, place: int, group: Group, indent: int) -> tuple[bool, int, bool, int]:
+    """How little a break at this group helps."""
+    before = indent + len(flat(pieces[:place])) + 1
+    after = indent + len(flat(pieces[place + 1 :])) + 1
+    fits = before <= WIDTH and after <= WIDTH
+    number = len(_inside(group, indent + STEP)) if fits else 0
+    # values rather than axes, and of two that are alike the one that holds more
+    return not fits, number, group.opening != "(", -len(flat([group]))
+
+
+def _inside(group: Group, indent: int) -> list[str]:
+    """What stands between the brackets: on one line if that is short enough."""
+    content = ", ".join(map(flat, group.items))
+    if indent + len(content) <= WIDTH:
+        return [" " * indent + content]
+    *first, last = group.items
+    broken = [line for item in first for line in lines([*item, ","], indent)]
+    return broken + lines(last, indent)

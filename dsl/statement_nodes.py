@@ -23,8 +23,8 @@ class StatementNodes(ExpressionNodes):
         return self.span(c[0], last)
 
     def unbuilt(self, feature: str, c: Children) -> syntax.Unbuilt:
-        """Something reserved, with its nodes and words as parts."""
-        return syntax.Unbuilt(feature, tuple(self._parts(c)), span=self.over_all(c))
+        """Something reserved, with its nodes as parts, and its words but the first."""
+        return syntax.Unbuilt(feature, tuple(self._parts(c[1:])), span=self.over_all(c))
 
     def _parts(self, c: Children) -> list[Tree]:
         parts: list[Tree] = []

@@ -63,7 +63,7 @@ class Nodes(StatementNodes):
     def along(self, c: Children) -> Several:
         """`along {A, B} then C through {D}`."""
         parts = [part for part in c if part is not None]
-        return several(self._parts(parts), start_of(parts[0]), end_of(parts[-1]))
+        return several(self._parts(parts[1:]), start_of(parts[0]), end_of(parts[-1]))
 
     def frozen(self, c: Children) -> syntax.Only:
         """`freeze PATTERN`."""

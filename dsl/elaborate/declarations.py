@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS: dict[str, int] = {
     "normal": 2, "uniform": 2, "log_uniform": 2, "truncated_normal": 2, "integers": 2,
-    "bernoulli": 1, "orthogonal": 0, "gumbel": 0, "exponential": 1,
+    "bernoulli": 1, "orthogonal": 1, "constant": 1,
 }
 _DTYPES = {"integers": DType.INT, "bernoulli": DType.BOOL}
 
@@ -111,11 +111,13 @@ def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
     return scope.builder.root.put(node)
 
 
-def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> Body:
-    """The initial value as a closed program of its own."""
+def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Distribution | Body:
+    """The initial value: a number, or a closed program of its own."""
     builder = Builder(scope.ctx)
     inner = Scope(scope.ctx, builder, scope.frame, scope.path, scope.params, parent=_Closed(scope, builder))
     value = inner.evaluate(tree)
+    if isinstance(value, Known) and isinstance(value.value, int | float):
+        return ops.Distribution("constant", (float(value.value),))
     node = inner.node(value, tree.span)
     extra = node.axis_names - {axis.name for axis in axes}
     if extra:

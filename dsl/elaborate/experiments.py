@@ -113,7 +113,7 @@ class _Experiment:
             earlier = self.plans.get(found.name, ())
             _, items = split_weights(step.given, self.study)
             run = self.study.laid(step.name, found.model, dict(found.inputs), (*earlier, *items), scope)
-            self.plans[step.name] = (*earlier, *items)
+            self.plans[run.name] = (*earlier, *items)
             return run
         if isinstance(found, Poison):
             raise HaltError
@@ -127,8 +127,9 @@ class _Experiment:
         request = self.study.request(config)
         self._from_data(request.block, inputs, scope)
         _, items = split_weights(given, self.study)
-        self.plans[step.name] = items
-        return self.study.run(step.name, request, inputs, items, step.span, scope)
+        run = self.study.run(step.name, request, inputs, items, step.span, scope)
+        self.plans[run.name] = items
+        return run
 
 
 

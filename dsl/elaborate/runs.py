@@ -28,7 +28,11 @@ def lay_down(
     name: str, model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, scope: Scope
 ) -> tuple[Run, tuple[Node, ...]]:
     """The run, and its results followed by the new values of its states."""
-    run = Run(name, model, inputs)
+    label = name
+    while f"{label}:" in scope.ctx.claimed:
+        label += "'"
+    scope.ctx.claimed.add(f"{label}:")
+    run = Run(label, model, inputs)
     layer = _Layer(run, plan, scope)
     placed = layer.lay(model.body, {})
     for step in model.body.steps:  # inputs are addressed too
@@ -79,33 +83,25 @@ class _Layer:
         return ctx.params[key]
 
     def _write(self, node: Node, made: Node) -> Node:
+        """Give the value its address; where it is written, the new value has it."""
         address = node.site
         if address is None:
             return made
         builder = self.scope.builder
-        named = made
-        if node.op not in (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT):
-            named = builder.swap(replace(builder.current(made), site=f"{self.run.name}:{address}"))
-        self.run.values[address] = named
-        inside = isinstance(node.attrs, ops.ItemAttrs)
-        for planned in () if inside and self._in_scan(address) else self.plan.get(address, ()):
-            self.run.written.setdefault(address, named)
-            it = named if named.site is not None and ":" in named.site else replace(named, site=f":{address}")
-            named = written(planned, it, self.run, self.scope)
-            if named.name in builder.place:
-                named = builder.name(named, f"{self.run.name}:{address}", node.span, node.scope)
-                self._rename_old(address, named)
-            self.run.values[address] = named
-        return named
-
-    def _rename_old(self, address: str, new: Node) -> None:
-        """The value before a write keeps no address: the new one has it."""
-        builder = self.scope.builder
-        old = self.run.written.get(address)
-        if old is not None and old.name in builder.place and old.name != new.name:
-            current = builder.current(old)
-            if current.site == new.site:
-                builder.swap(replace(current, site=None))
+        site = f"{self.run.name}:{address}"
+        inside = isinstance(node.attrs, ops.ItemAttrs) and self._in_scan(address)
+        writes = () if inside else self.plan.get(address, ())
+        self.run.values[address] = made
+        if writes:
+            self.run.written[address] = made
+            for planned in writes:
+                made = written(planned, made, address, self.run, self.scope)
+                self.run.values[address] = made
+            made = builder.name(made, site, node.span, node.scope)
+        elif made.name in builder.place and made.op not in (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT):
+            made = builder.swap(replace(builder.current(made), site=site))
+        self.run.values[address] = made
+        return made
 
     def _in_scan(self, address: str) -> bool:
         return any(

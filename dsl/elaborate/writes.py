@@ -118,7 +118,7 @@ def _uses_it(tree: s.Expr) -> bool:
     return any(isinstance(t, s.Name) and t.id == "it" for t in walk(tree))
 
 
-def written(planned: Planned, it: Node, run: Run, builder_scope: Scope) -> Node:
+def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: Scope) -> Node:
     """The value after the write: `it` outside the selected part."""
     span = planned.write.span
     scope = planned.scope.inner(builder=builder_scope.builder, names={}, axes={}, path=builder_scope.path)
@@ -129,7 +129,7 @@ def written(planned: Planned, it: Node, run: Run, builder_scope: Scope) -> Node:
         scope.axes.setdefault(axis.name, axis)
     for loop, by, turn in planned.turns:
         scope.names[loop if by == "*" else by] = Known(turn)
-    new = _new_value(planned, it, run, scope)
+    new = _new_value(planned, it, address, run, scope)
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:
             new = scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Select(loop, turn)), [new], span)
@@ -149,16 +149,15 @@ def written(planned: Planned, it: Node, run: Run, builder_scope: Scope) -> Node:
     return scope.map("where", [mask, new, it], span)
 
 
-def _new_value(planned: Planned, it: Node, run: Run, scope: Scope) -> Node:
+def _new_value(planned: Planned, it: Node, address: str, run: Run, scope: Scope) -> Node:
     write = planned.write
     if write.op == "from":
         source = scope.evaluate(write.value)
         if not isinstance(source, Run):
             scope.fail(Slug.BAD_WRITE, "`from` wants a run", write.value.span, hint="from clean")
-        address = (it.site or "").split(":", 1)[-1]
         return scope.builder.use(source.values[address])
     if _is_identity(write):
-        return _skipped(it, run, scope, write.span)
+        return _skipped(address, run, scope, write.span)
     value = scope.node(scope.evaluate(write.value), write.value.span)
     if write.op != "=":
         fn = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}[write.op]
@@ -172,9 +171,8 @@ def _new_value(planned: Planned, it: Node, run: Run, scope: Scope) -> Node:
     return value
 
 
-def _skipped(it: Node, run: Run, scope: Scope, span: Span) -> Node:
+def _skipped(address: str, run: Run, scope: Scope, span: Span) -> Node:
     """What entered: of a turn, the carried name as it came in; of a call, its first argument."""
-    address = (it.site or "").split(":", 1)[-1]
     head, _, name = address.rpartition(".")
     entered = f"{head}.in.{name}"
     if entered in run.values:

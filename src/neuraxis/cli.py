@@ -1,0 +1,185 @@
+"""The command line: one function a command. Exit 0 well, 1 a mistake of the user, 2 a failed
+expectation, 70 a mistake of ours."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .dsl.diagnostics import Severity, SpecError, render, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .dsl.diagnostics import Diagnostic
+
+WELL, MISTAKE, FAILED, OURS = 0, 1, 2, 70
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[36m", "hint": "\x1b[32m"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except SpecError as error:
+        _print(error.diagnostics, json=getattr(args, "json", False))
+        return MISTAKE
+    except BrokenPipeError:
+        sys.stderr.close()
+        return WELL
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; `--resume` goes on from the last checkpoint\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="neuraxis", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, help_: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help_, description=help_)
+        added.set_defaults(run=run)
+        return added
+
+    check = command("check", _check, "say what is wrong in specs")
+    check.add_argument("files", nargs="+", metavar="FILE", help="a spec, or - for standard input")
+    check.add_argument("--json", action="store_true", help="diagnostics as JSON, for editors")
+    fmt = command("fmt", _fmt, "format specs in place")
+    fmt.add_argument("files", nargs="+", metavar="FILE")
+    fmt.add_argument("--check", action="store_true", help="only say which would change")
+    run = command("run", _run, "train, run and sweep what a spec declares")
+    run.add_argument("file")
+    run.add_argument("names", nargs="*", metavar="NAME", help="only these, with what they need")
+    run.add_argument("--results", default="results", metavar="DIR", help="where results go")
+    run.add_argument("--resume", action="store_true", help="go on from checkpoints and kept results")
+    sites = command("sites", _sites, "list the addresses of a model")
+    sites.add_argument("file")
+    sites.add_argument("model")
+    sites.add_argument("pattern", nargs="?", default="*")
+    show = command("show", _show, "show a model's graph")
+    show.add_argument("--after", metavar="PASS", help="as it stands after a pass")
+    show.add_argument("--dot", action="store_true", help="in the dot language")
+    explain = command("explain", _explain, "say how a model, its attention and sweeps are run, and why")
+    emit = command("emit", _emit, "write out the code of a model")
+    emit.add_argument("--to", choices=("torch", "graph"), default="torch")
+    for sub in (show, explain, emit):
+        sub.add_argument("file")
+        sub.add_argument("model", nargs="?")
+    for sub in (run, sites, show, explain, emit):
+        sub.add_argument("--set", action="append", default=[], metavar="MODEL.NAME=VALUE", help="a size or value from outside")
+        sub.add_argument("--seed", type=int, default=0)
+        sub.add_argument("--device", default="cpu")
+    return parser
+
+
+def _print(diagnostics: Sequence[Diagnostic], *, json: bool = False) -> None:
+    if json:
+        sys.stdout.write(to_json(diagnostics) + "\n")
+        return
+    text = render(diagnostics)
+    if text:
+        sys.stderr.write((_coloured(text) if sys.stderr.isatty() else text) + "\n")
+
+
+def _coloured(text: str) -> str:
+    lines = []
+    for line in text.split("\n"):
+        for word, colour in _COLOURS.items():
+            if line.startswith(f"{word}[") or f"= {word}:" in line:
+                line = line.replace(word, f"{colour}{word}\x1b[0m", 1)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+# ---- reading
+
+
+def _check(args: argparse.Namespace) -> int:
+    from .dsl.check import check_text  # the other commands check through `load`
+
+    found: list[Diagnostic] = []
+    for name in args.files:
+        if name == "-":
+            checked = check_text("(standard input)", sys.stdin.read(), Path.cwd())
+        else:
+            checked = check_text(name, _read(Path(name)), Path(name).parent)
+        found += checked.diagnostics
+    _print(found, json=args.json)
+    return MISTAKE if any(d.severity is Severity.ERROR for d in found) else WELL
+
+
+def _read(path: Path) -> str:
+    from .dsl.files import read_spec
+
+    return read_spec(path)
+
+
+def _fmt(args: argparse.Namespace) -> int:
+    from .dsl.format import format_spec
+    from .dsl.source import Source
+
+    changed = 0
+    for name in args.files:
+        path = Path(name)
+        text = _read(path)
+        new = format_spec(Source(name, text))
+        if new != text:
+            changed += 1
+            if args.check:
+                sys.stdout.write(f"{name} would change\n")
+            else:
+                from .runtime.atomic import write_text
+
+                write_text(path, new)
+                sys.stdout.write(f"{name} formatted\n")
+    return MISTAKE if args.check and changed else WELL
+
+
+# ---- running
+
+
+def _load(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # runtime imports torch
+    from .runtime.program import load
+
+    return load(args.file, settings=args.set, seed=args.seed, device=args.device)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from .runtime.session import run_file
+
+    return FAILED if run_file(_load(args), args.names, Path(args.results), resume=args.resume) else WELL
+
+
+def _sites(args: argparse.Namespace) -> int:
+    from .runtime.report import site_table
+
+    sys.stdout.write(site_table(_load(args), args.model, args.pattern))
+    return WELL
+
+
+def _show(args: argparse.Namespace) -> int:
+    from .runtime.report import shown
+
+    sys.stdout.write(shown(_load(args), args.model, after=args.after, dot=args.dot))
+    return WELL
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from .runtime.report import explained
+
+    sys.stdout.write(explained(_load(args), args.model))
+    return WELL
+
+
+def _emit(args: argparse.Namespace) -> int:
+    from .runtime.report import emitted
+
+    sys.stdout.write(emitted(_load(args), args.model, args.to))
+    return WELL
+
+
+if __name__ == "__main__":
+    sys.exit(main())
