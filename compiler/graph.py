@@ -32,7 +32,7 @@ class InternalError(Exception):
         return f"after {self.pass_name}: %{self.node} {self.why}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Nodes, what each reads, and the results. Never changed: `edit` and `rewrite` give another.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import syntax as s
 from .diagnostics import Collector, Diagnostic, Slug, or_nearest
 from .elaborate.experiments import elaborate_experiment
+from .elaborate.mappings import elaborate_weights
 from .elaborate.models import CHECK_BUDGET, ModelRequest, elaborate_model
 from .elaborate.study import Study, data_options, find_model, plan_intervention
 from .elaborate.runs import lay_down
@@ -25,7 +26,7 @@ from .sources import SIGNATURES, TOKENIZER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .program import CheckedModel, CheckedStudy, CheckedTraining
+    from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Checked:
     models: dict[str, CheckedModel] = field(default_factory=dict)
     experiments: dict[str, CheckedStudy] = field(default_factory=dict)
     trainings: dict[str, CheckedTraining] = field(default_factory=dict)
+    weights: dict[str, CheckedWeights] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -77,7 +79,9 @@ def _check(statement: s.Statement, module: Module, collector: Collector, found: 
         case s.Data():
             _check_data(statement, module, collector)
         case s.Weights():
-            _check_weights(statement, module, collector)
+            weights = elaborate_weights(statement, module, collector)
+            if weights is not None:
+                found.weights[statement.name] = weights
         case s.Experiment():
             study = elaborate_experiment(statement, module, collector)
             if study is not None:
@@ -141,7 +145,3 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
             )
         elif not signature.declared:
             collector.report(Slug.UNKNOWN_FIELD, f"`{name}` has its own fields", fld.span)
-
-
-def _check_weights(tree: s.Weights, module: Module, collector: Collector) -> None:
-    del tree, module, collector

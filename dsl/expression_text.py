@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from . import syntax
-from .layout import Group, Pieces, joined
+from .layout import Chain, Group, Pieces, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,8 +48,12 @@ def _pieces(node: Tree) -> tuple[Pieces, int]:
             return [op, *expression(operand, SIGNED)], SIGNED
         case syntax.Binary(op, left, right):
             own, left_level, right_level = LEVELS[op]
-            pieces = [*expression(left, left_level), f" {op} ", *expression(right, right_level)]
-            return pieces, own
+            parts: tuple[Pieces, ...] = (expression(left, left_level),)
+            if isinstance(left, syntax.Binary) and LEVELS[left.op][0] == own == left_level:
+                (chain,) = parts[0]
+                assert isinstance(chain, Chain)
+                parts = chain.parts
+            return [Chain((*parts, [f"{op} ", *expression(right, right_level)]))], own
         case syntax.Range(start, stop):
             return [*_maybe(start), "..", *_maybe(stop)], LOOSEST
         case syntax.Bind(axis, value, otherwise):

@@ -203,3 +203,29 @@ class CheckedTraining:
     every: tuple[tuple[int, str], ...]
     start: str | None
     fresh: tuple[str, ...]
+
+
+Cut = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FileMapping:
+    """One parameter from one array of a file: a part of it, whose axes are `order` (a group of
+    names is one axis of the file, first major)."""
+
+    address: str
+    key: str
+    cuts: tuple[Cut | int, ...]
+    order: tuple[tuple[str, ...], ...] | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedWeights:
+    """A checkpoint mapped onto a model."""
+
+    name: str
+    model: CheckedModel
+    file: str
+    mappings: tuple[FileMapping, ...]
+    span: Span

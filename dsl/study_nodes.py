@@ -134,9 +134,9 @@ class Nodes(StatementNodes):
 
     def patch(self, c: Children) -> Several:
         """`patch SITE from clean in corrupt` is `corrupt with SITE from clean`."""
-        _, site, _, run, _, value, along = c
-        write = self.copied([site, along, None, run, None])
-        return several((value, (write,)), start_of(c[0]), end_of(along or value))
+        _, site, _, run, _, value = c
+        write = syntax.Write(site, "from", run, span=self.span(site, run))
+        return several((value, (write,)), start_of(c[0]), end_of(value))
 
     def measure(self, c: Children) -> syntax.Measure:
         """`measure diff(r) = expr`."""

@@ -9,6 +9,7 @@ from ..context import Context
 from .contract import contract
 from .fold import fold
 from .hoist import hoist
+from .narrow import narrow
 from .prune import prune
 from .share import share
 
@@ -30,8 +31,10 @@ PASSES = (
     Pass("fold", fold),
     Pass("prune", prune),
     Pass("share", share),
+    Pass("narrow", narrow),
+    Pass("tidy", prune),
     Pass("contract", contract),
     Pass("hoist", hoist),
 )
 
-__all__ = ["PASSES", "Context", "Pass", "contract", "fold", "hoist", "prune", "share"]
+__all__ = ["PASSES", "Context", "Pass", "contract", "fold", "hoist", "narrow", "prune", "share"]

@@ -40,7 +40,7 @@ def hoist(graph: Graph, ctx: Context) -> Graph:
     with graph.edit() as edit:
         taken = set(graph.sites())
         for name in graph.in_order():
-            scan = edit.node(name).attrs
+            scan = graph.node(name).attrs
             if isinstance(scan, ScanAttrs):
                 _Hoist(edit, name, scan, Graph.from_body(scan.body), taken).run(ctx)
     return edit.graph

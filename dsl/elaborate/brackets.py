@@ -11,6 +11,8 @@ from ..diagnostics import Note, Slug, or_nearest
 from .values import Binding, Known, Template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .scope import Scope
 
 Sides = tuple[list[s.Side], list[s.Side] | None]
@@ -41,8 +43,11 @@ def bind_brackets(
             Slug.WRONG_ARGUMENTS, f"`{block.name}` wants to know which axes it is over", tree.target.span,
             hint=f"{block.name}[{(spare or ['d'])[0]}](...)",
         )
-    ins = [axis for part, where in positional for axis in _make_axes(part, where)]
-    outs = [axis for part, where in after or [] for axis in _make_axes(part, where)]
+    carried = {axis.name: axis for node in nodes.values() for axis in node.axes}
+    made = [axis for part, where in positional for axis in _make_axes(part, where)]
+    ins = [carried.get(axis.name, axis) for axis in made]  # a value may have another size by now
+    again = {axis.name: axis for axis in ins}
+    outs = [axis for part, where in after or [] for axis in _make_axes(part, where, again)]
     if right is not None:
         both = {axis.name for axis in ins} & {axis.name for axis in outs}
         if both:
@@ -110,13 +115,18 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
     return before, after
 
 
-def _make_axes(part: s.Side, where: Scope) -> tuple[Axis, ...]:
+def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = None) -> tuple[Axis, ...]:
+    """The axes that a part of a call's brackets stands for. Those in `again` may get another size."""
+    again = again or {}
     match part:
         case s.Name(name):
-            return (where.need_axis(name, part.span),)
+            axis = where.need_axis(name, part.span)
+            return (again.get(axis.name, axis),)
         case s.Bind(name, value):
             size = where.size_of(value)
             known = where.axis(name)
+            if known is not None and known.name in again:
+                return (Axis(known.name, size),)
             if known is not None and known.size != size:
                 where.fail(
                     Slug.SIZE_MISMATCH, f"`{name}` already has size {known.size} here", part.span,

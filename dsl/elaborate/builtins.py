@@ -56,6 +56,7 @@ class Given:
     items: tuple[s.Item, ...] | None
     tree: s.Call
     scope: Scope
+    address: str | None = None  # where the insides live of a call that this one wraps
 
     @property
     def usage(self) -> str:
@@ -75,7 +76,10 @@ class Given:
         if found < least or (most is not None and found > most):
             wanted = str(least) if most == least else f"{least} or more" if most is None else f"{least} to {most}"
             self.wrong(f"`{self.name}` takes {wanted} values, and is given {found}")
-        return [self.scope.evaluate(arg.value) for arg in self.tree.args]
+        args = [arg.value for arg in self.tree.args]
+        if len(args) == 1 and isinstance(args[0], s.Call):
+            return [self.scope.evaluate(args[0], self.address)]
+        return [self.scope.evaluate(arg) for arg in args]
 
     def nodes(self, least: int, most: int | None = None) -> list[Node]:
         """The arguments as tensors."""
@@ -110,9 +114,11 @@ class Given:
             self.scope.fail(Slug.SIZE_MISMATCH, str(error), self.tree.span)
 
 
-def builtin_call(name: str, items: tuple[s.Item, ...] | None, tree: s.Call, scope: Scope) -> tuple[Val, ...]:
-    """Run a built-in function."""
-    result = BUILTINS[name].run(Given(name, items, tree, scope))
+def builtin_call(
+    name: str, items: tuple[s.Item, ...] | None, tree: s.Call, scope: Scope, address: str | None
+) -> tuple[Val, ...]:
+    """Run a built-in function. It has no insides, so a call in it may live at its address."""
+    result = BUILTINS[name].run(Given(name, items, tree, scope, address))
     return result if isinstance(result, tuple) else (result,)
 
 

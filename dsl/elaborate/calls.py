@@ -10,6 +10,7 @@ from .. import syntax as s
 from ..core import Axis, Node, names
 from ..diagnostics import Note, Slug, or_nearest
 from .brackets import bind_brackets
+from .builtins import BUILTINS
 from .scope import Frame, Scope, join
 from .statements import run_steps
 from .structure import axis_words, owns_parameters, speaks_of_axes
@@ -93,7 +94,7 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
         elif name in values and arg.name is not None and name not in base.args:
             scope.fail(Slug.WRONG_ARGUMENTS, f"`{name}` is given twice", arg.span)
         if position == 0 and wrapped is not None and isinstance(arg.value, s.Call):
-            value = scope.evaluate(arg.value, wrapped if _is_block(arg.value, scope) else None)
+            value = scope.evaluate(arg.value, wrapped if _lends(arg.value, scope) else None)
         else:
             value = scope.evaluate(arg.value)
         values[name] = (value, arg.span)
@@ -106,12 +107,13 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
     return values
 
 
-def _is_block(tree: s.Call, scope: Scope) -> bool:
+def _lends(tree: s.Call, scope: Scope) -> bool:
+    """Whether the call may live at the address of a wrapper: a block does, a function passes it on."""
     target = tree.target.base if isinstance(tree.target, s.Index) else tree.target
     if not isinstance(target, s.Name):
         return False
     found = scope.lookup(target.id) or scope.global_value(target.id)
-    return isinstance(found, Template)
+    return isinstance(found, Template) or (found is None and target.id in BUILTINS)
 
 
 def _enter(

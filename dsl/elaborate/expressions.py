@@ -94,7 +94,7 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
     if found is None:
         found = scope.global_value(target.id)
     if found is None and target.id in BUILTINS:
-        return builtin_call(target.id, items, tree, scope)
+        return builtin_call(target.id, items, tree, scope, address)
     match found:
         case Template() | Instance():
             return call(found, items or (), tree, scope, address)

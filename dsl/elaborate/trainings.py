@@ -63,11 +63,7 @@ class _Lessons:
         self.scope: Scope = self.study.scope
         self.data = self.study.use_data(tree.data)
         weights, given = split_weights(tree.given, self.study)
-        if weights is not None:
-            self.scope.fail(
-                Slug.WRONG_ARGUMENTS, f"a training starts from weights: `from {weights}`", tree.span,
-                hint=f"train {tree.name} of ... from {weights} on ...",
-            )
+        self.start = tree.start if tree.start is not None else weights
         writes = tuple(step for step in tree.body if isinstance(step, s.Write))
         request = self.study.request(tree.model)
         table = self.scope.names.get(self.data.name) if self.data is not None else None
@@ -137,7 +133,7 @@ class _Lessons:
         assert study.model is not None
         return CheckedStudy(
             self.tree.name, study.model, study.body([node.name for _, node in updates]), study.sources, (),
-            tuple(study.outputs), self.data, self.tree.start, self.tree.span,
+            tuple(study.outputs), self.data, self.start, self.tree.span,
             updates=tuple((address, node.name) for address, node in updates), limits=tuple(study.ctx.limits),
         )
 
@@ -163,7 +159,7 @@ class _Lessons:
         fresh = tuple(self._matching(tree.fresh)) if tree.fresh is not None else ()
         return CheckedTraining(
             tree.name, train.checked(), self.checked(), optimiser, schedule, settings, self._trained(), self._groups(),
-            every, tree.start, fresh,
+            every, self.start, fresh,
         )
 
     def _check_start(self) -> None:

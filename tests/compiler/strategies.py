@@ -30,7 +30,7 @@ FLOAT, INT, BOOL = DType.FLOAT, DType.INT, DType.BOOL
 
 ALL_OPS = (
     "const iota map contract reduce rename select slice gather window scatter concat along stop"
-    " smooth scan"
+    " smooth product scan"
 ).split()
 
 
@@ -54,6 +54,7 @@ class Maker:
     steps: list[Step] = field(default_factory=list)
     pool: list[Value] = field(default_factory=list)
     fresh_axes: int = 0
+    kinds: Sequence[str] = tuple(ALL_OPS)
 
     def add(
         self,
@@ -85,6 +86,7 @@ class Maker:
         return self.draw(st.sampled_from(list(values)))
 
     def some(self, values: Sequence[Any], least: int = 0, most: int = 3) -> list[Any]:
+        least = min(least, len(values))
         strategy = st.lists(
             st.sampled_from(list(values)), min_size=least, max_size=most, unique=True
         )
@@ -219,6 +221,29 @@ def add_contract(m: Maker) -> None:
         bound *= max(v.bound, 1)
     exact = all(v.exact for v in read)
     m.add(ops.CONTRACT, ops.ContractAttrs(axes), read, bound=bound, exact=exact)
+
+
+def add_product(m: Maker) -> None:
+    """A sum of a product that is mostly not read by anything else."""
+    read = [v for v in m.some(m.pool[::-1], least=2) if v is not None]
+    made: Value | None = read[0]
+    for v in read[1:]:
+        if made is not None:
+            hidden = made if made not in read else None
+            factors = [made, v] if m.pick([True, False]) else [v, made]
+            made = m.map("mul", *factors, bound=made.bound * v.bound, exact=True)
+            if hidden and m.pick([True, True, False]):
+                m.pool.remove(hidden)
+    if made is not None and made.axes:
+        axes = tuple(m.some(names(made.axes), least=1, most=2))
+        bound = made.bound * _elements(tuple(a for a in made.axes if a.name in axes))
+        attrs: ops.Attrs = ops.ReduceAttrs("sum", axes)
+        op = ops.REDUCE
+        if m.pick([False, True, False]):
+            op, attrs = ops.CONTRACT, ops.ContractAttrs(axes)
+        m.add(op, attrs, [made], bound=bound, exact=made.exact)
+        if m.pick([True, True, False]):
+            m.pool.remove(made)
 
 
 def add_rename(m: Maker) -> None:
@@ -356,7 +381,7 @@ def add_scan(m: Maker) -> None:
     apart = [v for v in m.pool if axis.name not in names(v.axes)]
     starts = [v for v in m.some(apart, most=2) if v.dtype is not BOOL]
     steps, constants = m.some(inside, most=2), m.some(apart, most=2)
-    body = Maker(m.draw, prefix=f"{m.prefix}s{len(m.steps)}.")
+    body = Maker(m.draw, prefix=f"{m.prefix}s{len(m.steps)}.", kinds=m.kinds)
     carries = []
     for value in starts:
         extra = m.some([a for a in AXES[:2] if a != axis and a.name not in names(value.axes)])
@@ -416,10 +441,10 @@ def _next(body: Maker, carry: Value) -> Value:
 ADD = {name.removeprefix("add_"): rule for name, rule in globals().items() if "add_" in name[:4]}
 
 
-def grow(maker: Maker, count: int, kinds: Sequence[str] = tuple(ALL_OPS)) -> None:
+def grow(maker: Maker, count: int) -> None:
     """Add about so many nodes."""
     for _ in range(count):
-        ADD[maker.pick(kinds)](maker)
+        ADD[maker.pick(maker.kinds)](maker)
 
 
 @st.composite
@@ -429,7 +454,7 @@ def graphs(
     kinds: Sequence[str] = tuple(ALL_OPS),
 ) -> Graph:
     """A well-typed graph with up to about `most` nodes of these kinds besides its inputs."""
-    maker = Maker(draw)
+    maker = Maker(draw, kinds=kinds)
     for _ in range(draw(st.integers(1, 3))):
         axes = tuple(maker.some(AXES))
         attrs = ops.InputAttrs(names(axes), axes, maker.pick([FLOAT, FLOAT, INT, BOOL]))
@@ -440,7 +465,7 @@ def graphs(
     if draw(st.booleans()):
         distribution = ops.Distribution("uniform", (0.0, 1.0))
         maker.add(ops.RANDOM, ops.RandomAttrs((AXES[1],), distribution, "r"))
-    grow(maker, draw(st.integers(1, most)), kinds)
+    grow(maker, draw(st.integers(1, most)))
     results = maker.some(maker.pool[::-1], least=1)
     return Graph.from_body(Body(tuple(maker.steps), tuple(v.name for v in results)))
 

@@ -1,0 +1,261 @@
+"""Writes one function: values become expressions and lines, in the order of the program.
+
+A value that one other reads, and that has no address of its own, is written where it is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ...dsl import sizes
+from ...dsl.core import DType, names
+from ...dsl.ops import InputAttrs, ParamAttrs, RandomAttrs, StateAttrs
+from .expressions import literal
+from .layout import ADDED, ATOM, Layout, Value, permuted, squeezed
+from .names import Names, called, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ...dsl.core import Axis, Node
+    from ...dsl.sizes import Size
+    from .flow import Flow
+    from .forms import Piece
+    from .select import Plan
+
+    Rule = Callable[["Writer", Piece, Layout | None], Value]
+
+LONGEST = 56  # an expression that is longer gets a name instead of standing inside another
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement, how deep it stands, and which part of the spec it is for."""
+
+    text: str
+    depth: int = 0
+    part: str = ""
+
+
+@dataclass
+class Lines:
+    """The statements of a function, in order."""
+
+    lines: list[Line] = field(default_factory=list)
+    depth: int = 0
+
+    def add(self, text: str, part: str = "") -> None:
+        """Append a statement."""
+        self.lines.append(Line(text, self.depth, part))
+
+
+class Writer:
+    """What is written so far of a function, and how to write more."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        plan: Plan,
+        rule: Callable[[Piece], Rule],
+        parameter: Callable[[Node], Value],
+        *,
+        lines: Lines | None = None,
+        names: Names | None = None,
+        scope: str = "",
+        outer: Writer | None = None,
+    ) -> None:
+        self.flow, self.plan, self.rule, self.parameter = flow, plan, rule, parameter
+        self.lines = Lines() if lines is None else lines
+        self.names = Names() if names is None else names
+        self.scope, self.outer = scope, outer
+        self.values: dict[str, Value] = {}
+        self.left: Counter[str] = Counter(plan.uses)
+        self.symbols: dict[str, str] = {} if outer is None else outer.symbols
+        self.helpers: dict[str, None] = {} if outer is None else outer.helpers
+        self.examples: list[Value] = [] if outer is None else outer.examples
+
+    # ---- values
+
+    def need(self, name: str, wish: Layout | None = None) -> Value:
+        """The value of a node, for one of its readers; written now if it is not yet."""
+        self.left[name] -= 1
+        return self.peek(name, wish)
+
+    def peek(self, name: str, wish: Layout | None = None) -> Value:
+        """The value of a node, without counting a reader."""
+        if name in self.values:
+            return self.values[name]
+        if name in self.flow.numbers:
+            return literal(self.flow.numbers[name])
+        if name in self.flow.lengths:
+            text = self.size(self.flow.lengths[name])
+            return Value(text, dtype=DType.INT, rank=ADDED if " " in text else ATOM, plain=True)
+        node = self.flow.nodes[name]
+        if isinstance(node.attrs, ParamAttrs | StateAttrs):
+            return self.parameter(node)
+        piece = self.plan.pieces[name]
+        value = self.rule(piece)(self, piece, wish)
+        if name in self.values:  # written together with others
+            return self.values[name]
+        if not self.plan.inside(name) or len(value.text) > LONGEST:
+            value = self.assign(value, self.plan.call_it(piece), node)
+        self.values[name] = value
+        return value
+
+    def several(self, read: Sequence[str], wish: Layout | None = None) -> list[Value]:
+        """The values of all operands: those that are there first, so that others may follow them."""
+        found: dict[int, Value] = {}
+        waiting = []
+        for at, name in enumerate(read):
+            if name in self.values or name not in self.plan.pieces or name in self.flow.numbers:
+                found[at] = self.need(name)
+            else:
+                waiting.append((-len(self.flow.nodes[name].axes), at, name))
+        for _, at, name in sorted(waiting):
+            known = [value for value in found.values() if value.axes]
+            largest = max(known, key=lambda value: len(value.axes), default=None)
+            if wish is None and largest is not None:
+                inside = self.flow.nodes[name].axis_names <= set(largest.axes)
+                found[at] = self.need(name, largest.layout if inside else None)
+            else:
+                found[at] = self.need(name, wish)
+        return [found[at] for at in range(len(read))]
+
+    def tensor(self, value: Value) -> Value:
+        """A number as a tensor."""
+        if not value.plain:
+            return value
+        dtype = {DType.FLOAT: self.float, DType.INT: "torch.int64", DType.BOOL: "torch.bool"}
+        text = f"torch.tensor({value.text}, dtype={dtype[value.dtype]}{self.on_device})"
+        return Value(text, dtype=value.dtype)
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """The value as floats or ints."""
+        if value.dtype == dtype or value.plain:
+            return value
+        calls = {DType.FLOAT: f".to({self.float})", DType.INT: ".long()", DType.BOOL: ".bool()"}
+        return replace(value.view(calls[dtype], value.layout), dtype=dtype)
+
+    # ---- statements
+
+    def assign(self, value: Value, wanted: str, node: Node | None = None) -> Value:
+        """The value under a name of its own."""
+        if value.text.isidentifier() or value.plain:
+            return value
+        name = self.names.take(wanted)
+        self.line(f"{name} = {value.text}", node)
+        return replace(value, text=name, rank=ATOM)
+
+    def line(self, text: str, node: Node | None = None) -> None:
+        """Append a statement."""
+        self.lines.add(text, "" if node is None else self.part(node))
+
+    def part(self, node: Node) -> str:
+        """The call of the spec that a node belongs to, seen from this function."""
+        scope = node.scope
+        if self.scope and scope.startswith(self.scope):
+            scope = scope[len(self.scope) :].lstrip(".")
+        return scope.split(".")[0]
+
+    def helper(self, name: str) -> str:
+        """A function that the file has because it is used."""
+        self.helpers[name] = None
+        return name
+
+    # ---- sizes, device, dtype
+
+    def size(self, size: Size) -> str:
+        """A size as Python."""
+        if isinstance(size, int):
+            return str(size)
+        for symbol in sorted(sizes.symbols(size)):
+            if symbol not in self.symbols:
+                self.symbols[symbol] = self.names.take(symbol)
+        return sizes.show(renamed(size, self.symbols))
+
+    def shape(self, axes: Iterable[Axis]) -> str:
+        """The sizes of axes, separated by commas."""
+        return ", ".join(self.size(axis.size) for axis in axes)
+
+    def example(self, dtype: DType | None = None) -> Value | None:
+        """Some tensor that is there from the start, of this dtype."""
+        return next((v for v in self.examples if dtype is None or v.dtype == dtype), None)
+
+    @property
+    def on_device(self) -> str:
+        """`, device=...`: where everything else is."""
+        example = self.example()
+        return "" if example is None else f", device={example.text}.device"
+
+    @property
+    def float(self) -> str:
+        """The dtype of floats."""
+        example = self.example(DType.FLOAT)
+        return "torch.get_default_dtype()" if example is None else f"{example.text}.dtype"
+
+    # ---- layouts
+
+    def exactly(self, value: Value, axes: Sequence[Axis]) -> Value:
+        """The value with these dimensions, repeated along those that it lacks."""
+        order = names(tuple(axes))
+        own = [axis for axis in order if axis in value.axes]
+        value = permuted(self.tensor(value), own)
+        if len(own) == len(order):
+            return value
+        steps = [":" if axis in own else "None" for axis in order]
+        while steps and steps[0] == "None":
+            steps = steps[1:]
+        if "None" in steps:
+            value = value.view(f"[{', '.join(steps)}]", value.layout)
+        shape = ", ".join("-1" if a.name in own else self.size(a.size) for a in axes)
+        return value.view(f".expand({shape})", order)
+
+    def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> tuple[str, Value]:
+        """The value with each group of axes as one dimension; its expression, and what it was."""
+        value = permuted(squeezed(value), [axis for group in groups for axis in group])
+        text, rank = value.text, value.rank
+        for at, group in reversed(list(enumerate(groups))):
+            if len(group) != 1:
+                inner = Value(text, rank=rank).atom
+                start = sum(len(other) for other in groups[:at])
+                if group:
+                    last = start + len(group) - 1
+                    whole = at == len(groups) - 1
+                    span = f"{start}" if whole else f"{start}, {last}"
+                    text = f"{inner}.flatten({span})"
+                else:
+                    text = f"{inner}.unsqueeze({-1 if at == len(groups) - 1 else start})"
+                rank = ATOM
+        return Value(text, rank=rank).atom if rank == ATOM else text, value
+
+
+def renamed(size: Size, names_of: Mapping[str, str]) -> Size:
+    """The size with other names for its symbols."""
+    if isinstance(size, int):
+        return size
+    terms = tuple(
+        (
+            tuple(
+                names_of[atom]
+                if isinstance(atom, str)
+                else sizes.Quotient(renamed(atom.top, names_of), atom.bottom)  # type: ignore[arg-type]  # of a quotient: no int
+                for atom in monomial
+            ),
+            count,
+        )
+        for monomial, count in size.terms
+    )
+    return sizes.Poly(terms)
+
+
+def leaf(node: Node, text: str) -> Value:
+    """A parameter, a state or an argument: in written order."""
+    assert isinstance(node.attrs, ParamAttrs | StateAttrs | InputAttrs | RandomAttrs)
+    return Value(text, names(node.attrs.axes), node.dtype)
+
+
+def label(node: Node, fallback: str) -> str:
+    """What a value is called: by its address, else by what it is."""
+    return identifier(called(node.site)) if node.site else fallback
