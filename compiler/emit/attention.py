@@ -61,19 +61,19 @@ def _open(view: View, name: str, scores: _Scores, key: str) -> bool:
                 scores.dot = name
                 return True
             case MapAttrs(fn="where") if view.number(read[2]) == -math.inf:
-                if scores.biases or key not in _axes(view, read[1]):
+                if key not in _axes(view, read[1]):
                     return False
                 scores.masks.append(read[0])
                 name = read[1]
-            case MapAttrs(fn="add") if not scores.masks or scores.scale == 1.0:
+            case MapAttrs(fn="add") if scores.scale == 1.0:
                 name, bias = _core(view, read)
-                if scores.scale != 1.0 or view.number(bias) is not None:
+                if view.number(bias) is not None:
                     return False
                 scores.biases.append(bias)
             case MapAttrs(fn="mul" | "div" as fn):
                 name, factor = _core(view, read) if fn == "mul" else read
                 number = view.number(factor)
-                if number is None:
+                if number is None or number <= 0:
                     return False
                 scores.scale *= number if fn == "mul" else 1 / number
             case _:
@@ -117,62 +117,37 @@ def _form(
     if key in _axes(view, q):
         q, k = k, q
     q_axes, k_axes, v_axes = (_axes(view, name) for name in (q, k, v))
-    batch = (q_axes | k_axes) - {key, inner}
-    if key in q_axes or key not in k_axes or key not in v_axes or inner not in q_axes & k_axes:
+    if key in q_axes or key not in k_axes & v_axes or inner not in q_axes & k_axes:
         return None
-    queries = q_axes - k_axes - v_axes
-    value = v_axes - q_axes - k_axes
-    for masked in (*scores.masks, *scores.biases):
-        queries = queries & _axes(view, masked) if len(queries) > 1 else queries
-        if not _axes(view, masked) <= q_axes | k_axes:
-            return None
-    if len(queries) != 1 or len(value) > 1 or inner in v_axes and not value:
-        return _self_valued(view, root, scores, (q, k, v), (key, inner), queries)
-    (query,) = queries
-    if not v_axes - value - {key} <= batch:
+    value = {inner} & v_axes or v_axes - q_axes - k_axes
+    query = _query(view, root, scores, q_axes - k_axes - v_axes, k, key)
+    if query is None or len(value) > 1 or not v_axes - value - {key} <= q_axes | k_axes:
         return None
-    return _made(view, root, scores, (q, k, v), (query, key, inner), tuple(value))
-
-
-def _self_valued(
-    view: View, root: Node, scores: _Scores, read: tuple[str, str, str],
-    axes: tuple[str, str], queries: frozenset[str],
-) -> tuple[Attention, tuple[str, ...], frozenset[str]] | None:
-    """The values' axis is called as the one that queries and keys are compared along."""
-    key, inner = axes
-    q_axes, k_axes, v_axes = (_axes(view, name) for name in read)
-    if len(queries) != 1 or inner not in v_axes or v_axes - q_axes - k_axes:
+    extra = (*scores.masks, *scores.biases)
+    if any(not _axes(view, name) <= (q_axes | k_axes) - {inner} for name in extra):
         return None
-    (query,) = queries
-    if not v_axes - {key, inner} <= (q_axes | k_axes) - {query}:
-        return None
-    return _made(view, root, scores, read, (query, key, inner), (inner,))
-
-
-def _made(
-    view: View, root: Node, scores: _Scores, read: tuple[str, str, str],
-    axes: tuple[str, str, str], value: tuple[str, ...],
-) -> tuple[Attention, tuple[str, ...], frozenset[str]] | None:
-    query, key, inner = axes
-    q = view.flow.nodes[read[0]]
-    k = view.flow.nodes[read[1]]
-    inner_frozen = frozenset(scores.inner)
-    if not view.free(root.name, inner_frozen):
-        return None
-    masks = list(scores.masks)
-    square = q.size(query) == k.size(key)
-    causal = square and len(masks) == 1 and _is_causal(view, masks[0], query, key)
-    if len(masks) > 1 or len(scores.biases) > 1:
-        return None
-    size = q.size(inner)
+    q_node = view.flow.nodes[q]
+    square = q_node.size(query) == view.flow.nodes[k].size(key)
+    lone = len(extra) == len(scores.masks) == 1
+    causal = square and lone and _is_causal(view, extra[0], query, key)
+    size = q_node.size(inner)
     usual = isinstance(size, int) and math.isclose(scores.scale, size**-0.5, rel_tol=1e-9)
-    alone = causal and not scores.biases
+    scale = None if usual else scores.scale
     form = Attention(
-        query, key, inner, value, None if usual else scores.scale, alone,
-        bool(masks) and not alone, bool(scores.biases),
+        query, key, inner, tuple(value), scale, causal, 0 if causal else len(scores.masks)
     )
-    extra = (*(() if alone else masks), *scores.biases)
-    return form, (*read, *extra), inner_frozen
+    return form, (q, k, v, *(() if causal else extra)), frozenset(scores.inner)
+
+
+def _query(
+    view: View, root: Node, scores: _Scores, candidates: frozenset[str], k: str, key: str
+) -> str | None:
+    """The axis of the queries, among those that keys and values lack: others are groups of heads."""
+    masked = {axis for name in scores.masks for axis in _axes(view, name)} & candidates
+    size = view.flow.nodes[k].size(key)
+    ordered = [axis for axis in root.axes if axis.name in (masked or candidates)]
+    ordered.sort(key=lambda axis: (axis.size != size, isinstance(axis.size, int)))
+    return ordered[0].name if ordered else None
 
 
 def _is_causal(view: View, mask: str, query: str, key: str) -> bool:

@@ -149,4 +149,3 @@ def index_of(flow: Flow, name: str) -> Axis | None:
     """The axis that a node is the index of, if it is one."""
     attrs = flow.nodes[name].attrs
     return attrs.axis if isinstance(attrs, IotaAttrs) else None
-

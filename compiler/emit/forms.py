@@ -56,10 +56,10 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Softmax attention from `query` positions to `key` positions: reads q, k, v, mask and bias.
+    """Softmax attention from `query` positions to `key` positions: reads q, k, v.
 
-    `dot` is the axis of q and k that is summed, `value` those of v that the result has.
-    `mask` says what of the last two is read.
+    `dot` is the axis of q and k that is summed, `value` the one of v that the result has, if any.
+    So many `masks` are read (what they leave out is not seen), then values added to the scores.
     """
 
     query: str
@@ -68,8 +68,7 @@ class Attention:
     value: tuple[str, ...]
     scale: float | None
     causal: bool
-    masked: bool
-    biased: bool
+    masks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,15 @@ class CrossEntropy:
 
 
 Form = (
-    Core | LayerNorm | RMSNorm | Pointwise | Spread | Linear | Attention | Convolution | Pool
+    Core
+    | LayerNorm
+    | RMSNorm
+    | Pointwise
+    | Spread
+    | Linear
+    | Attention
+    | Convolution
+    | Pool
     | CrossEntropy
 )
 

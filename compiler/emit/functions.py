@@ -115,8 +115,11 @@ class _Drafter:
         *_, name, index = path_of(turn.scope)
         read = dict.fromkeys(o for n in own for o in self.flow.reads[n] if o in self.paths)
         read |= {
-            node: None for n in own for site in self.updates.get(n, ())
-            for node, path in self.paths.items() if path == self.states.get(site)
+            node: None
+            for n in own
+            for site in self.updates.get(n, ())
+            for node, path in self.paths.items()
+            if path == self.states.get(site)
         }
         votes: Counter[Path] = Counter()
         for param in read:
@@ -136,7 +139,12 @@ class _Drafter:
         if known is None:
             place = {step.node.name: index for index, step in enumerate(body.steps)}
             steps = tuple(
-                (s.node.op.name, self.attrs(s.node), s.node.axes, tuple(place[o] for o in s.operands))
+                (
+                    s.node.op.name,
+                    self.attrs(s.node),
+                    s.node.axes,
+                    tuple(place[o] for o in s.operands),
+                )
                 for s in body.steps
             )
             known = self._bodies[id(body)] = body, (steps, tuple(place[r] for r in body.results))
@@ -211,9 +219,11 @@ class _Namer:
         self.made: dict[object, Function] = {}
 
     def function(self, draft: _Draft, varying: tuple[int, ...] = ()) -> Function:
-        key = (draft.key, varying, tuple(
-            repr(n) for at, n in enumerate(draft.numbers) if at not in varying
-        ))
+        key = (
+            draft.key,
+            varying,
+            tuple(repr(n) for at, n in enumerate(draft.numbers) if at not in varying),
+        )
         if draft.key is not None and key in self.made:
             return self.made[key]
         drafts = [item for item in draft.items if isinstance(item, _Draft)]
@@ -223,15 +233,23 @@ class _Namer:
             for item in draft.items
         )
         made = Function(
-            draft.turn.scope, draft.home, items, tuple(draft.takes), tuple(draft.gives),
-            tuple(draft.occurrences[at] for at in varying), tuple(draft.updates),
+            draft.turn.scope,
+            draft.home,
+            items,
+            tuple(draft.takes),
+            tuple(draft.gives),
+            tuple(draft.occurrences[at] for at in varying),
+            tuple(draft.updates),
         )
         self.made[key] = made
         return made
 
     def _call(self, draft: _Draft, varying: tuple[int, ...]) -> Call:
         return Call(
-            self.function(draft, varying), draft.home, tuple(draft.takes), tuple(draft.gives),
+            self.function(draft, varying),
+            draft.home,
+            tuple(draft.takes),
+            tuple(draft.gives),
             tuple(draft.numbers[at] for at in varying),
         )
 
@@ -247,7 +265,8 @@ def _differing(drafts: Sequence[_Draft]) -> dict[int, tuple[int, ...]]:
         if len(kinds) == 1 or len(group) < MANY or 2 * len(kinds) <= len(group):
             continue
         varying = tuple(
-            at for at in range(len(group[0].numbers))
+            at
+            for at in range(len(group[0].numbers))
             if len({repr(draft.numbers[at]) for draft in group}) > 1
         )
         found |= {id(draft): varying for draft in group}

@@ -78,7 +78,9 @@ IDIOMS = (
     Idiom("silu", product(1, (X, 1), (call("sigmoid", X), 1)), _pointwise("F.silu({})")),
     Idiom("relu", product(1, (X, 1), (call("gt", X, literal(0)), 1)), _pointwise("F.relu({})")),
     Idiom("relu", call("max", X, literal(0)), _pointwise("F.relu({})")),
-    Idiom("relu", call("where", call("gt", X, literal(0)), X, literal(0)), _pointwise("F.relu({})")),
+    Idiom(
+        "relu", call("where", call("gt", X, literal(0)), X, literal(0)), _pointwise("F.relu({})")
+    ),
     Idiom("inverse root", product(1, (X, -0.5)), _pointwise("torch.rsqrt({})")),
     Idiom(
         "cross entropy",

@@ -266,7 +266,9 @@ def only_along(label: str) -> Pattern:
 
 
 def _each(
-    view: View, patterns: tuple[Pattern, ...] | list[Pattern], read: tuple[str, ...] | list[str],
+    view: View,
+    patterns: tuple[Pattern, ...] | list[Pattern],
+    read: tuple[str, ...] | list[str],
     found: Found,
 ) -> Iterator[Found]:
     if not patterns:

@@ -51,7 +51,9 @@ def together(values: list[Value]) -> Layout:
     columns = [
         (None,) * (deepest - len(value.layout)) + value.layout for value in values if value.layout
     ]
-    return tuple(next((axis for axis in column if axis), None) for column in zip(*columns, strict=True))
+    return tuple(
+        next((axis for axis in column if axis), None) for column in zip(*columns, strict=True)
+    )
 
 
 def typed(w: Writer, fn: str, values: list[Value], dtype: DType) -> list[Value]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...dsl.core import DType
 from ...dsl.ops import AlongAttrs, MapAttrs, ReduceAttrs
+from .expressions import literal
 from .layout import ATOM, Layout, Value, permuted, place, squeezed
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def write_reduce(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         value = w.cast(value, DType.INT)
     elif value.dtype is not DType.BOOL and fn in ("any", "all"):
         value = w.cast(value, DType.BOOL)
-    argument = 2.0 if node.attrs.argument is None else node.attrs.argument
+    argument = literal(2.0 if node.attrs.argument is None else node.attrs.argument).text
     if fn in OVER_SEVERAL or fn == "norm":
         value, where = _dimensions(value, gone)
         format_ = OVER_SEVERAL.get(fn, f".norm({argument}, {{}})")
@@ -88,8 +89,7 @@ def _one_dimension(w: Writer, value: Value, gone: tuple[str, ...]) -> tuple[Valu
     if len(gone) == 1:
         return value, str(place(value, gone[0]))
     rest = [axis for axis in value.axes if axis not in gone]
-    text, was = w.flattened(value, [*([axis] for axis in rest), gone])
-    return replace(was, text=text, layout=(*rest, gone[0]), rank=ATOM), "-1"
+    return w.flattened(value, [*([axis] for axis in rest), gone]), "-1"
 
 
 def _kept(value: Value, gone: tuple[str, ...], wish: Layout | None) -> bool:

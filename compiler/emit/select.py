@@ -70,9 +70,7 @@ class Plan:
         return NICKNAMES.get(type(piece.form), "value")
 
 
-def plan(
-    flow: Flow, function: Function, inner: Mapping[int, Plan], *, is_root: bool
-) -> Plan:
+def plan(flow: Flow, function: Function, inner: Mapping[int, Plan], *, is_root: bool) -> Plan:
     """The pieces of a function whose callees are planned already."""
     own = [item for item in function.items if isinstance(item, str)]
     return _Selector(flow, frozenset(own)).plan(function, inner, is_root)
@@ -99,8 +97,10 @@ class _Selector:
         self.uses.update(name for name, _ in function.updates if not is_root)
         closed = [name for name in self.flow.nodes if name in self.flow.closed]
         self.take([*(closed if is_root else ()), *function.items], inner)
-        borrowed = () if is_root else tuple(
-            n for n in closed if self.uses[n] and not self.flow.is_number(n)
+        borrowed = (
+            ()
+            if is_root
+            else tuple(n for n in closed if self.uses[n] and not self.flow.is_number(n))
         )
         return self.finished(borrowed)
 
@@ -118,7 +118,8 @@ class _Selector:
         pieces = dict(reversed(self.pieces.items()))
         # a name of the spec is kept, unless all that it names is another value seen differently
         named = frozenset(
-            name for name, piece in pieces.items()
+            name
+            for name, piece in pieces.items()
             if piece.node.site is not None and piece.node.op.name != "rename"
         )
         return Plan(pieces, self.uses, borrowed, self._groups(pieces), named)
@@ -130,9 +131,7 @@ class _Selector:
             if isinstance(piece.form, Linear) and all(map(self._is_private, piece.reads[1:])):
                 key = piece.reads[0], piece.form.axes, len(piece.reads)
                 alike.setdefault(key, []).append(name)
-        return {
-            name: tuple(group) for group in alike.values() if len(group) > 1 for name in group
-        }
+        return {name: tuple(group) for group in alike.values() if len(group) > 1 for name in group}
 
     def _is_private(self, name: str) -> bool:
         attrs = self.flow.nodes[name].attrs

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from .flow import Flow
 
-Place = tuple[str, ...]  # the turns that a node stands in, from the outside: layer[3], layer[3].sub[0]
+Place = tuple[
+    str, ...
+]  # the turns that a node stands in, from the outside: layer[3], layer[3].sub[0]
 _TURN = re.compile(r"\[\d+\]")
 
 
@@ -103,14 +105,13 @@ class _Tree:
             groups.setdefault(key, []).append(name)
         order = self._order(groups)
         if order is None:
-            stuck = next(key for key in groups if isinstance(key, tuple) and self._returns(groups[key]))
+            stuck = next(
+                key for key in groups if isinstance(key, tuple) and self._returns(groups[key])
+            )
             for name in groups[stuck]:
                 self.places[name] = (*at, *self.places[name][len(at) + 1 :])
             return self.turn(at, inside)
-        items = [
-            key if isinstance(key, str) else self.turn(key, groups[key])
-            for key in order
-        ]
+        items = [key if isinstance(key, str) else self.turn(key, groups[key]) for key in order]
         return Turn(at[-1] if at else "", tuple(items))
 
     def _order(self, groups: dict[str | Place, list[str]]) -> list[str | Place] | None:

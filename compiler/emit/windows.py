@@ -71,9 +71,9 @@ def _slides(view: View, name: str, fill: float) -> tuple[tuple[Slide, ...], str,
         slides.insert(0, slide)
         inner.add(name)
         name = below
-    if len({slide.axis for slide in slides} | {s.out.name for s in slides if s.out.name != s.axis}) != sum(
-        1 if slide.out.name == slide.axis else 2 for slide in slides
-    ):
+    if len(
+        {slide.axis for slide in slides} | {s.out.name for s in slides if s.out.name != s.axis}
+    ) != sum(1 if slide.out.name == slide.axis else 2 for slide in slides):
         return (), name, frozenset()
     return tuple(slides), name, frozenset(inner)
 

@@ -75,6 +75,7 @@ class Writer:
         self.symbols: dict[str, str] = {} if outer is None else outer.symbols
         self.helpers: dict[str, None] = {} if outer is None else outer.helpers
         self.examples: list[Value] = [] if outer is None else outer.examples
+        self.laid: dict[tuple[tuple[str, ...], int], None] = {}  # parameters side by side in memory
 
     # ---- values
 
@@ -100,7 +101,7 @@ class Writer:
         if name in self.values:  # written together with others
             return self.values[name]
         if not self.plan.inside(name) or len(value.text) > LONGEST:
-            value = self.assign(value, self.plan.call_it(piece), node)
+            value = self.assign(value, label(node, self.plan.call_it(piece)), node)
         self.values[name] = value
         return value
 
@@ -151,6 +152,10 @@ class Writer:
     def line(self, text: str, node: Node | None = None) -> None:
         """Append a statement."""
         self.lines.add(text, "" if node is None else self.part(node))
+
+    def target(self, node: Node, fallback: str) -> str:
+        """A name for the value of a node, which is about to be assigned."""
+        return self.names.take(label(node, fallback))
 
     def part(self, node: Node) -> str:
         """The call of the spec that a node belongs to, seen from this function."""
@@ -212,23 +217,20 @@ class Writer:
         shape = ", ".join("-1" if a.name in own else self.size(a.size) for a in axes)
         return value.view(f".expand({shape})", order)
 
-    def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> tuple[str, Value]:
-        """The value with each group of axes as one dimension; its expression, and what it was."""
+    def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> Value:
+        """The value with each group of axes as one dimension, called as the first of them."""
         value = permuted(squeezed(value), [axis for group in groups for axis in group])
-        text, rank = value.text, value.rank
+        done = value
         for at, group in reversed(list(enumerate(groups))):
-            if len(group) != 1:
-                inner = Value(text, rank=rank).atom
-                start = sum(len(other) for other in groups[:at])
-                if group:
-                    last = start + len(group) - 1
-                    whole = at == len(groups) - 1
-                    span = f"{start}" if whole else f"{start}, {last}"
-                    text = f"{inner}.flatten({span})"
-                else:
-                    text = f"{inner}.unsqueeze({-1 if at == len(groups) - 1 else start})"
-                rank = ATOM
-        return Value(text, rank=rank).atom if rank == ATOM else text, value
+            start = sum(len(other) for other in groups[:at])
+            last = at == len(groups) - 1
+            if not group:
+                done = done.view(f".unsqueeze({-1 if last else start})", ())
+            elif len(group) > 1:
+                where = f"{start}" if last else f"{start}, {start + len(group) - 1}"
+                done = done.view(f".flatten({where})", ())
+        layout = tuple(group[0] if group else None for group in groups)
+        return replace(done, layout=layout)
 
 
 def renamed(size: Size, names_of: Mapping[str, str]) -> Size:

@@ -1,7 +1,7 @@
 """Turns the sum of a product into one contraction, which need not store the product.
 
 Needs products whose only reader is the sum: run `prune` and `share` before.
-Leaves scalar constants outside, and does not put one contraction inside another.
+Leaves outside scalar constants, contractions, and products no larger than one of their factors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def contract(graph: Graph, ctx: Context) -> Graph:
         match node.attrs:
             case ReduceAttrs(fn="sum", axes=axes):
                 product = _Product(edit, ctx)
-                if product.take(edit.operands(node.name)[0], outermost=True):
+                if product.take(edit.operands(node.name)[0], summed=True):
                     product.sum_up(node, axes)
             case ContractAttrs(axes=axes):
                 product = _Product(edit, ctx)
@@ -47,21 +47,25 @@ class _Product:
         self.constants: list[str] = []
         self.merged: list[str] = []
 
-    def take(self, name: str, *, outermost: bool = False) -> bool:
-        """Add a factor, taken apart if it is a product of its own that nobody else reads."""
+    def take(self, name: str, *, summed: bool = False) -> bool:
+        """Add a factor, taken apart if it is a product of its own that nobody else reads.
+
+        What is `summed` is taken apart even if it does not grow, and its constants are taken out.
+        """
         node = self.edit.node(name)
         operands = self.edit.operands(name)
         scalars = [operand for operand in operands if self._is_scalar(operand)]
-        ours = node.site not in self.ctx.keep and len(self.edit.users(name)) == 1
         product = isinstance(node.attrs, MapAttrs) and node.attrs.fn == "mul"
-        if not product or not ours or name in self.edit.results or (scalars and not outermost):
+        ours = node.site not in self.ctx.keep and len(self.edit.users(name)) == 1
+        grows = all(self.edit.node(own).axis_names != node.axis_names for own in operands)
+        if not product or not ours or name in self.edit.results or not (summed or grows):
             self.factors.append(name)
             return False
         self.merged.append(name)
         self.constants += scalars
         for operand in operands:
             if operand not in scalars:
-                self.take(operand, outermost=bool(scalars))
+                self.take(operand, summed=bool(scalars))
         return True
 
     def _is_scalar(self, name: str) -> bool:

@@ -16,21 +16,24 @@ from ...dsl.core import Axis, DType, names
 from ...dsl.ops import (
     CONST,
     IOTA,
+    ITEM,
     RENAME,
     ConcatAttrs,
     ConstAttrs,
     ContractAttrs,
     IndexAttrs,
     IotaAttrs,
+    ItemAttrs,
     MapAttrs,
     ReduceAttrs,
     RenameAttrs,
+    ScanAttrs,
     Select,
     Slice,
     StopAttrs,
 )
 from ..bodies import in_bodies, instead
-from ..lift import same
+from ..lift import item_attrs, same
 from ..reference.scalars import apply
 from ..reference.values import NUMPY, NamedArray
 
@@ -157,17 +160,32 @@ def _index(edit: Edit, node: Node, how: Select | Slice) -> str | None:
                 _put(edit, node, node.op, attrs, edit.operands(operand)[0])
         return None
     at = how.at + size if how.at < 0 and isinstance(size, int) else how.at
-    if at < 0 or (isinstance(size, int) and at >= size):
+    if isinstance(size, int) and not 0 <= at < size:
         return None
     match inner.attrs:
-        case IotaAttrs():
+        case ItemAttrs(index=given):
+            _last(edit, node, edit.operands(operand)[0], given, at)
+        case IotaAttrs() if at >= 0:
             _put(edit, node, CONST, ConstAttrs(at))
-        case ConcatAttrs(new=True, axis=axis) if axis == how.axis:
+        case ConcatAttrs(new=True, axis=axis) if axis == how.axis and at >= 0:
             return edit.operands(operand)[at]
-        case IndexAttrs(how=Slice(axis=axis, start=int(start))) if axis == how.axis:
+        case IndexAttrs(how=Slice(axis=axis, start=int(start))) if axis == how.axis and at >= 0:
             attrs = IndexAttrs(Select(axis, start + at))
             _put(edit, node, node.op, attrs, edit.operands(operand)[0])
     return None
+
+
+def _last(edit: Edit, node: Node, scan: str, given: int, at: int) -> None:
+    """The last step of an output that is a carry is the last carry."""
+    attrs = edit.node(scan).attrs
+    if not isinstance(attrs, ScanAttrs) or given < attrs.carries:
+        return
+    last = 0 if attrs.reverse else attrs.axis.size - 1 if isinstance(attrs.axis.size, int) else -1
+    made = attrs.body.results[given]
+    if at == last and made in attrs.body.results[: attrs.carries]:
+        item = item_attrs(attrs, attrs.body.results.index(made))
+        if same((item.axes, item.dtype), (node.axes, node.dtype)):
+            _put(edit, node, ITEM, item, scan)
 
 
 def _rename(edit: Edit, node: Node, pairs: Pairs) -> str | None:

@@ -95,7 +95,11 @@ class _Narrowing:
         if self.node.op.name not in ("input", "param", "state", "random"):
             self.edit.remove(name)
         for operand in dict.fromkeys(operands):
-            if operand in self.edit and self.edit.node(operand).op is CONST and not self.edit.users(operand):
+            if (
+                operand in self.edit
+                and self.edit.node(operand).op is CONST
+                and not self.edit.users(operand)
+            ):
                 self.edit.remove(operand)
 
     def _is_part(self, user: str) -> bool:
@@ -112,7 +116,9 @@ class _Narrowing:
                 case MapAttrs() | StopAttrs():
                     return self._again(operands, how, at, index)
                 case ContractAttrs(axes) | ReduceAttrs(_, axes) | AlongAttrs(_, axes):
-                    if self._clash(how, at, axes) or (isinstance(self.node.attrs, AlongAttrs) and isinstance(how, Gather)):
+                    if self._clash(how, at, axes) or (
+                        isinstance(self.node.attrs, AlongAttrs) and isinstance(how, Gather)
+                    ):
                         return None
                     return self._again(operands, how, at, index)
                 case RenameAttrs(pairs):
@@ -133,7 +139,9 @@ class _Narrowing:
         return any(self.edit.node(name).axis_names & set(axes) for name in at)
 
     def _add(self, attrs: IndexAttrs, operands: tuple[str, ...], index: Node) -> str:
-        return self.edit.add(INDEX, attrs, operands, span=index.span, scope=self.node.scope, made_by="narrow")
+        return self.edit.add(
+            INDEX, attrs, operands, span=index.span, scope=self.node.scope, made_by="narrow"
+        )
 
     def _again(self, operands: tuple[str, ...], how: How, at: tuple[str, ...], index: Node) -> str:
         """The same operation on the parts of those operands that have the axis."""
@@ -144,13 +152,21 @@ class _Narrowing:
                 has = how.axis in self.edit.node(operand).axis_names
                 parts[operand] = self._add(attrs, (operand, *at), index) if has else operand
         return self.edit.add(
-            self.node.op, self.node.attrs, [parts[o] for o in operands], span=self.node.span, scope=self.node.scope,
+            self.node.op,
+            self.node.attrs,
+            [parts[o] for o in operands],
+            span=self.node.span,
+            scope=self.node.scope,
             made_by="narrow",
         )
 
     def _renamed(
-        self, pairs: Pairs, operand: str, how: How,
-        at: tuple[str, ...], index: Node,
+        self,
+        pairs: Pairs,
+        operand: str,
+        how: How,
+        at: tuple[str, ...],
+        index: Node,
     ) -> str | None:
         gone = {name for name, _ in self._flat(pairs)}
         coming = {name: old for old, new in pairs for name in names(new)}
@@ -159,7 +175,12 @@ class _Narrowing:
         if how.axis not in coming:
             part = self._add(IndexAttrs(how), (operand, *at), index)
             return self.edit.add(
-                self.node.op, self.node.attrs, [part], span=self.node.span, scope=self.node.scope, made_by="narrow"
+                self.node.op,
+                self.node.attrs,
+                [part],
+                span=self.node.span,
+                scope=self.node.scope,
+                made_by="narrow",
             )
         old, new = next((old, new) for old, new in pairs if how.axis in names(new))
         if len(old) != 1 or len(new) != 1:
@@ -168,9 +189,20 @@ class _Narrowing:
         part = self._add(IndexAttrs(moved), (operand, *at), index)
         rest = tuple(pair for pair in pairs if pair[1] is not new)
         if isinstance(how, Slice):
-            rest = (*rest, (old, tuple(replace(axis, size=sizes.subtract(how.stop, how.start)) for axis in new)))
+            rest = (
+                *rest,
+                (
+                    old,
+                    tuple(replace(axis, size=sizes.subtract(how.stop, how.start)) for axis in new),
+                ),
+            )
         return self.edit.add(
-            self.node.op, RenameAttrs(rest), [part], span=self.node.span, scope=self.node.scope, made_by="narrow"
+            self.node.op,
+            RenameAttrs(rest),
+            [part],
+            span=self.node.span,
+            scope=self.node.scope,
+            made_by="narrow",
         )
 
     @staticmethod
@@ -178,7 +210,13 @@ class _Narrowing:
         return [(name, new) for old, new in pairs for name in old]
 
     def _joined(
-        self, axis: str, operands: tuple[str, ...], how: How, at: tuple[str, ...], index: Node, *,
+        self,
+        axis: str,
+        operands: tuple[str, ...],
+        how: How,
+        at: tuple[str, ...],
+        index: Node,
+        *,
         new: bool,
     ) -> str | None:
         if how.axis != axis:
@@ -190,13 +228,21 @@ class _Narrowing:
             same = {*names(index.axes)} == {*names(picked.axes)} and picked.dtype == index.dtype
             if same:
                 return self.edit.add(
-                    *_identity(), [operands[how.at]], span=index.span, scope=self.node.scope, made_by="narrow"
+                    *_identity(),
+                    [operands[how.at]],
+                    span=index.span,
+                    scope=self.node.scope,
+                    made_by="narrow",
                 )
         return None
 
     def _chosen(
-        self, earlier: How, operands: tuple[str, ...], how: How,
-        at: tuple[str, ...], index: Node,
+        self,
+        earlier: How,
+        operands: tuple[str, ...],
+        how: How,
+        at: tuple[str, ...],
+        index: Node,
     ) -> str | None:
         """A selection from a selection."""
         if isinstance(earlier, Window):
@@ -204,7 +250,10 @@ class _Narrowing:
         value, *which = operands
         if isinstance(earlier, Gather):
             by = self.edit.node(which[0])
-            if isinstance(how, Gather) or how.axis in self.edit.node(value).axis_names & by.axis_names:
+            if (
+                isinstance(how, Gather)
+                or how.axis in self.edit.node(value).axis_names & by.axis_names
+            ):
                 return None
             if how.axis in by.axis_names:
                 picked = self._add(IndexAttrs(how), (which[0], *at), index)
@@ -213,7 +262,9 @@ class _Narrowing:
             return self._add(IndexAttrs(earlier), (part, which[0]), index)
         if isinstance(earlier, Slice) and earlier.axis == how.axis:
             if isinstance(how, Select) and isinstance(earlier.start, int) and how.at >= 0:
-                return self._add(IndexAttrs(Select(how.axis, earlier.start + how.at)), (value,), index)
+                return self._add(
+                    IndexAttrs(Select(how.axis, earlier.start + how.at)), (value,), index
+                )
             return None
         if self._clash(how, at, (earlier.axis,)) or isinstance(how, Gather):
             return None
@@ -224,7 +275,9 @@ class _Narrowing:
         """A part of an axis's own index is known."""
         match how:
             case Gather(fill=None):
-                return self.edit.add(*_identity(), [at[0]], span=index.span, scope=index.scope, made_by="narrow")
+                return self.edit.add(
+                    *_identity(), [at[0]], span=index.span, scope=index.scope, made_by="narrow"
+                )
             case Select(_, place) if place >= 0:
                 return self._number(place, index)
             case Select(_, place):
@@ -232,18 +285,29 @@ class _Narrowing:
                 return self._number(size + place, index) if isinstance(size, int) else None
             case Slice(_, int() as start, _):
                 again = self.edit.add(
-                    self.node.op, IotaAttrs(index.axes[0]), [], span=index.span, scope=index.scope, made_by="narrow"
+                    self.node.op,
+                    IotaAttrs(index.axes[0]),
+                    [],
+                    span=index.span,
+                    scope=index.scope,
+                    made_by="narrow",
                 )
                 if not start:
                     return again
                 return self.edit.add(
-                    MAP, MapAttrs("add"), [again, self._number(start, index)], span=index.span, scope=index.scope,
+                    MAP,
+                    MapAttrs("add"),
+                    [again, self._number(start, index)],
+                    span=index.span,
+                    scope=index.scope,
                     made_by="narrow",
                 )
         return None
 
     def _number(self, value: int, index: Node) -> str:
-        return self.edit.add(CONST, ConstAttrs(value), [], span=index.span, scope=index.scope, made_by="narrow")
+        return self.edit.add(
+            CONST, ConstAttrs(value), [], span=index.span, scope=index.scope, made_by="narrow"
+        )
 
 
 def _identity() -> tuple[OpDef, RenameAttrs]:

@@ -36,10 +36,15 @@ def _min(x: Array) -> Array:
     return np.asarray(np.min(x, axis=-1))
 
 
-def _logsumexp(x: Array) -> Array:
+def _top(x: Array) -> Array:
+    """What is taken off before an exponential, so that it stays finite."""
     top = _max(x.astype(np.float64))
-    shift = np.where(np.isfinite(top), top, 0)
-    return np.asarray(np.log(np.sum(np.exp(x - shift[..., None]), axis=-1)) + shift)
+    return np.where(np.isfinite(top), top, 0)
+
+
+def _logsumexp(x: Array) -> Array:
+    top = _top(x)
+    return np.asarray(np.log(np.sum(np.exp(x - top[..., None]), axis=-1)) + top)
 
 
 def _norm(x: Array, p: float) -> Array:
@@ -90,12 +95,15 @@ def _joined(value: NamedArray, axes: Sequence[str]) -> tuple[tuple[str, ...], Ar
 
 
 def _softmax(x: Array) -> Array:
-    return np.exp(_log_softmax(x))
+    above = np.exp(x - _top(x)[..., None])
+    total = np.sum(above, axis=-1, keepdims=True)
+    return np.asarray(above / np.where(total == 0, 1, total))
 
 
 def _log_softmax(x: Array) -> Array:
-    total = _logsumexp(x)[..., None]
-    return x - np.where(total == -np.inf, 0, total)
+    above = x - _top(x)[..., None]
+    total = np.sum(np.exp(above), axis=-1, keepdims=True)
+    return np.asarray(above - np.log(np.where(total == 0, 1, total)))
 
 
 def _rank(x: Array) -> Array:

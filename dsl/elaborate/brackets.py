@@ -56,6 +56,8 @@ def bind_brackets(
             nodes = {k: _prime(node, primed, tree, scope) for k, node in nodes.items()}
         _match(right, outs, binding, block, tree, scope)
     _match(left, ins, binding, block, tree, scope)
+    carried = {axis.name: axis for node in nodes.values() for axis in node.axes}
+    binding.bound.update({local: carried.get(axis.name, axis) for local, axis in binding.bound.items()})
     return binding, nodes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .. import ops
@@ -11,8 +12,9 @@ from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Slug
 from ..functions import ALONG, REDUCTIONS
+from ..modules import Module
 from .indexing import rename
-from .values import HaltError, Known, Val, Value
+from .values import HaltError, Known, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +124,16 @@ def builtin_call(
     return result if isinstance(result, tuple) else (result,)
 
 
+@cache
+def as_block(name: str) -> Template:
+    """A pointwise function where a block is wanted: `mlp(nonlinearity = tanh)`."""
+    applied = s.Call(s.Name(name), (s.Argument(None, s.Name("pre")),))
+    block = s.Block(
+        "block", name, (), (s.Param("pre", None, None, None),), ((),), (s.Return((applied,)),)
+    )
+    return Template(block, Module("functions", s.Spec((block,))))
+
+
 # ---- pointwise
 
 
@@ -229,7 +241,7 @@ def _concat(given: Given) -> Val:
         raise HaltError
     if given.name == "stack":
         known = given.scope.axis(item.id)
-        axis = known if known is not None and known.size == len(nodes) else given.scope.new_axis(item.id, len(nodes))
+        axis = Axis(known.name, len(nodes)) if known is not None else given.scope.new_axis(item.id, len(nodes))
         return given.emit(ops.CONCAT, ops.ConcatAttrs(axis.name, new=True), nodes)
     graph = given.axes(nodes)[0]
     for node, arg in zip(nodes, given.tree.args, strict=True):

@@ -10,7 +10,7 @@ from .. import ops, sizes
 from .. import syntax as s
 from ..core import names
 from ..diagnostics import Note, Severity, Slug, or_nearest
-from .builtins import BUILTINS, builtin_call
+from .builtins import BUILTINS, UNARY, as_block, builtin_call
 from .calls import DEEPEST, call, template
 from .indexing import index_value
 from .sites import read_site
@@ -155,6 +155,8 @@ def _name(tree: s.Name, scope: Scope) -> Val:
             builder = builder.parent  # inside a scan, its axis stands for the present step
         return Value(builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], tree.span, scope.path))
     known = scope.global_value(tree.id)
+    if known is None and tree.id in UNARY:
+        known = as_block(tree.id)
     if known is not None:
         return known
     near = [*_all_names(scope), *scope.known_axes(), *CONSTANTS]

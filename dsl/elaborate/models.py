@@ -33,6 +33,7 @@ class ModelRequest:
     module: Module
     sizes: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Val] = field(default_factory=dict)
+    inputs: frozenset[str] = frozenset()  # optional tensors that will be given
     training: bool = False
     budget: int = 2_000_000
 
@@ -90,7 +91,9 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
 def _is_settled(param: s.Param, request: ModelRequest) -> bool:
     if param.name in request.values:
         return True
-    return param.default is not None and not speaks_of_axes(param.default, request.block)
+    if param.default is None or param.name in request.inputs:
+        return False
+    return not speaks_of_axes(param.default, request.block)
 
 
 def _errors(ctx: Context) -> int:
@@ -145,7 +148,7 @@ def _sized_names(block: s.Block) -> set[str]:
 
 def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDecl]:
     given = request.values.get(param.name)
-    if given is None and param.default is not None:
+    if given is None and param.default is not None and param.name not in request.inputs:
         given = scope.evaluate(param.default)
     if given is not None and (param.axes is None or not isinstance(given, Poison)):
         if isinstance(given, Poison):
@@ -177,7 +180,7 @@ def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDec
     scope.builder.put(node)
     scope.names[param.name] = Value(node)
     scope.spans[param.name] = param.span
-    return [InputDecl(param.name, order, dtype, param.span)]
+    return [InputDecl(param.name, order, dtype, param.span, optional=param.default is not None)]
 
 
 def _input_size(decl: s.AxisDecl, request: ModelRequest) -> sizes.Size:

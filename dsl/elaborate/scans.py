@@ -102,14 +102,22 @@ def _close(
         for name, value in inner.names.items()
         if isinstance(value, Value) and name in inner.spans and value.node.name in builder.place
     }
+    named = {value.name for value in made.values()}
+    parts = [  # of calls in the body: these have addresses, and no names here
+        part.node for part in builder.steps if part.node.site is not None and part.node.name not in named
+    ]
     marker = Node("", ops.SCAN, ops.StopAttrs(), (), DType.FLOAT, step.span, scope=scope.path)
     attrs = ops.ScanAttrs(axis, Body((), ()), len(inputs), 0, step.reversed)
-    node = close_scan(builder, attrs, list(inputs.values()), [*news.values(), *made.values()], inits, marker, inner)
-    for place, (name, value) in enumerate(made.items()):
+    results = [*news.values(), *made.values(), *parts]
+    node = close_scan(builder, attrs, list(inputs.values()), results, inits, marker, inner)
+    outs = [*made.items(), *((None, part) for part in parts)]
+    for place, (name, value) in enumerate(outs):
         current = builder.current(value)
         result = scope.builder.emit(ops.ITEM, item_of(node, len(inputs) + place), [node], current.span, scope.path)
         if current.site is not None:
             result = scope.builder.swap(replace(result, site=current.site))
+        if name is None:
+            continue
         if scope.lookup(name) is not None and name not in scope.carried:
             scope.fail(
                 Slug.REASSIGNED, f"`{name}` already has a value outside the scan", inner.spans[name],

@@ -17,6 +17,8 @@ from ..program import (
     Output,
     Source,
     StatisticInput,
+    SweepInput,
+    SweepOutput,
     SweepPlan,
     TextInput,
 )
@@ -103,7 +105,8 @@ class Study:
             if known == source:
                 return Value(self.scope.builder.root.steps[self.scope.builder.root.place[name]].node)
         order = tuple(axis.name for axis in axes)
-        node = Node(self.ctx.fresh(span), ops.INPUT, ops.InputAttrs(order, axes, dtype), axes, dtype, span)
+        site = self.ctx.claim(_label(source), "again")
+        node = Node(self.ctx.fresh(span), ops.INPUT, ops.InputAttrs(order, axes, dtype), axes, dtype, span, site=site)
         self.scope.builder.root.put(node)
         self.sources[node.name] = source
         return Value(node)
@@ -189,7 +192,7 @@ class Study:
             self.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
         block, module = find_model(base, self.module, self.scope)
         _check_request(block, sized, values, tree, self.scope)
-        return ModelRequest(block, module, sized, values, self.training)
+        return ModelRequest(block, module, sized, values, training=self.training)
 
     def elaborated(self, request: ModelRequest) -> CheckedModel:
         """The model's program, made once for each request."""
@@ -291,6 +294,23 @@ class Study:
         """The program so far, giving sweeps, outputs and updates."""
         results = [*(sweep.result for sweep in self.sweeps), *(n for out in self.outputs for n in out.nodes), *extra]
         return Body(tuple(self.scope.builder.steps), tuple(results))
+
+
+def _label(source: Source) -> str:
+    """What an input is called in emitted code and messages."""
+    match source:
+        case FieldInput(data, field):
+            return f"{data}.{field}"
+        case SweepInput(sweep, variable):
+            return f"{sweep}.{variable}"
+        case SweepOutput(sweep):
+            return sweep
+        case TextInput(text):
+            return "token." + "".join(c if c.isalnum() else "_" for c in text)
+        case StatisticInput(name, data):
+            return f"{name}.{data}"
+        case ArgumentInput(name):
+            return name
 
 
 def plan_intervention(

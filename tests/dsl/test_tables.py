@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import lark
 import pytest
+
 from neuraxis.dsl import tables
 from neuraxis.dsl.diagnostics import Collector
 from neuraxis.dsl.lexer import Reading
@@ -105,9 +106,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None
     assert tables.load(Nodes(), tmp_path / "file" / "folder")
 
 
-def test_another_version_has_other_tables(
-    cached: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_has_other_tables(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lark, "__version__", "0")
     tables.load(Nodes(), cached)
     assert len(list(cached.iterdir())) == 2
@@ -147,15 +146,17 @@ def test_every_rule_has_its_node() -> None:
 
 def test_every_rule_is_used_by_the_examples() -> None:
     """What no text here exercises, nobody has tried."""
-    used = set()
+    used: set[str] = set()
 
     class Watching(Nodes):
         def __getattribute__(self, name: str) -> object:
             found = super().__getattribute__(name)
             if name in rules:
+
                 def watch(children: list[object]) -> object:
                     used.add(name)
                     return found(children)
+
                 return watch
             return found
 

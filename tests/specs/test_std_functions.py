@@ -39,7 +39,6 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "selu(x)": F.selu,
     "softsign(x)": F.softsign,
     "softcap(x, cap = 1.5)": lambda x: 1.5 * torch.tanh(x / 1.5),
-    "hyperbolic(x)": torch.tanh,
     "tanh(x)": torch.tanh,
     "sigmoid(x)": torch.sigmoid,
     "softplus(x)": F.softplus,

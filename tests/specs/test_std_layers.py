@@ -249,7 +249,7 @@ def test_attention_pool(probe: Any) -> None:
     ("name", "function"), [("gelu", F.gelu), ("relu", F.relu), ("tanh", torch.tanh)]
 )
 def test_mlp(probe: Any, name: str, function: Any) -> None:
-    given = {"gelu": "", "relu": ", nonlinearity = relu"}.get(name, ", nonlinearity = hyperbolic")
+    given = "" if name == "gelu" else f", nonlinearity = {name}"
     run = probe(
         f"model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    ffn = mlp(x{given})\n    return ffn\n"
     )

@@ -140,8 +140,8 @@ def test_attention_with_a_mask(probe: Any) -> None:
 
 @pytest.mark.parametrize("window", [None, 3])
 def test_causal_attention(probe: Any, window: int | None) -> None:
-    option = f", window = {window}" if window else ""
-    run = layer(probe, f"causal_attention[h = 4, k = 8](x, bias = false{option})")
+    call = f"window_attention[h = 4, k = 8](x, window = {window}, "
+    run = layer(probe, f"{call if window else 'causal_attention[h = 4, k = 8](x, '}bias = false)")
     w = tensors(run)
     assert "attn.q.b" not in w
     q, key, v = (heads(w, f"attn.{name}") for name in ("q", "key", "v"))
@@ -151,7 +151,7 @@ def test_causal_attention(probe: Any, window: int | None) -> None:
 
 
 def test_attention_with_positions_in_the_scores(probe: Any) -> None:
-    run = layer(probe, "causal_attention[h = 4, k = 8](x, score = alibi)")
+    run = layer(probe, "scored_attention[h = 4, k = 8](x)")
     w = tensors(run)
     q, key, v = (heads(w, f"attn.{name}") for name in ("q", "key", "v"))
     distance = (torch.arange(T)[:, None] - torch.arange(T)).double()
@@ -161,11 +161,11 @@ def test_attention_with_positions_in_the_scores(probe: Any) -> None:
 
 
 def test_attention_with_capped_scores(probe: Any) -> None:
-    run = layer(probe, "causal_attention[h = 4, k = 8](x, score = softcap)")
+    run = layer(probe, "scored_attention[h = 4, k = 8](x, score = softcap(cap = 5))")
     scores = run.site("attn.scores", X).arranged("bhts")
     w = tensors(run)
     raw = torch.einsum("bhtk,bhsk->bhts", heads(w, "attn.q"), heads(w, "attn.key")) / math.sqrt(K)
-    close(scores, 30 * torch.tanh(raw / 30))
+    close(scores, 5 * torch.tanh(raw / 5))
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -198,13 +198,13 @@ def test_cross_attention(probe: Any) -> None:
 # ---- recurrences
 
 
-def torch_layer(module: torch.nn.RNNBase, w: dict[str, torch.Tensor], at: str) -> torch.Tensor:
+def torch_layer(module: torch.nn.RNNBase, w: dict[str, torch.Tensor]) -> torch.Tensor:
     module.double()
     flat = {
-        "weight_ih_l0": w[f"{at}.seen.w"].flatten(1).T,
-        "weight_hh_l0": w[f"{at}.kept.w"].flatten(1).T,
-        "bias_ih_l0": w[f"{at}.seen.b"].flatten(),
-        "bias_hh_l0": w[f"{at}.kept.b"].flatten(),
+        "weight_ih_l0": w["y.seen.w"].flatten(1).T,
+        "weight_hh_l0": w["y.kept.w"].flatten(1).T,
+        "bias_ih_l0": w["y.seen.b"].flatten(),
+        "bias_hh_l0": w["y.kept.b"].flatten(),
     }
     module.load_state_dict(flat)
     found: torch.Tensor = module(TX)[0].detach()
@@ -220,8 +220,7 @@ def test_recurrent_layers(probe: Any, name: str, kind: Any) -> None:
         f"    y = {name}[n = 5](x)\n"
         "    return y\n"
     )
-    at = {"rnn": "y.y", "gru": "y.y", "lstm": "y.lstm_cell"}[name]
-    close(run(X), torch_layer(kind(D, 5, batch_first=True), tensors(run), at))
+    close(run(X), torch_layer(kind(D, 5, batch_first=True), tensors(run)))
 
 
 def test_a_cell_alone(probe: Any) -> None:

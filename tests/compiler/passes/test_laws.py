@@ -18,7 +18,9 @@ from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
 
 
 def keeping(graph: Graph, data: st.DataObject) -> Context:
-    items = sorted(site for site, name in graph.sites().items() if graph.node(name).op.name != "scan")
+    items = sorted(
+        site for site, name in graph.sites().items() if graph.node(name).op.name != "scan"
+    )
     return Context(keep=frozenset(data.draw(st.sets(st.sampled_from(items), max_size=2))))
 
 

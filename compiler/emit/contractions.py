@@ -1,0 +1,218 @@
+"""Writes linear maps and contractions: `F.linear`, a matrix product, or `einsum`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from string import ascii_lowercase, ascii_uppercase
+from typing import TYPE_CHECKING
+
+from ...dsl.core import DType, names
+from ...dsl.ops import ContractAttrs
+from .forms import Linear
+from .layout import ATOM, MULTIPLIED, Layout, Value, aligned, permuted, place, squeezed
+from .pointwise import together, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .forms import Piece
+    from .writer import Writer
+
+
+def write_linear(w: Writer, piece: Piece, wish: Layout | None) -> Value:
+    """A linear map; several of the same value are one product, taken apart afterwards."""
+    group = w.plan.groups.get(piece.node.name)
+    if group is not None:
+        return _side_by_side(w, piece, group)
+    assert isinstance(piece.form, Linear)
+    x = squeezed(w.need(piece.reads[0]))
+    weight = squeezed(w.need(piece.reads[1]))
+    bias = squeezed(w.need(piece.reads[2])) if len(piece.reads) > 2 else None
+    return linear(w, x, weight, bias, piece)
+
+
+def linear(w: Writer, x: Value, weight: Value, bias: Value | None, piece: Piece) -> Value:
+    """The sum over the axes that value and weight share, plus a bias along the weight's others."""
+    summed = tuple(axis for axis in weight.axes if axis in x.axes)
+    made = tuple(axis for axis in weight.axes if axis not in x.axes)
+    rest = tuple(axis for axis in x.axes if axis not in summed)
+    flat = w.flattened(x, [*([axis] for axis in rest), summed])
+    if not made:
+        text = f"{flat.at(MULTIPLIED)} @ {w.flattened(weight, [summed]).at(MULTIPLIED + 1)}"
+        return Value(text, rest, rank=MULTIPLIED)
+    text = f"F.linear({flat.text}, {_matrix(w, weight, made, summed)}"
+    if bias is not None:
+        text += f", {w.flattened(bias, [made]).text}"
+    return _split(w, Value(f"{text})", (*rest, "*")), made, piece)
+
+
+def _matrix(w: Writer, weight: Value, made: tuple[str, ...], summed: tuple[str, ...]) -> str:
+    """The weight as `F.linear` wants it: what is made first, then what is summed."""
+    if weight.axes[: len(made)] == made:
+        return w.flattened(weight, [made, summed]).text
+    return f"{w.flattened(weight, [summed, made]).atom}.t()"
+
+
+def _split(w: Writer, value: Value, made: tuple[str, ...], piece: Piece) -> Value:
+    """The last dimension as the axes that the map makes."""
+    layout = (*value.layout[:-1], *made)
+    if len(made) == 1:
+        return replace(value, layout=layout)
+    shape = ", ".join(w.size(piece.node.size(axis)) for axis in made)
+    return value.view(f".unflatten(-1, ({shape}))", layout)
+
+
+def _side_by_side(w: Writer, piece: Piece, group: Sequence[str]) -> Value:
+    """One product for the weights of a group; a name for each of its parts."""
+    pieces = [w.plan.pieces[name] for name in group]
+    x = squeezed([w.need(other.reads[0]) for other in pieces][0])
+    weights = [squeezed(w.need(other.reads[1])) for other in pieces]
+    summed = tuple(axis for axis in weights[0].axes if axis in x.axes)
+    rest = tuple(axis for axis in x.axes if axis not in summed)
+    made = [tuple(axis for axis in value.axes if axis not in summed) for value in weights]
+    flat = w.flattened(x, [*([axis] for axis in rest), summed])
+    ordered = [permuted(value, [*summed, *axes]) for value, axes in zip(weights, made, strict=True)]
+    text = f"F.linear({flat.text}, {_joined(w, ordered, len(summed))}"
+    if len(piece.reads) > 2:
+        biases = [squeezed(w.need(other.reads[2])) for other in pieces]
+        parts = [permuted(bias, axes) for bias, axes in zip(biases, made, strict=True)]
+        text += f", {_joined(w, parts, 0)}"
+    _take_apart(w, Value(f"{text})", (*rest, "*")), pieces, made)
+    return w.values[piece.node.name]
+
+
+def _joined(w: Writer, parts: Sequence[Value], inputs: int) -> str:
+    """Parameters as one matrix, or as one vector. They are kept side by side in memory."""
+    texts = tuple(value.text for value in parts)
+    w.laid[texts, inputs] = None
+    count = "" if inputs == 1 else f", inputs={inputs}"
+    return f"{w.helper('side_by_side')}({', '.join(texts)}{count})"
+
+
+def _take_apart(w: Writer, whole: Value, pieces: list[Piece], made: list[tuple[str, ...]]) -> None:
+    sizes = [
+        [piece.node.size(axis) for axis in axes] for piece, axes in zip(pieces, made, strict=True)
+    ]
+    nodes = [piece.node for piece in pieces]
+    wanted = [w.plan.call_it(piece) for piece in pieces]
+    targets = [w.target(node, name) for node, name in zip(nodes, wanted, strict=True)]
+    front = whole.layout[:-1]
+    if all(own == sizes[0] for own in sizes) and len(sizes[0]) > 1:
+        shape = ", ".join(map(w.size, sizes[0]))
+        text = f"{whole.text}.unflatten(-1, ({len(pieces)}, {shape})).unbind({-1 - len(sizes[0])})"
+        w.line(f"{', '.join(targets)} = {text}", nodes[0])
+        found = [Value(target, (*front, *axes)) for target, axes in zip(targets, made, strict=True)]
+    else:
+        if all(own == sizes[0] for own in sizes):
+            text = f"{whole.text}.chunk({len(pieces)}, -1)"
+        else:
+            lengths = [w.size(_product(own)) for own in sizes]
+            text = f"{whole.text}.split(({', '.join(lengths)}), -1)"
+        w.line(f"{', '.join(targets)} = {text}", nodes[0])
+        found = []
+        for target, axes, piece in zip(targets, made, pieces, strict=True):
+            found.append(_split(w, Value(target, (*front, "*")), axes, piece))
+    for piece, value in zip(pieces, found, strict=True):
+        name = piece.node.name
+        if not value.text.isidentifier() and not w.plan.inside(name):
+            w.line(f"{value.text.split('.')[0]} = {value.text}", piece.node)
+            value = replace(value, text=value.text.split(".")[0], rank=ATOM)
+        w.values[name] = value
+
+
+def _product(own: Sequence[object]) -> int:
+    total = 1
+    for size in own:
+        assert isinstance(size, int)
+        total *= size
+    return total
+
+
+# ---- contractions in general
+
+
+def write_contract(w: Writer, piece: Piece, wish: Layout | None) -> Value:
+    """The product of all operands, summed over axes."""
+    node = piece.node
+    assert isinstance(node.attrs, ContractAttrs)
+    summed = node.attrs.axes
+    values = [w.tensor(value) for value in w.several(piece.reads)]
+    values = [squeezed(value) for value in values]
+    if node.dtype is not DType.FLOAT:
+        return _multiplied(w, values, summed, piece)
+    values = [w.cast(value, DType.FLOAT) for value in values]
+    if len(values) == 2 and summed:
+        return _of_two(w, values[0], values[1], summed, piece, wish)
+    return _einsum(values, summed, names(node.axes), wish)
+
+
+def _of_two(
+    w: Writer, a: Value, b: Value, summed: tuple[str, ...], piece: Piece, wish: Layout | None
+) -> Value:
+    one, other = set(a.axes), set(b.axes)
+    both = one & other
+    if not set(summed) <= both:
+        return _einsum([a, b], summed, names(piece.node.axes), wish)
+    batch = [axis for axis in a.axes if axis in both and axis not in summed]
+    if not batch:
+        if len(one) < len(other) or (len(one) == len(other) and w.is_weight(piece.reads[0])):
+            a, b = b, a
+        return linear(w, a, b, None, piece)
+    rows = [axis for axis in a.axes if axis not in both]
+    columns = [axis for axis in b.axes if axis not in both]
+    if not rows and not columns:
+        return _multiplied(w, [a, b], summed, piece)
+    if len(summed) == 1 and len(rows) == 1 and len(columns) == 1:
+        if wish is not None and set(rows + columns) <= set(wish):
+            if wish.index(rows[0]) > wish.index(columns[0]):
+                a, b, rows, columns = b, a, columns, rows
+        left = permuted(a, [*batch, *rows, *summed])
+        right = permuted(b, [*batch, *summed, *columns])
+        text = f"{left.at(MULTIPLIED)} @ {right.at(MULTIPLIED + 1)}"
+        return Value(text, (*batch, *rows, *columns), rank=MULTIPLIED)
+    return _einsum([a, b], summed, [*batch, *rows, *columns], None)
+
+
+def _multiplied(w: Writer, values: list[Value], summed: tuple[str, ...], piece: Piece) -> Value:
+    """The product point by point, then summed."""
+    node = piece.node
+    layout = list(max(values, key=lambda value: len(value.axes)).axes)
+    for value in values:
+        layout += [axis for axis in value.axes if axis not in layout]
+    parts = typed(w, "mul", [aligned(value, tuple(layout)) for value in values], node.dtype)
+    text = " * ".join(value.at(MULTIPLIED + 1) for value in parts)
+    whole = Value(
+        text, together(parts), node.dtype, MULTIPLIED if len(parts) > 1 else parts[0].rank
+    )
+    if not summed:
+        return whole
+    places = sorted(int(place(whole, axis)) % len(whole.layout) for axis in summed)
+    where = str(places[0]) if len(places) == 1 else f"({', '.join(map(str, places))})"
+    if places == [len(whole.layout) - 1]:
+        where = "-1"
+    rest = tuple(axis for axis in whole.layout if axis not in summed)
+    return whole.view(f".sum({where})", rest)
+
+
+def _einsum(
+    values: list[Value], summed: tuple[str, ...], order: Sequence[str], wish: Layout | None
+) -> Value:
+    kept = [axis for axis in order if axis not in summed]
+    if wish is not None and set(kept) <= set(wish):
+        kept = [axis for axis in wish if axis in kept]
+    letters: dict[str, str] = {}
+    spare = iter(ascii_lowercase + ascii_uppercase)
+    for value in values:
+        for axis in value.axes:
+            if axis not in letters:
+                own = axis[0] if axis.isalpha() and axis.isascii() else ""
+                free = own and own not in letters.values()
+                letters[axis] = own if free else ""
+    taken = {letter for letter in letters.values() if letter}
+    for axis, letter in letters.items():
+        if not letter:
+            letters[axis] = next(other for other in spare if other not in taken)
+    left = ", ".join("".join(letters[axis] for axis in value.axes) for value in values)
+    spec = f"{left} -> {''.join(letters[axis] for axis in kept)}"
+    operands = ", ".join(value.text for value in values)
+    return Value(f'torch.einsum("{spec}", {operands})', tuple(kept))

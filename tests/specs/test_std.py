@@ -1,0 +1,83 @@
+"""What holds of every block of the standard library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from neuraxis import specs
+from neuraxis.dsl.diagnostics import Collector, render
+from neuraxis.dsl.elaborate import ModelRequest, elaborate_model
+from neuraxis.dsl.modules import std_index, std_module
+from neuraxis.dsl.syntax import Block
+
+BLOCKS = sorted(std_index())
+RNG = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_block_checks_without_a_word(name: str, training: bool) -> None:
+    module = std_module(std_index()[name])
+    block = module.own[name]
+    assert isinstance(block, Block)
+    collector = Collector()
+    model = elaborate_model(ModelRequest(block, module, training=training), collector)
+    assert not collector.diagnostics, render(collector.diagnostics)
+    assert model is not None
+
+
+def test_every_block_has_one_home_and_a_line_about_it() -> None:
+    homes = []
+    for name in specs.names():
+        if name.startswith("std/"):
+            lines = specs.read(name).splitlines()
+            assert lines[0].startswith('"""')
+            for above, line in zip(lines, lines[1:], strict=False):
+                if line.startswith("block "):
+                    homes.append(line.split("[")[0].split("(")[0])
+                    assert above.startswith("# "), f"{name}: {line}"
+    assert len(set(homes)) == len(homes)
+
+
+CALLS = {
+    "attention[h = 2, k = 4](x)": "h s k",
+    "causal_attention[h = 2, k = 4](x)": "h s d'",
+    "scored_attention[h = 2, k = 4](x)": "h s n",
+    "grouped_attention[h = 2, g = 1, k = 4](x)": "g u pair f half",
+    "mlp(x)": "m",
+    "glu(x)": "m gate",
+    "moe[e = 3](x, expert = mlp[m = 5])": "e m",
+    "layernorm[d](x)": "i",
+    "groupnorm[d, g = 3](x)": "g u c",
+    "shortconv[t, d](x)": "r c",
+    "conv1d[d -> d](x)": "r u c o",
+    "maxpool[t](x)": "u w",
+    "rope[k = d](x, t)": "pair f k",
+    "sparsemax[d](x)": "n",
+    "gru[n = 6](x)[n -> d]": "gate n n'",
+    "lstm[n = 6](x)[n -> d]": "gate n",
+    "linear_attention[h = 2, k = 4, v = 4](x)": "h k v",
+    "gated_delta[h = 2, k = 4, v = 4](x)": "h k v r",
+    "std[d](x) * x": "a",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_rides_along_is_kept_apart(probe: Any, call: str) -> None:
+    """An outer axis called like one that the block makes changes nothing."""
+    body = f"    y = {call}\n    return y\n"
+    alone = probe(f"model probe[d = 6](x[t, d]) -> [t, d]:\n{body}")
+    x = RNG.normal(size=(2, 5, 6))
+    wanted = np.stack([alone(part) for part in x])
+    for outer in CALLS[call].split():
+        header = f"model probe[d = 6](x[{outer}, t, d]) -> [{outer}, t, d]:\n"
+        lifted = probe(header + body)
+        assert {name: w.shape for name, w in lifted.params.items()} == {
+            name: w.shape for name, w in alone.params.items()
+        }
+        lifted.params = alone.params
+        assert_allclose(lifted(x), wanted, rtol=1e-10, atol=1e-12)
