@@ -2,7 +2,7 @@
 
 A value that gains an axis lifts what reads it. A scan lifts its body, where a carry has every axis
 that it had, and those of its initial and of its next value; these may have fewer than the carry,
-and are then repeated along the others.
+and are then repeated along the others. They may also have a narrower dtype.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..dsl.core import Axes, Body, DType, Node, Step, names, without
+from ..dsl.functions import MAPS
 from ..dsl.ops import InputAttrs, ItemAttrs, ScanAttrs, broadcast
 
 if TYPE_CHECKING:
@@ -117,6 +118,12 @@ def _with_inputs(body: Body, types: Sequence[Typed]) -> Body:
         else:
             nodes[node.name] = retyped(node, [nodes[operand] for operand in step.operands])
     return Body(tuple(Step(nodes[s.node.name], s.operands) for s in body.steps), body.results)
+
+
+def becomes(value: Node, carry: Node) -> bool:
+    """Whether a value can be that of a carry: it may have fewer axes, and a narrower dtype."""
+    widest = MAPS["where"].dtype([DType.BOOL, value.dtype, carry.dtype])
+    return set(value.axes) <= set(carry.axes) and widest is carry.dtype
 
 
 def same(one: Typed, other: Typed) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dsl.core import Body, names
+from ..dsl.core import Body, names, without
 from ..dsl.functions import ALONG, MAPS, REDUCTIONS
 from ..dsl.ops import (
     AlongAttrs,
@@ -25,12 +25,12 @@ from ..dsl.ops import (
 )
 from .draws import DISTRIBUTIONS
 from .graph import Graph, InternalError
-from .lift import body_inputs, body_results, item_attrs, same
+from .lift import becomes, body_inputs, body_results, item_attrs, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..dsl.core import Node
+    from ..dsl.core import Axes, Axis, DType, Node
 
     Check = Callable[[Graph, str], None]
 
@@ -155,20 +155,20 @@ def _check_scan(graph: Graph, name: str, scan: ScanAttrs, pass_name: str) -> Non
     inputs = body_inputs(scan.body)
     for position, (operand, own) in enumerate(zip(graph.operands(name), inputs, strict=True)):
         given = graph.node(operand)
-        axes = set(given.axes)
+        axes = given.axes
         if position < scan.carries:
-            fits = axes <= set(own.axes)
+            fits = becomes(given, own)
         elif position < scan.carries + scan.steps:
-            fits = scan.axis in axes and axes - {scan.axis} == set(own.axes)
+            fits = scan.axis in axes and same((own.axes, own.dtype), _present(given, scan.axis))
         else:
-            fits = axes == set(own.axes)
-        if not fits or given.dtype != own.dtype or scan.axis.name in own.axis_names:
+            fits = same((own.axes, own.dtype), (given.axes, given.dtype))
+        if not fits or scan.axis.name in own.axis_names:
             raise InternalError(pass_name, name, f"gives %{own.name} a value of another type")
     results = body_results(scan.body)
     if len(results) < scan.carries or len(inputs) < scan.carries + scan.steps:
         raise InternalError(pass_name, name, "has too few inputs or results in its body")
     for own, new in zip(inputs, results[: scan.carries], strict=False):
-        if not set(new.axes) <= set(own.axes) or new.dtype != own.dtype:
+        if not becomes(new, own):
             raise InternalError(pass_name, name, f"turns its carry %{own.name} into another type")
     for user, _ in graph.users(name):
         if not isinstance(graph.node(user).attrs, ItemAttrs):
@@ -178,6 +178,11 @@ def _check_scan(graph: Graph, name: str, scan: ScanAttrs, pass_name: str) -> Non
     for step in scan.body.steps:
         if isinstance(step.node.attrs, RandomAttrs):
             raise InternalError(pass_name, name, f"draws %{step.node.name} in its body")
+
+
+def _present(value: Node, axis: Axis) -> tuple[Axes, DType]:
+    """The type of a per-step value at one step."""
+    return without(value.axes, [axis.name]), value.dtype
 
 
 def check_sites(graph: Graph, pass_name: str) -> None:

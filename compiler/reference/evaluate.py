@@ -224,10 +224,10 @@ def _at(value: NamedArray, axis: str, at: int) -> NamedArray:
 
 
 def _wide(value: NamedArray, node: Node, known: Mapping[str, int]) -> NamedArray:
-    """The value repeated along what axes of the node it lacks."""
+    """The value as that of the node: repeated along what axes it lacks, its dtype widened."""
     want = {axis.name: size_rules.evaluate(axis.size, known) for axis in node.axes}
     both = union([NamedArray(tuple(want), np.empty(tuple(want.values()))), value])
-    return NamedArray(tuple(both), value.spread(tuple(both), both))
+    return NamedArray(tuple(both), value.spread(tuple(both), both).astype(NUMPY[node.dtype]))
 
 
 def _stacked(
@@ -252,3 +252,8 @@ def finite_gradient(
         away[place] = step
         gradient[place] = (function(at + away) - function(at - away)) / (2 * step)
     return gradient
+
+
+def value_of(node: Node, operands: Sequence[NamedArray], sizes: Mapping[str, int]) -> NamedArray:
+    """The value of one node from those of its operands; not of inputs, parameters or scans."""
+    return _value(node, operands, _Given(sizes=sizes))

@@ -2,13 +2,11 @@
 
 A sweep comes as a graph in which the swept axes ride along from the first write down. `pack`
 turns it into one in which every value is kept as rows: one for each member and position at which
-it differs from the run without the write, which is computed once. `numbers` computes what the rows
-are, from masks, before the model runs.
+it differs from the run without the write, which is computed once.
 """
 
 from __future__ import annotations
 
-from .numbers import row_numbers
 from .pack import Packed, pack
 
-__all__ = ["Packed", "pack", "row_numbers"]
+__all__ = ["Packed", "pack"]

@@ -23,31 +23,41 @@ from ...dsl.ops import (
     Select,
     StopAttrs,
 )
-from ..graph import Graph
 from ..lift import retyped
 from .regions import Region, Regions
-from .rows import CannotError, RowIndex, Rows, RowSet
+from .rows import CannotError, Rows, RowSet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...dsl.core import Node
-    from ..graph import Edit
+    from ..graph import Edit, Graph
+    from ..reference.values import NamedArray
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The rewritten graph. `indices` are its new inputs, `sets` the row sets by mask, and `masks`
-    is the graph whose results are those masks."""
+    """The rewritten graph, the values of its new inputs by node name, and how many rows each of its
+    new sizes counts."""
 
     graph: Graph
-    indices: dict[str, RowIndex]
-    sets: dict[str, RowSet]
-    masks: Graph
+    numbers: dict[str, NDArray[np.int64]]
+    rows: dict[str, int]
 
 
-def pack(graph: Graph, swept: tuple[str, ...]) -> Packed | str:
-    """The sweep in rows; or why it cannot be."""
+def pack(
+    graph: Graph, swept: tuple[str, ...], given: Mapping[str, NamedArray], lengths: Mapping[str, int]
+) -> Packed | str:
+    """The sweep in rows; or why it cannot be.
+
+    `given` are the values of the swept variables by node name, `lengths` the run-time sizes: which
+    rows there are follows from them alone.
+    """
     with graph.edit() as edit:
-        work = _Pack(edit, graph, swept)
+        work = _Pack(edit, graph, swept, Regions(edit, frozenset(swept), given, lengths))
         try:
             for name in graph.in_order():
                 work.visit(name)
@@ -55,16 +65,13 @@ def pack(graph: Graph, swept: tuple[str, ...]) -> Packed | str:
         except CannotError as reason:
             return str(reason)
         edit.set_results([result])
-    sets = {rows.mask: rows for rows in work.rows.sets.values()}
-    body = edit.graph.to_body()
-    masks = Graph.from_body(replace(body, results=tuple(sets)))
-    return Packed(edit.graph, work.rows.indices, sets, masks)
+    rows = {rows.axis.name: len(rows.places) for rows in work.rows.sets.values()}
+    return Packed(edit.graph, work.rows.numbers, rows)
 
 
 class _Pack:
-    def __init__(self, edit: Edit, graph: Graph, swept: tuple[str, ...]) -> None:
-        self.edit, self.graph, self.swept = edit, graph, swept
-        self.regions = Regions(edit, frozenset(swept))
+    def __init__(self, edit: Edit, graph: Graph, swept: tuple[str, ...], regions: Regions) -> None:
+        self.edit, self.graph, self.swept, self.regions = edit, graph, swept, regions
         self.rows = Rows(edit, graph, self.regions)
         self.values: dict[str, tuple[str, RowSet]] = {}
         self.free: set[str] = set()

@@ -30,11 +30,14 @@ from ...dsl.ops import (
     StopAttrs,
 )
 
+from ..reference import value_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ...dsl.core import Node
     from ..graph import Edit
+    from ..reference.values import NamedArray
 
 Term = frozenset[str]
 MOST_TERMS = 3
@@ -58,14 +61,29 @@ EVERYWHERE = Region((frozenset(),))
 class Regions:
     """The regions of a graph's values, and masks made on the way."""
 
-    def __init__(self, edit: Edit, swept: frozenset[str]) -> None:
-        self.edit, self.swept = edit, swept
+    def __init__(self, edit: Edit, swept: frozenset[str], given: Mapping[str, NamedArray], sizes: Mapping[str, int]) -> None:
+        self.edit, self.swept, self.sizes = edit, swept, sizes
+        self._arrays = dict(given)
         self.found: dict[str, Region] = {}
         self.support: dict[str, str] = {}
         self.closed: set[str] = set()
         self._made: dict[object, str] = {}
 
     # ---- masks
+
+    def array(self, name: str) -> NamedArray:
+        """What a closed node holds."""
+        waiting = [name]
+        while waiting:
+            top = waiting[-1]
+            node, operands = self.edit.node(top), self.edit.operands(top)
+            missing = [o for o in operands if o not in self._arrays]
+            if top in self._arrays or not missing:
+                waiting.pop()
+                if top not in self._arrays:
+                    self._arrays[top] = value_of(node, [self._arrays[o] for o in operands], self.sizes)
+            waiting += missing
+        return self._arrays[name]
 
     def axes(self, region: Region) -> frozenset[str]:
         """The axes that the region speaks of."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...dsl import sizes
 from ...dsl.core import Axis, DType
 from ...dsl.ops import (
@@ -24,7 +26,10 @@ from ...dsl.ops import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...dsl.ops import Attrs, OpDef
+    from ...dsl.source import Span
     from ..graph import Edit, Graph
     from .regions import Region, Regions
 
@@ -33,27 +38,16 @@ class CannotError(Exception):
     """Something in the sweep that rows are not made for; the message says what."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class RowSet:
-    """The true places of a mask, in order. Each stands for a position on every one of `axes`;
-    `axis` is the one along which the rows stand."""
+    """Rows: each stands for a position on every one of `axes`; `axis` is the one along which the
+    rows stand. `places` says which, a column for each of `axes`; `lookup` has the row's number at
+    each place, -1 where there is none."""
 
-    mask: str
     axes: tuple[str, ...]
     axis: Axis
-
-
-@dataclass(frozen=True, slots=True)
-class RowIndex:
-    """Numbers that the runtime computes from masks before the model runs, one for each row of
-    `mask`: its position along `axis`; or its place among the rows of `other` (at the position `at`
-    of an axis that the rows of `mask` lack), times the size of `inner` plus its position there."""
-
-    mask: str
-    axis: str | None = None
-    other: str | None = None
-    inner: str | None = None
-    at: tuple[str, int] | None = None
+    places: NDArray[np.int64]
+    lookup: NDArray[np.int64]
 
 
 class Rows:
@@ -61,8 +55,8 @@ class Rows:
 
     def __init__(self, edit: Edit, graph: Graph, regions: Regions) -> None:
         self.edit, self.graph, self.regions = edit, graph, regions
-        self.sets: dict[tuple[str, tuple[str, ...]], RowSet] = {}
-        self.indices: dict[str, RowIndex] = {}
+        self.sets: dict[tuple[tuple[str, ...], bytes], RowSet] = {}
+        self.numbers: dict[str, NDArray[np.int64]] = {}
         self._made: dict[object, str] = {}
         self._sizes = {
             axis.name: axis.size for name in graph.in_order() for axis in graph.node(name).axes
@@ -71,23 +65,20 @@ class Rows:
     # ---- sets
 
     def of(self, region: Region, axes: tuple[str, ...]) -> RowSet:
-        """The rows of a region over some axes, made once."""
+        """The rows of a region over some axes. Equal sets are one set."""
         regions = self.regions
-        region = regions.simple(regions.where_any(region, regions.axes(region) - set(axes)))
-        mask = self._over(regions.single(region), axes)
-        if (mask, axes) not in self.sets:
+        region = regions.where_any(region, regions.axes(region) - set(axes))
+        mask = regions.array(regions.single(region))
+        shape = {axis: sizes.evaluate(self.size(axis), regions.sizes) for axis in axes}
+        array = mask.spread(axes, shape)
+        key = (axes, array.tobytes())
+        if key not in self.sets:
+            places = np.argwhere(array)
+            lookup = np.full(array.shape, -1, np.int64)
+            lookup[tuple(places.T)] = np.arange(len(places))
             label = f"rows{len(self.sets)}"
-            self.sets[mask, axes] = RowSet(mask, axes, Axis(label, sizes.symbol(label)))
-        return self.sets[mask, axes]
-
-    def _over(self, mask: str, axes: tuple[str, ...]) -> str:
-        """The mask with all the axes: where it lacks one, it holds at all its positions."""
-        for axis in axes:
-            if axis not in self.edit.node(mask).axis_names:
-                index = self.regions.mask(IOTA, IotaAttrs(Axis(axis, self.size(axis))), ())
-                always = self.regions.mask(MAP, MapAttrs("ge"), (index, index))
-                mask = self.regions.mask(MAP, MapAttrs("and"), (mask, always))
-        return mask
+            self.sets[key] = RowSet(axes, Axis(label, sizes.symbol(label)), places, lookup)
+        return self.sets[key]
 
     def size(self, axis: str) -> sizes.Size:
         """The size of an axis of the graph."""
@@ -105,17 +96,35 @@ class Rows:
             )
         return self._made[key]
 
-    def index(self, what: RowIndex) -> str:
-        """The input for these numbers, made once."""
-        for name, known in self.indices.items():
-            if known == what:
+    def index(self, along: RowSet, numbers: NDArray[np.int64], span: Span) -> str:
+        """An input that holds a number for each row, made once."""
+        for name, known in self.numbers.items():
+            if self.edit.node(name).axes == (along.axis,) and np.array_equal(known, numbers):
                 return name
-        along = next(rows for rows in self.sets.values() if rows.mask == what.mask)
         attrs = InputAttrs((along.axis.name,), (along.axis,), DType.INT)
-        name = self.edit.add(INPUT, attrs, (), span=self.edit.node(what.mask).span, made_by="sweep")
-        self.edit.put(replace(self.edit.node(name), site=f"index{len(self.indices)}"))
-        self.indices[name] = what
+        name = self.edit.add(INPUT, attrs, (), span=span, made_by="sweep")
+        self.edit.put(replace(self.edit.node(name), site=f"index{len(self.numbers)}"))
+        self.numbers[name] = numbers
         return name
+
+    def position(self, rows: RowSet, axis: str, span: Span) -> str:
+        """Where each row is along one of its axes."""
+        return self.index(rows, rows.places[:, rows.axes.index(axis)], span)
+
+    def place(
+        self, rows: RowSet, among: RowSet, span: Span, *, inner: str | None = None, at: tuple[str, int] | None = None
+    ) -> str:
+        """The number that each row has among others (at the position `at` of an axis that it
+        lacks), times the size of the axis `inner` plus its position there."""
+        own = {axis: rows.places[:, i] for i, axis in enumerate(rows.axes)}
+        if at is not None:
+            own[at[0]] = np.full(len(rows.places), at[1] % among.lookup.shape[among.axes.index(at[0])])
+        numbers = among.lookup[tuple(own[axis] for axis in among.axes)]
+        if (numbers < 0).any():
+            raise CannotError("a row has no place among those that should hold it")
+        if inner is not None:
+            numbers = numbers * rows.lookup.shape[rows.axes.index(inner)] + own[inner]
+        return self.index(rows, numbers, span)
 
     # ---- conversions
 
@@ -127,7 +136,7 @@ class Rows:
                 name = self.put(
                     INDEX,
                     IndexAttrs(Gather(axis)),
-                    (name, self.index(RowIndex(rows.mask, axis=axis))),
+                    (name, self.position(rows, axis, node.span)),
                 )
         return name
 
@@ -136,7 +145,7 @@ class Rows:
         name = self.spread(name, rows)
         if rows.axis.name in self.edit.node(name).axis_names:
             return name
-        place = self.index(RowIndex(rows.mask, axis=rows.axes[0]))
+        place = self.position(rows, rows.axes[0], self.edit.node(name).span)
         always = self.put(MAP, MapAttrs("ge"), (place, place))
         return self.put(MAP, MapAttrs("where"), (always, name, name))
 
@@ -145,7 +154,7 @@ class Rows:
         if old is new:
             return value
         if set(new.axes) == set(old.axes):
-            place = self.index(RowIndex(old.mask, other=new.mask))
+            place = self.place(old, new, self.edit.node(value).span)
             return self.put(
                 SCATTER,
                 ScatterAttrs(new.axis.name, (old.axis.name,), add=False),
@@ -166,7 +175,7 @@ class Rows:
         own = self.edit.node(base).size(axis)
         flat = Axis(f"{new.axis.name}_{axis}", sizes.multiply(new.axis.size, own))
         merged = self.put(RENAME, RenameAttrs((((new.axis.name, axis), (flat,)),)), (base,))
-        place = self.index(RowIndex(old.mask, other=new.mask, inner=axis))
+        place = self.place(old, new, self.edit.node(value).span, inner=axis)
         filled = self.put(
             SCATTER, ScatterAttrs(flat.name, (old.axis.name,), add=False), (merged, place, value)
         )
@@ -178,16 +187,16 @@ class Rows:
         """Rows come to stand for one more axis."""
         node = self.edit.node(value)
         if axis not in node.axis_names:
-            place = self.index(RowIndex(new.mask, other=old.mask))
+            place = self.place(new, old, node.span)
             return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), (value, place))
         flat = Axis(f"{old.axis.name}_{axis}", sizes.multiply(old.axis.size, node.size(axis)))
         merged = self.put(RENAME, RenameAttrs((((old.axis.name, axis), (flat,)),)), (value,))
-        place = self.index(RowIndex(new.mask, other=old.mask, inner=axis))
+        place = self.place(new, old, node.span, inner=axis)
         return self.put(INDEX, IndexAttrs(Gather(flat.name)), (merged, place))
 
     def at(self, value: str, old: RowSet, new: RowSet, axis: str, position: int) -> str:
         """Those rows that are at one position of an axis."""
-        place = self.index(RowIndex(new.mask, other=old.mask, at=(axis, position)))
+        place = self.place(new, old, self.edit.node(value).span, at=(axis, position))
         return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), (value, place))
 
     def members(self, value: str, rows: RowSet, twin: str, swept: tuple[str, ...]) -> str:
@@ -199,7 +208,8 @@ class Rows:
             base = self.put(MAP, MapAttrs("where"), (always, base, base))
         flat = Axis("members", sizes.product(self.size(axis) for axis in swept))
         merged = self.put(RENAME, RenameAttrs(((swept, (flat,)),)), (base,))
-        place = self.index(RowIndex(rows.mask, inner="*"))
+        numbers = np.ravel_multi_index(tuple(rows.places.T), rows.lookup.shape).astype(np.int64)
+        place = self.index(rows, numbers, self.edit.node(value).span)
         filled = self.put(
             SCATTER, ScatterAttrs(flat.name, (rows.axis.name,), add=False), (merged, place, value)
         )

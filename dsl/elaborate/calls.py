@@ -336,10 +336,14 @@ def _result(
                     notes=[Note("called", tree.span)],
                 )
             node = inner.spread(node, axis, tree.span)
-        if scope.axis(shown) is None:
+        if scope.axis(shown) is None and name not in inner.frame.bound:
             scope.axes[shown] = Axis(name, node.size(name))
+    own = {  # primed because the caller had the name for something else
+        name: shown for name, shown in wanted.items()
+        if shown not in node.axis_names and name not in inner.frame.bound | set(inner.frame.riding)
+    }
     back = tuple(
-        ((new,), (Axis(old, node.size(new)),)) for new, old in renamed.items() if new in node.axis_names
+        ((new,), (Axis(old, node.size(new)),)) for new, old in {**renamed, **own}.items() if new in node.axis_names
     )
     if back:
         clash = [old for (_, (axis,)) in back for old in [axis.name] if old in node.axis_names]

@@ -28,10 +28,8 @@ AXES = (Axis("a", 2), Axis("b", 3), Axis("c", 1), Axis("d", 4), Axis("t", sizes.
 LARGEST = 1e3
 FLOAT, INT, BOOL = DType.FLOAT, DType.INT, DType.BOOL
 
-ALL_OPS = (
-    "const iota map contract reduce rename select slice gather window scatter concat along stop"
-    " smooth product scan"
-).split()
+WORDS = "const iota map contract reduce rename select slice gather window scatter concat along stop"
+ALL_OPS = (*WORDS.split(), "smooth", "product", "scan")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Maker:
     steps: list[Step] = field(default_factory=list)
     pool: list[Value] = field(default_factory=list)
     fresh_axes: int = 0
-    kinds: Sequence[str] = tuple(ALL_OPS)
+    kinds: Sequence[str] = ALL_OPS
 
     def add(
         self,
@@ -82,8 +80,10 @@ class Maker:
 
     # ---- choices
 
-    def pick(self, values: Sequence[Any]) -> Any:
-        return self.draw(st.sampled_from(list(values)))
+    def pick(self, values: Sequence[Any] | str) -> Any:
+        """One of the values, or of the words of a text."""
+        values = values.split() if isinstance(values, str) else list(values)
+        return self.draw(st.sampled_from(values))
 
     def some(self, values: Sequence[Any], least: int = 0, most: int = 3) -> list[Any]:
         least = min(least, len(values))
@@ -137,7 +137,7 @@ def add_iota(m: Maker) -> None:
 def add_map(m: Maker) -> None:
     fn = m.pick(
         "add sub mul max min neg abs where not floor ceil round int sign float floordiv mod div1"
-        " eq ne lt le gt ge and or isnan isfinite".split()
+        " eq ne lt le gt ge and or isnan isfinite"
     )
     if fn in ("add", "sub", "max", "min", "mul"):
         a, b = m.value(), m.value()
@@ -170,7 +170,7 @@ def add_map(m: Maker) -> None:
 def add_smooth(m: Maker) -> None:
     fn = m.pick(
         "tanh sin cos sigmoid erf softplus log_sigmoid exp expm1 log log1p sqrt rsqrt reciprocal"
-        " div atan2 pow tan".split()
+        " div atan2 pow tan"
     )
     x = m.value(FLOAT, INT)
     if x is None:
@@ -194,9 +194,7 @@ def add_smooth(m: Maker) -> None:
 
 
 def add_reduce(m: Maker) -> None:
-    fn = m.pick(
-        "sum sum prod max min mean var norm logsumexp quantile argmax argmin any all".split()
-    )
+    fn = m.pick("sum sum prod max min mean var norm logsumexp quantile argmax argmin any all")
     x = m.value(exact=fn in ("argmax", "argmin", "any", "all"))
     if x is None:
         return
@@ -350,9 +348,7 @@ def add_concat(m: Maker) -> None:
 
 
 def add_along(m: Maker) -> None:
-    fn = m.pick(
-        "softmax log_softmax cumsum cumprod sort flip cummax argsort rank fft_re fft_im".split()
-    )
+    fn = m.pick("softmax log_softmax cumsum cumprod sort flip cummax argsort rank fft_re fft_im")
     x = m.value(exact=fn in ("argsort", "rank"), axes=1)
     if x:
         axes = tuple(m.some(names(x.axes), least=1, most=2))
@@ -383,7 +379,8 @@ def add_scan(m: Maker) -> None:
     carries = []
     for value in starts:
         extra = m.some([a for a in AXES[:2] if a != axis and a.name not in names(value.axes)])
-        carries.append(_body_input(body, (*value.axes, *extra), value.dtype, 4, False))
+        dtype = m.pick([value.dtype, FLOAT])
+        carries.append(_body_input(body, (*value.axes, *extra), dtype, 4, False))
     for value in steps:
         axes = without(value.axes, [axis.name])
         _body_input(body, axes, value.dtype, value.bound, value.exact)
@@ -429,6 +426,8 @@ def _next(body: Maker, carry: Value) -> Value:
         low, high = body.const(-4), body.const(4)
         made = body.map("max", body.map("min", other, high, bound=9, exact=True), low, bound=4,
                         exact=True)  # fmt: skip
+    elif body.pick([False, False, False, True]):
+        made = body.const(1)
     else:
         mixed = body.map("add", carry, other, bound=9, exact=False)
         made = body.map("tanh", body.pick([mixed, other]), bound=1, exact=False)
@@ -449,7 +448,7 @@ def grow(maker: Maker, count: int) -> None:
 def graphs(
     draw: Callable[[st.SearchStrategy[Any]], Any],
     most: int = 12,
-    kinds: Sequence[str] = tuple(ALL_OPS),
+    kinds: Sequence[str] = ALL_OPS,
 ) -> Graph:
     """A well-typed graph with up to about `most` nodes of these kinds besides its inputs."""
     maker = Maker(draw, kinds=kinds)

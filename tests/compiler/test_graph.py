@@ -3,6 +3,7 @@ from __future__ import annotations
 import networkx
 import pytest
 from hypothesis import given, note
+from tests.compiler.strategies import SPAN, graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.show import show
@@ -10,7 +11,6 @@ from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step
 from neuraxis.dsl.sizes import symbol
-from tests.compiler.strategies import SPAN, graphs
 
 
 @given(graphs())

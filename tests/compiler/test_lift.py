@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import given, note
 from hypothesis import strategies as st
+from tests.compiler.comparing import assert_same
+from tests.compiler.strategies import data_for, graphs, lengths, seeds
 
-from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.compiler.show import show
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, names
-from tests.compiler.comparing import assert_same
-from tests.compiler.strategies import data_for, graphs, lengths, seeds
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
 
 P = Axis("p", 2)
 

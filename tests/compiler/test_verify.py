@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
+from tests.compiler.strategies import SPAN, graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.lift import item_attrs
@@ -12,7 +13,6 @@ from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axes, Axis, Body, DType, Node, Step, names
 from neuraxis.dsl.source import Span
-from tests.compiler.strategies import SPAN, graphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
+from tests.compiler.comparing import assert_same
+from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph
-from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.passes import PASSES, Pass
 from neuraxis.compiler.reference import evaluate, evaluate_nodes
 from neuraxis.compiler.show import show
 from neuraxis.compiler.verify import verify
-from tests.compiler.comparing import assert_same
-from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
 
 
 def keeping(graph: Graph, data: st.DataObject) -> Context:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from neuraxis.compiler.build import build
 from neuraxis.compiler.draws import initial
-from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.reference import NamedArray, evaluate, finite_gradient
 from neuraxis.dsl import ops
 from neuraxis.dsl.check import check_text
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 RNG = np.random.default_rng(0)

@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ...dsl import sizes
-from ...dsl.core import DType, names
-from ...dsl.ops import InputAttrs, ParamAttrs, RandomAttrs, StateAttrs
+from ....dsl import sizes
+from ....dsl.core import DType, names
+from ....dsl.ops import InputAttrs, ParamAttrs, RandomAttrs, StateAttrs
 from .expressions import literal
 from .layout import ADDED, ATOM, Layout, Value, permuted, squeezed
 from .names import Names, called, identifier
@@ -19,11 +19,11 @@ from .names import Names, called, identifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ...dsl.core import Axis, Node
-    from ...dsl.sizes import Size
-    from .flow import Flow
-    from .forms import Piece
-    from .select import Plan
+    from ....dsl.core import Axis, Node
+    from ....dsl.sizes import Size
+    from ..flow import Flow
+    from ..forms import Piece
+    from ..recognise.selection import Plan
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
 

@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...dsl.core import names
-from ...dsl.ops import AlongAttrs, ContractAttrs, IotaAttrs, MapAttrs
-from .forms import Attention
+from ....dsl.core import names
+from ....dsl.ops import AlongAttrs, ContractAttrs, IotaAttrs, MapAttrs
+from ..forms import Attention
 
 if TYPE_CHECKING:
-    from ...dsl.core import Node
+    from ....dsl.core import Node
     from .patterns import View
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType
+from ....dsl.core import DType
 from .expressions import literal
-from .forms import Attention
+from ..forms import Attention
 from .layout import ATOM, BOTH, Layout, Value, aligned, squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...dsl.core import Axis
-    from .forms import Piece
+    from ....dsl.core import Axis
+    from ..forms import Piece
     from .writer import Writer
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...dsl import sizes as size_rules
-from ...dsl.core import Axis
-from .forms import Convolution, Pool, Slide
+from ....dsl import sizes as size_rules
+from ....dsl.core import Axis
+from ..forms import Convolution, Pool, Slide
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...dsl.sizes import Size
-    from .forms import Piece
+    from ....dsl.sizes import Size
+    from ..forms import Piece
     from .writer import Writer
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .expressions import literal
-from .forms import CrossEntropy, LayerNorm, Pointwise, RMSNorm
+from ..forms import CrossEntropy, LayerNorm, Pointwise, RMSNorm
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:
-    from .forms import Piece
+    from ..forms import Piece
     from .writer import Writer
 
 

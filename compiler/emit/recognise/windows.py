@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...dsl.ops import ContractAttrs, IndexAttrs, ReduceAttrs, Window
-from .forms import Convolution, Pool, Slide
+from ....dsl.ops import ContractAttrs, IndexAttrs, ReduceAttrs, Window
+from ..forms import Convolution, Pool, Slide
 
 if TYPE_CHECKING:
-    from ...dsl.core import Node
+    from ....dsl.core import Node
     from .patterns import View
 
 MOST = 3  # axes that PyTorch's convolutions and poolings slide over

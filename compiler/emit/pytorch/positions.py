@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...dsl import sizes as size_rules
-from ...dsl.core import Axis, DType, names
-from ...dsl.ops import (
+from ....dsl import sizes as size_rules
+from ....dsl.core import Axis, DType, names
+from ....dsl.ops import (
     ConcatAttrs,
     Gather,
     IndexAttrs,
@@ -21,7 +21,7 @@ from .expressions import literal
 from .layout import COMPARED, Layout, Value, aligned, permuted, place, squeezed
 
 if TYPE_CHECKING:
-    from .forms import Piece
+    from ..forms import Piece
     from .writer import Writer
 
 

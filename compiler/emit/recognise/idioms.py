@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .forms import CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm, Spread
+from ..forms import CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm, Spread
 from .patterns import (
     Found,
     Pattern,

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType, names
-from ...dsl.ops import ContractAttrs, MapAttrs, ParamAttrs, ReduceAttrs
+from ....dsl.core import DType, names
+from ....dsl.ops import ContractAttrs, MapAttrs, ParamAttrs, ReduceAttrs
 from .attention import attention
-from .flow import LEAVES
-from .forms import (
+from ..flow import LEAVES
+from ..forms import (
     Attention,
     Convolution,
     Core,
@@ -23,7 +23,7 @@ from .forms import (
     RMSNorm,
     Spread,
 )
-from .functions import Call
+from ..functions import Call
 from .idioms import IDIOMS
 from .patterns import Found, View
 from .windows import convolution, pool
@@ -31,9 +31,9 @@ from .windows import convolution, pool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ...dsl.core import Node
-    from .flow import Flow
-    from .functions import Function
+    from ....dsl.core import Node
+    from ..flow import Flow
+    from ..functions import Function
 
 NICKNAMES: dict[type[Form], str] = {
     LayerNorm: "normed",

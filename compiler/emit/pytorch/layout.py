@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType
+from ....dsl.core import DType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

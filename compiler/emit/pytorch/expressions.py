@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ...dsl.core import DType
+from ....dsl.core import DType
 from .layout import ADDED, ATOM, BOTH, COMPARED, EITHER, MULTIPLIED, RAISED, SIGNED, Value
 
 

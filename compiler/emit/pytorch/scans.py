@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...dsl.core import Axis, DType, Node, names
-from ...dsl.ops import ItemAttrs, ScanAttrs
-from .flow import LEAVES, flow
-from .layout import ATOM, Layout, Value, permuted, squeezed
+from ....dsl.core import Axis, Body, Node, names
+from ....dsl.ops import ItemAttrs, ScanAttrs
+from ..flow import LEAVES, flow
+from .layout import ATOM, Layout, Value, squeezed
 from .names import called
-from .select import plan_body
+from ..recognise.selection import plan_body
 from .writer import Writer, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .forms import Piece
+    from ..forms import Piece
 
 
 def write_item(w: Writer, piece: Piece, wish: Layout | None) -> Value:
@@ -40,13 +41,16 @@ class _Scan:
         attrs = piece.node.attrs
         assert isinstance(attrs, ScanAttrs)
         self.w, self.piece, self.items, self.attrs = w, piece, items, attrs
-        self.flow = flow(attrs.body)
+        self.kept = [i for i in range(len(attrs.body.results)) if i < attrs.carries or i in items]
+        results = tuple(attrs.body.results[index] for index in self.kept)
+        self.flow = flow(Body(attrs.body.steps, results))
         self.inputs = [s.node for s in attrs.body.steps if s.node.op.name == "input"]
         self.inner = Writer(
             self.flow, plan_body(self.flow), w.rule, w.parameter,
             lines=w.lines, names=w.names, scope=w.scope, outer=w,
         )
         self.outputs: dict[int, str] = {}
+        self.layouts: dict[int, tuple[str, ...]] = {}
 
     def write(self) -> None:
         """The initial carries, what does not change, the loop, the outputs."""
@@ -55,6 +59,8 @@ class _Scan:
         steps = given[attrs.carries : attrs.carries + attrs.steps]
         sequences = []
         for node, value in zip(self.inputs[attrs.carries :], steps, strict=False):
+            if node.name not in self.flow.nodes:
+                continue
             value = self._named(value, node)
             at = value.layout.index(attrs.axis.name)
             layout = tuple(axis for axis in value.layout if axis != attrs.axis.name)
@@ -146,15 +152,13 @@ class _Scan:
             if name in new or not inner.plan.inside(name):
                 self._value(name, new.get(name))
         for index, output in self.outputs.items():
-            value = squeezed(inner.tensor(inner.peek(results[index])))
+            value = squeezed(inner.tensor(inner.peek(results[self.kept.index(index)])))
             own = {axis.name: axis for axis in self._made(index)}
             if set(value.axes) != set(own):
                 value = inner.exactly(value, list(own.values()))
-            self._layouts[index] = value.axes
+            self.layouts[index] = value.axes
             self.w.line(f"{output}.append({value.text})", self.piece.node)
         self._renew(results[:carries])
-
-    _layouts: dict[int, tuple[str, ...]]
 
     def _made(self, index: int) -> list[Axis]:
         item = self.items[index]
@@ -170,8 +174,8 @@ class _Scan:
         piece = inner.plan.pieces[name]
         old = inner.values[node.name]
         value = inner.rule(piece)(inner, piece, old.layout)
-        last = inner.left[node.name] == 0 and old.text not in value.text.split("(")[0:0]
         if name not in inner.values:
+            last = inner.left[node.name] == 0 and not self._seen(old.text)
             if last and self.flow.results[: self.attrs.carries].count(name) == 1:
                 axes = {axis.name: axis for axis in node.axes}
                 value = inner.exactly(value, [axes[axis] for axis in old.axes])
@@ -179,6 +183,14 @@ class _Scan:
                 inner.values[name] = replace(value, text=old.text, rank=ATOM)
             else:
                 inner.values[name] = inner.assign(value, f"new_{old.text}", self.flow.nodes[name])
+
+    def _seen(self, variable: str) -> bool:
+        """Whether a value that is still to be read is a view of the variable."""
+        word = re.compile(rf"\b{variable}\b")
+        return any(
+            self.inner.left[name] > 0 and word.search(value.text)
+            for name, value in self.inner.values.items()
+        )
 
     def _renew(self, results: Sequence[str]) -> None:
         """The carries for the next step, all at once."""
@@ -202,7 +214,7 @@ class _Scan:
                 old = self.inner.values[self.inputs[index].name]
                 w.values[node.name] = replace(old, dtype=node.dtype)
                 continue
-            layout = list(self._layouts[index])
+            layout = list(self.layouts[index])
             at = self._place(layout)
             turned = "[::-1]" if attrs.reverse else ""
             text = f"torch.stack({self.outputs[index]}{turned}, {at})"
@@ -230,5 +242,3 @@ def _word(value: Value, node: Node) -> str:
 def _turned(source: str, attrs: ScanAttrs) -> str:
     return f"reversed({source})" if attrs.reverse else source
 
-
-_ = DType, permuted

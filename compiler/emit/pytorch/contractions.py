@@ -6,16 +6,16 @@ from dataclasses import replace
 from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType, names
-from ...dsl.ops import ContractAttrs
-from .forms import Linear
+from ....dsl.core import DType, names
+from ....dsl.ops import ContractAttrs
+from ..forms import Linear
 from .layout import ATOM, MULTIPLIED, Layout, Value, aligned, permuted, place, squeezed
 from .pointwise import together, typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .forms import Piece
+    from ..forms import Piece
     from .writer import Writer
 
 

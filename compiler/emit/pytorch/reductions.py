@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType
-from ...dsl.ops import AlongAttrs, MapAttrs, ReduceAttrs
+from ....dsl.core import DType
+from ....dsl.ops import AlongAttrs, MapAttrs, ReduceAttrs
 from .expressions import literal
 from .layout import ATOM, Layout, Value, permuted, place, squeezed
 
 if TYPE_CHECKING:
-    from .forms import Piece
+    from ..forms import Piece
     from .writer import Writer
 
 OVER_SEVERAL = {  # dimensions as a tuple, keepdim

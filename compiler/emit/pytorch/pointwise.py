@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType, names
-from ...dsl.ops import MapAttrs
+from ....dsl.core import DType, names
+from ....dsl.ops import MapAttrs
 from .expressions import COMPARISONS, INFIX, operator
-from .forms import Spread
+from ..forms import Spread
 from .layout import Layout, Value, aligned, merged
 
 if TYPE_CHECKING:
-    from ...dsl.core import Node
-    from .forms import Piece
+    from ....dsl.core import Node
+    from ..forms import Piece
     from .writer import Writer
 
 ROUNDS = {"floor", "ceil", "round", "int"}

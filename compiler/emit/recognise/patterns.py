@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from ...dsl.core import names
-from ...dsl.ops import Gather, IndexAttrs, MapAttrs, ReduceAttrs
+from ....dsl.core import names
+from ....dsl.ops import Gather, IndexAttrs, MapAttrs, ReduceAttrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .flow import Flow
+    from ..flow import Flow
 
 CLOSE = 1e-6  # constants are written with fewer digits than they have
 
