@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,16 +31,19 @@ class InternalError(Exception):
         return f"after {self.pass_name}: %{self.node} {self.why}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Nodes, what each reads, and the results. Never changed: `edit` and `rewrite` give another.
 
     The tables are in an order in which the nodes can be run; `nx` is the same as networkx.
     """
 
-    _nodes: Mapping[str, Node]
-    _operands: Mapping[str, tuple[str, ...]]
-    results: tuple[str, ...]
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        operands: Mapping[str, tuple[str, ...]],
+        results: tuple[str, ...],
+    ) -> None:
+        self._nodes, self._operands, self._results = nodes, operands, results
 
     @classmethod
     def from_body(cls, body: Body) -> Graph:
@@ -63,6 +65,11 @@ class Graph:
                 raise InternalError("edit", result, "is a result, but not there")
         order = _order(nodes, operands)
         return cls({n: nodes[n] for n in order}, {n: operands[n] for n in order}, results)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The names of the results."""
+        return self._results
 
     def to_body(self) -> Body:
         """The same as a program."""

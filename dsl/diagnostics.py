@@ -180,7 +180,7 @@ def _lines(found: Diagnostic) -> list[str]:
         lines.append(f"{gutter} = note: {note.text}{_at(note.span, found.span)}")
     if found.hint is not None:
         lines.append(f"{gutter} = hint: {found.hint}")
-    return lines
+    return ["".join(map(_visible, line)) for line in lines]
 
 
 def _at(span: Span | None, main: Span) -> str:
@@ -192,7 +192,7 @@ def _at(span: Span | None, main: Span) -> str:
 
 def _snippet(span: Span, number: int, column: int) -> tuple[str, int, int]:
     """The line as shown, the blanks before the caret, and the length of the caret run."""
-    line = "".join(_visible(char) for char in span.source.line(number))
+    line = span.source.line(number)
     before = column - 1
     width = max(1, min(span.end - span.start, len(line) - before))
     if len(line) <= WIDEST:
@@ -206,10 +206,10 @@ def _snippet(span: Span, number: int, column: int) -> tuple[str, int, int]:
 
 
 def _visible(char: str) -> str:
-    """One column for each character, and nothing that a terminal would act on."""
+    """One column for each character, and nothing but line ends that a terminal would act on."""
     if char == "\t":
         return " "
-    return char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
+    return char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}"
 
 
 # ---- as data

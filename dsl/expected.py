@@ -67,14 +67,9 @@ def expected(accepts: Collection[str], spelling: dict[str, str]) -> str:
             left -= covered
     if left - GOING_ON:
         left -= GOING_ON
-    said += sorted(
-        SAID.get(name) or f"`{spelling[name]}`" for name in left if _known(name, spelling)
-    )
+    words = {name: f"`{text}`" for name, text in spelling.items()} | SAID
+    said += sorted(words[name] for name in left if name in words)
     if not said:
         return "the end of the file"
     shown = said[:MOST]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
-
-
-def _known(name: str, spelling: dict[str, str]) -> bool:
-    return name in SAID or name in spelling

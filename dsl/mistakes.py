@@ -73,7 +73,22 @@ class Situation:
             return "the end of these lines"
         if self.token.type == "$END":
             return "the end of the file"
-        return f"`{self.token.value}`" if len(self.token) < 40 else "this"
+        return _quoted(self.token) or "this"
+
+    @property
+    def last(self) -> Token | None:
+        """The token in front of it, in the same statement."""
+        line = self.reading.line
+        before = line[:-1] if line and line[-1] is self.token else line
+        return before[-1] if before else None
+
+    @property
+    def starts_statement(self) -> bool:
+        """Whether the token stands where another statement would start."""
+        source = self.reading.source
+        (first, column), (line, place) = source.position(self.start), source.position(self.at)
+        blank = not source.line(line)[: place - 1].strip()
+        return blank and line > first and place <= column
 
     @property
     def bracket(self) -> Token | None:
@@ -109,21 +124,11 @@ def _of_layout(here: Situation) -> Diagnostic | None:
             message = "the last line of a sweep is the value that it gives, and this is none"
             return Diagnostic(Slug.SYNTAX, message, place)
     bracket = here.bracket
-    if bracket is None or bracket.start_pos is None:
+    if bracket is None or not here.starts_statement:
         return None
-    source = here.reading.source
-    if source.position(bracket.start_pos)[0] == source.position(here.at)[0]:
-        return None
-    if here.reading.line[-2:-1] and not _starts_line(here):
-        return None
-    place = here.span(bracket.start_pos, bracket.start_pos + 1)
+    place = here.reading.place(bracket)
     note = Note(f"{here.found} is read as a part of it", here.span(here.at, end))
     return Diagnostic(Slug.SYNTAX, f"`{bracket}` is not closed", place, notes=(note,))
-
-
-def _starts_line(here: Situation) -> bool:
-    text = here.reading.source.text
-    return not text[text.rfind("\n", 0, here.at) + 1 : here.at].strip()
 
 
 def _of_rows(here: Situation) -> Diagnostic | None:
@@ -165,10 +170,13 @@ def _fit(row: Row, here: Situation) -> Diagnostic | None:
 
 
 def _of_grammar(here: Situation, spelling: dict[str, str]) -> Diagnostic:
-    line = here.reading.line
-    place = line.index(here.token) if here.token in line else len(line)
-    last = line[place - 1] if place else None
-    after = f" after `{last}`" if last is not None and len(last) < 40 else ""
+    last = here.last and _quoted(here.last)
+    after = f" after {last}" if last else ""
     message = f"expected {expected(here.accepts, spelling)}{after}, found {here.found}"
     span = here.span(here.at, max(here.token.end_pos or 0, here.at + 1))
     return Diagnostic(Slug.SYNTAX, message, span)
+
+
+def _quoted(token: Token) -> str | None:
+    """As a sentence can hold it."""
+    return f"`{token.value}`" if len(token) < 40 and "\n" not in token else None

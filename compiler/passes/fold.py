@@ -213,6 +213,7 @@ def _composed(before: Pairs, after: Pairs) -> Pairs | None:
     """One renaming for two; None where old axes would be joined and split at once."""
     made_by = {axis.name: index for index, (_, new) in enumerate(before) for axis in new}
     becomes: dict[int, Axes] = dict(enumerate(new for _, new in before))
+    renamed: dict[str, Axis] = {}
     result: list[tuple[tuple[str, ...], Axes]] = []
     for old, new in after:
         sources = [made_by.get(name) for name in old]
@@ -222,7 +223,7 @@ def _composed(before: Pairs, after: Pairs) -> Pairs | None:
                 return None
             becomes[first] = new
         elif first is not None and len(old) == 1 == len(new):
-            becomes[first] = tuple(new[0] if a.name == old[0] else a for a in becomes[first])
+            renamed[old[0]] = new[0]
         elif all(index is None or len(before[index][1]) == 1 for index in sources):
             joined: list[str] = []
             for name, index in zip(old, sources, strict=True):
@@ -234,7 +235,11 @@ def _composed(before: Pairs, after: Pairs) -> Pairs | None:
                 return None
         else:
             return None
-    return (*((before[index][0], new) for index, new in becomes.items()), *result)
+    for index, new in becomes.items():
+        if new is before[index][1]:
+            new = tuple(renamed.get(axis.name, axis) for axis in new)
+        result.append((before[index][0], new))
+    return tuple(result)
 
 
 def _without_idle(pairs: Pairs, axes: tuple[Axis, ...]) -> Pairs:

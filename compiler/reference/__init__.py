@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .evaluate import value_of, Draw, evaluate, evaluate_nodes, finite_gradient
+from .evaluate import Draw, evaluate, evaluate_nodes, finite_gradient, value_of
 from .values import NamedArray
 
-__all__ = ["Draw", "NamedArray", "evaluate", "evaluate_nodes", "finite_gradient"]
+__all__ = ["Draw", "NamedArray", "evaluate", "evaluate_nodes", "finite_gradient", "value_of"]

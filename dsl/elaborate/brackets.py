@@ -51,7 +51,7 @@ def bind_brackets(
     if right is not None:
         both = {axis.name for axis in ins} & {axis.name for axis in outs}
         if both:
-            primed = {name: Axis(name + "'", next(a.size for a in ins if a.name == name)) for name in both}
+            primed = {name: Axis(_prime_of(name, scope.around() | set(carried)), next(a.size for a in ins if a.name == name)) for name in both}
             ins = [primed.get(axis.name, axis) for axis in ins]
             nodes = {k: _prime(node, primed, tree, scope) for k, node in nodes.items()}
         _match(right, outs, binding, block, tree, scope)
@@ -140,6 +140,13 @@ def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = No
     value = where.evaluate(part) if not isinstance(part, s.Star | s.Everything) else None
     shown = f" (a number sizes an axis: `[h = {value.value}]`)" if isinstance(value, Known) else ""
     where.fail(Slug.NOT_AN_AXIS, f"`{part.span.text}` is no axis{shown}", part.span)
+
+
+def _prime_of(name: str, taken: frozenset[str]) -> str:
+    name += "'"
+    while name in taken:
+        name += "'"
+    return name
 
 
 def _prime(node: Node, primed: dict[str, Axis], tree: s.Call, scope: Scope) -> Node:

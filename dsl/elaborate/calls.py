@@ -123,7 +123,7 @@ def _enter(
     block, ctx = base.block, scope.ctx
     if ctx.depth >= DEEPEST:
         scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
-    frame = Frame(base.module)
+    frame = Frame(base.module, reserved=scope.around())
     inner = Scope(
         ctx, scope.builder, frame, address, params if params is not None else _param_path(scope, address),
         banks=scope.banks,
@@ -340,7 +340,7 @@ def _result(
             scope.axes[shown] = Axis(name, node.size(name))
     own = {  # primed because the caller had the name for something else
         name: shown for name, shown in wanted.items()
-        if shown not in node.axis_names and name not in inner.frame.bound | set(inner.frame.riding)
+        if not {shown} & (node.axis_names | set(scope.frame.riding)) and name not in inner.frame.bound | set(inner.frame.riding)
     }
     back = tuple(
         ((new,), (Axis(old, node.size(new)),)) for new, old in {**renamed, **own}.items() if new in node.axis_names

@@ -88,7 +88,7 @@ class _Layer:
         if address is None:
             return made
         builder = self.scope.builder
-        site = f"{self.run.name}:{address}"
+        site = f"{self.run.name}:{address}" if self.run.name else address  # the only run needs no name
         inside = isinstance(node.attrs, ops.ItemAttrs) and self._in_scan(address)
         writes = () if inside else self.plan.get(address, ())
         self.run.values[address] = made

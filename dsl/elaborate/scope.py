@@ -33,6 +33,7 @@ class Frame:
     module: Module
     bound: set[str] = field(default_factory=set)  # graph names that the caller's axes have
     riding: dict[str, Axis] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()  # graph names that may ride in later, on a carry
     packs: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
     results: tuple[Val, ...] | None = None
     states: dict[str, str] = field(default_factory=dict)  # name -> address
@@ -123,6 +124,13 @@ class Scope:
         outer = self.parent.known_axes() if self.parent is not None else {}
         return {**outer, **self.axes}
 
+    def around(self) -> frozenset[str]:
+        """The graph names that may yet ride in where a call stands: in a scan, with a carry."""
+        if self.builder.parent is None:
+            return self.frame.reserved
+        known = {axis.name for axis in self.known_axes().values()}
+        return self.frame.reserved.union(known, self.frame.bound, self.frame.riding)
+
     def need_axis(self, name: str, span: Span) -> Axis:
         """The axis, or an error that says how to give it a size."""
         found = self.axis(name)
@@ -137,7 +145,7 @@ class Scope:
     def new_axis(self, name: str, size: Size) -> Axis:
         """Make an axis of this block; an axis of the caller with that name is kept apart."""
         graph = name
-        while graph in self.frame.bound or graph in self.frame.riding:
+        while graph in self.frame.bound or graph in self.frame.riding or graph in self.frame.reserved:
             graph += "'"
         axis = Axis(graph, size)
         self.axes[name] = axis

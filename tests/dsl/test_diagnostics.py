@@ -83,6 +83,8 @@ def test_what_a_terminal_would_act_on_is_not_printed() -> None:
     assert "\x1b" not in shown
     assert "\x00" not in shown
     assert "1 | x = \ufffd[31m\ufffd" in shown
+    said = Diagnostic(Slug.SYNTAX, "\x1b", GENERATED, notes=(Note("\x1b"),), hint="\u202e")
+    assert str(said) == "error[syntax]: \ufffd\n = note: \ufffd\n = hint: \ufffd"
 
 
 @given(st.integers(0, 900), st.integers(0, 900))

@@ -15,6 +15,7 @@ from neuraxis.dsl.source import Source
 
 if TYPE_CHECKING:
     from conftest import Golden
+
     from neuraxis.dsl.foreign_words import Row
 
 BAD = Path(__file__).parent / "bad"

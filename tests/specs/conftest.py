@@ -36,8 +36,11 @@ class Bench:
     def __call__(self, *arrays: Any, call: int = 0) -> Any:
         """The results, by the oracle, in the order of axes in which the model writes them."""
         found = evaluate(
-            self.model.body, self._named(arrays), self.params,
-            states=self.states, random=drawn(0, call),
+            self.model.body,
+            self._named(arrays),
+            self.params,
+            states=self.states,
+            random=drawn(0, call),
         )
         results = [
             value.arranged([*(n for n in value.axes if n not in declared.order), *declared.order])
@@ -48,8 +51,11 @@ class Bench:
     def updated(self, *arrays: Any) -> dict[str, Array]:
         """What the states become."""
         found = evaluate(
-            self.model.body, self._named(arrays), self.params,
-            states=self.states, random=drawn(0),
+            self.model.body,
+            self._named(arrays),
+            self.params,
+            states=self.states,
+            random=drawn(0),
         )
         new = found[len(self.model.results) :]
         return {at: value.array for at, value in zip(self.model.updates, new, strict=True)}
@@ -57,8 +63,11 @@ class Bench:
     def site(self, address: str, *arrays: Any) -> NamedArray:
         """The value at an address."""
         values = evaluate_nodes(
-            self.model.body, self._named(arrays), self.params,
-            states=self.states, random=drawn(0),
+            self.model.body,
+            self._named(arrays),
+            self.params,
+            states=self.states,
+            random=drawn(0),
         )
         address = self.model.aliases.get(address, address)
         name = next(s.node.name for s in self.model.body.steps if s.node.site == address)

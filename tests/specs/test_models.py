@@ -236,7 +236,10 @@ def test_resnet(shipped: Any) -> None:
     given |= convolved("resnet.embedder.embedder", "conv1", "act")
     for stage in range(3):
         for i in range(2):
-            at, here = f"resnet.encoder.stages.{stage}.layers.{i}", f"stage[{stage}].layer[{i}].made"
+            at, here = (
+                f"resnet.encoder.stages.{stage}.layers.{i}",
+                f"stage[{stage}].layer[{i}].made",
+            )
             given |= convolved(f"{at}.layer.0", f"{here}.conv1", f"{here}.act")
             given |= convolved(f"{at}.layer.1", f"{here}.conv2", f"{here}.norm")
             if f"{at}.shortcut.convolution.weight" in w:

@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose
 from neuraxis import specs
 from neuraxis.dsl.diagnostics import Collector, render
 from neuraxis.dsl.elaborate import ModelRequest, elaborate_model
+from neuraxis.dsl.format import format_spec
 from neuraxis.dsl.modules import std_index, std_module
+from neuraxis.dsl.source import Source
 from neuraxis.dsl.syntax import Block
 
 BLOCKS = sorted(std_index())
@@ -41,6 +43,11 @@ def test_every_block_has_one_home_and_a_line_about_it() -> None:
                     homes.append(line.split("[")[0].split("(")[0])
                     assert above.startswith("# "), f"{name}: {line}"
     assert len(set(homes)) == len(homes)
+
+
+@pytest.mark.parametrize("name", [n for n in specs.names() if n.startswith(("std/", "models/"))])
+def test_a_shipped_spec_is_formatted(name: str) -> None:
+    assert format_spec(Source(name, specs.read(name))) == specs.read(name)
 
 
 CALLS = {
@@ -81,3 +88,16 @@ def test_what_rides_along_is_kept_apart(probe: Any, call: str) -> None:
         }
         lifted.params = alone.params
         assert_allclose(lifted(x), wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_what_a_carry_gains_is_kept_apart_too(probe: Any) -> None:
+    """The outer `m` reaches the block through the carry only, after the block's own is made."""
+    body = (
+        "    scan t:\n        carry y[d] = 0\n        y = 0.3 * mlp[m = 2](y) + x\n    return y\n"
+    )
+    alone = probe(f"model probe[d = 6](x[t, d]) -> [t, d]:\n{body}")
+    x = RNG.normal(size=(2, 5, 6))
+    wanted = np.stack([alone(part) for part in x])
+    lifted = probe(f"model probe[d = 6, m = 2](x[m, t, d]) -> [m, t, d]:\n{body}")
+    lifted.params = alone.params
+    assert_allclose(lifted(x), wanted, rtol=1e-10)

@@ -77,9 +77,7 @@ def test_a_decision_is_a_site(probe: Any) -> None:
 
 def test_prelu_has_one_slope_or_many(probe: Any) -> None:
     run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
-        "    one = prelu[d](x)\n"
-        "    return one\n"
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    one = prelu[d](x)\n    return one\n"
     )
     assert run.params["one.slope"].shape == (6,)
     close(run(X), F.prelu(TX.movedim(-1, 1), torch.tensor(run.params["one.slope"])).movedim(1, -1))
@@ -137,9 +135,9 @@ LOSSES: dict[str, Callable[[], torch.Tensor]] = {
     "entropy[d](x)": lambda: torch.distributions.Categorical(logits=TX).entropy(),
     "squared_error[d](x, y)": lambda: F.mse_loss(TX, TY, reduction="none").mean(-1),
     "absolute_error[d](x, y)": lambda: F.l1_loss(TX, TY, reduction="none").mean(-1),
-    "huber[d](x, y, delta = 0.7)": lambda: F.huber_loss(
-        TX, TY, reduction="none", delta=0.7
-    ).mean(-1),
+    "huber[d](x, y, delta = 0.7)": lambda: F.huber_loss(TX, TY, reduction="none", delta=0.7).mean(
+        -1
+    ),
     "hinge[d](x, label) / |d|": lambda: torch.stack(
         [
             F.multi_margin_loss(x, i, reduction="none")
@@ -159,8 +157,9 @@ LOSSES: dict[str, Callable[[], torch.Tensor]] = {
         ]
     ).reshape(2, 5),
     "cosine[d](x, y)": lambda: F.cosine_similarity(TX, TY, -1),
-    "explained[d](x, y)": lambda: 1 - F.mse_loss(TX, TY, reduction="none").mean(-1)
-    / TY.var(-1, correction=0),
+    "explained[d](x, y)": lambda: (
+        1 - F.mse_loss(TX, TY, reduction="none").mean(-1) / TY.var(-1, correction=0)
+    ),
 }
 
 

@@ -73,9 +73,7 @@ def test_rotation_starts_orthogonal(probe: Any) -> None:
 
 def test_sae(probe: Any) -> None:
     run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
-        "    y = sae[d -> f = 9](x)\n"
-        "    return y\n"
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    y = sae[d -> f = 9](x)\n    return y\n"
     )
     w = tensors(run)
     features = F.relu((TX - w["y.center"]) @ w["y.features.w"] + w["y.features.b"])
@@ -261,9 +259,7 @@ def test_mlp(probe: Any, name: str, function: Any) -> None:
 
 def test_glu(probe: Any) -> None:
     run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
-        "    ffn = glu[m = 5](x)\n"
-        "    return ffn\n"
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    ffn = glu[m = 5](x)\n    return ffn\n"
     )
     w = tensors(run)
     gate = F.silu(TX @ w["ffn.act.w"])

@@ -174,9 +174,7 @@ def test_grouped_attention_with_rope(probe: Any, groups: int) -> None:
     w = tensors(run)
     q, key, v = (heads(w, f"attn.{name}") for name in ("q", "key", "v"))
     assert key.shape[1] == groups
-    z = F.scaled_dot_product_attention(
-        rotated(q), rotated(key), v, is_causal=True, enable_gqa=True
-    )
+    z = F.scaled_dot_product_attention(rotated(q), rotated(key), v, is_causal=True, enable_gqa=True)
     close(run(X), joined(w, "attn.out", z))
     assert {*run.sites()["attn.pattern"]} == {"b", "h", "t", "s"}
     close(run.site("attn.z", X).arranged("bhtk"), z)
@@ -216,9 +214,7 @@ def torch_layer(module: torch.nn.RNNBase, w: dict[str, torch.Tensor]) -> torch.T
 )
 def test_recurrent_layers(probe: Any, name: str, kind: Any) -> None:
     run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, n]:\n"
-        f"    y = {name}[n = 5](x)\n"
-        "    return y\n"
+        f"model probe[d = 6](x[b, t, d]) -> [b, t, n]:\n    y = {name}[n = 5](x)\n    return y\n"
     )
     close(run(X), torch_layer(kind(D, 5, batch_first=True), tensors(run)))
 

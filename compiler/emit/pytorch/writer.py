@@ -75,6 +75,7 @@ class Writer:
         self.symbols: dict[str, str] = {} if outer is None else outer.symbols
         self.helpers: dict[str, None] = {} if outer is None else outer.helpers
         self.examples: list[Value] = [] if outer is None else outer.examples
+        self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
         self.laid: dict[tuple[tuple[str, ...], int], None] = {}  # parameters side by side in memory
 
     # ---- values
@@ -138,6 +139,10 @@ class Writer:
             return value
         calls = {DType.FLOAT: f".to({self.float})", DType.INT: ".long()", DType.BOOL: ".bool()"}
         return replace(value.view(calls[dtype], value.layout), dtype=dtype)
+
+    def is_weight(self, name: str) -> bool:
+        """Whether a node is a parameter."""
+        return self.flow.nodes[name].op.name == "param"
 
     # ---- statements
 

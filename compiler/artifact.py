@@ -1,0 +1,55 @@
+"""What `emit` makes of a graph, and what a runtime needs to know to run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..dsl.core import Axes, Axis, Node
+    from ..dsl.program import InputDecl, Limit, ResultDecl
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A parameter or a state: its address, its key in a state dict, and the node that says all else."""
+
+    site: str
+    key: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An input: its declaration, and its axes in the order in which they are given."""
+
+    decl: InputDecl
+    axes: Axes
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Positions that an input holds must be below the size of an axis."""
+
+    argument: int
+    axis: Axis
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Source, the class or function in it that is the model, and its border.
+
+    The entry is given the inputs, then the drawn numbers (`draws`, in the order of their nodes'
+    axes); it gives the results.
+    """
+
+    name: str
+    target: str
+    source: str
+    entry: str
+    stored: tuple[Stored, ...]
+    arguments: tuple[Argument, ...]
+    draws: tuple[Node, ...]
+    results: tuple[ResultDecl, ...]
+    limits: tuple[Limit, ...]
+    looks: tuple[Look, ...]

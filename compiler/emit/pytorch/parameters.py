@@ -1,0 +1,236 @@
+"""Modules that hold parameters: nested as their addresses are."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ....dsl.core import Body, names
+from ....dsl.ops import Distribution, ParamAttrs, StateAttrs
+from ..flow import flow
+from ..forms import Spread
+from ..functions import path_of
+from ..recognise.selection import plan_body
+from .expressions import literal
+from .names import camel
+from .writer import Lines, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ....dsl.core import Node
+    from ..forms import Piece
+    from ..functions import Path
+    from .writer import Rule
+
+TAKEN = frozenset(  # what a module already means by a name
+    "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
+    "eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu "
+    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters "
+    "parameters register_backward_hook register_buffer register_forward_hook "
+    "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
+    "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module "
+    "register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ "
+    "set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu "
+    "zero_grad T_destination lay_out graph sites under trace".split()
+)
+
+
+def plain(name: str) -> bool:
+    """Whether a name may be an attribute of a module."""
+    return (
+        name.isidentifier() and not keyword.iskeyword(name) and name not in TAKEN
+        and not name.startswith("_")
+    )
+
+
+def reference(path: Iterable[str]) -> str:
+    """How a module's code speaks of what it holds."""
+    return "self" + "".join(
+        f".{key}" if plain(key) else f"[{key}]" if key.isdigit() else f'["{key}"]' for key in path
+    )
+
+
+@dataclass(eq=False)
+class Module:
+    """What stands at one path: parameters, states and further modules."""
+
+    path: Path
+    stored: dict[str, Node] = field(default_factory=dict)
+    parts: dict[str, Module] = field(default_factory=dict)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its parts are turns, one for each number."""
+        return not self.stored and list(self.parts) == [str(n) for n in range(len(self.parts))]
+
+    def key(self) -> object:
+        """Equal for modules that hold the same."""
+        own = tuple((name, _start(node)) for name, node in self.stored.items())
+        return own, tuple((name, part.key()) for name, part in self.parts.items())
+
+
+def _start(node: Node) -> object:
+    attrs = node.attrs
+    assert isinstance(attrs, ParamAttrs | StateAttrs)
+    init: object = attrs.init
+    if isinstance(attrs.init, Body):
+        place = {step.node.name: at for at, step in enumerate(attrs.init.steps)}
+        init = tuple(
+            (s.node.op.name, repr(s.node.attrs), tuple(place[o] for o in s.operands))
+            for s in attrs.init.steps
+        )
+    return type(attrs).__name__, attrs.axes, init, getattr(attrs, "trained", False)
+
+
+def tree(nodes: Iterable[Node]) -> Module:
+    """All modules, with what is at the top outermost."""
+    root = Module(())
+    for node in nodes:
+        *parents, name = path_of(node.site or node.name)
+        at = root
+        for key in parents:
+            at = at.parts.setdefault(key, Module((*at.path, key)))
+        at.stored[name] = node
+    _sort(root)
+    return root
+
+
+def _sort(module: Module) -> None:
+    """Turns in the order of their numbers, wherever they were met first."""
+    if all(key.isdigit() for key in module.parts):
+        module.parts = dict(sorted(module.parts.items(), key=lambda item: int(item[0])))
+    for part in module.parts.values():
+        _sort(part)
+
+
+@dataclass(frozen=True)
+class ClassText:
+    """A class to be written: which parameters and parts it names, and how it is made.
+
+    `made` is None for one that is given what it holds.
+    """
+
+    name: str
+    about: str
+    weights: tuple[str, ...]
+    parts: tuple[str, ...]
+    buffers: tuple[str, ...]
+    made: tuple[str, ...] | None = None
+    laid: tuple[str, ...] = ()
+    methods: tuple[object, ...] = ()
+
+
+class Holders:
+    """Writes how modules are made, and which classes they need."""
+
+    def __init__(
+        self, classes: Mapping[Path, str], rule: Callable[[Piece], Rule], taken: Callable[[str], str]
+    ) -> None:
+        self.classes, self.rule, self.take = classes, rule, taken
+        self.found: dict[tuple[tuple[str, ...], ...], ClassText] = {}
+        self.helpers: dict[str, None] = {}
+
+    def content(self, module: Module, lines: Lines) -> list[str]:
+        """What a module is made of, as keyword arguments."""
+        texts = []
+        odd = []
+        for name, node in module.stored.items():
+            text = self._initial(node, lines)
+            (texts if plain(name) else odd).append((name, text))
+        for name, part in module.parts.items():
+            text = self.made(part, lines)
+            (texts if plain(name) else odd).append((name, text))
+        found = [f"{name}={text}" for name, text in texts]
+        if odd:
+            listed = ", ".join(f'"{name}": {text}' for name, text in odd)
+            found.append(f"**{{{listed}}}")
+        return found
+
+    def made(self, module: Module, lines: Lines) -> str:
+        """An expression that makes a module."""
+        if module.path in self.classes:
+            return f"{self.classes[module.path]}()"
+        if module.is_list:
+            return f"nn.ModuleList({self._turns(list(module.parts.values()), lines)})"
+        return f"{self.holder(module).name}({', '.join(self.content(module, lines))})"
+
+    def _turns(self, parts: Sequence[Module], lines: Lines) -> str:
+        texts = [self.made(part, lines) for part in parts]
+        runs: list[tuple[str, int]] = []
+        for text in texts:
+            if runs and runs[-1][0] == text:
+                runs[-1] = text, runs[-1][1] + 1
+            else:
+                runs.append((text, 1))
+        if len(runs) == 1:
+            return f"{runs[0][0]} for _ in range({runs[0][1]})"
+        listed = [
+            text if count == 1 else f"*({text} for _ in range({count}))" for text, count in runs
+        ]
+        return f"[{', '.join(listed)}]"
+
+    def holder(self, module: Module) -> ClassText:
+        """The class of a module that only holds things."""
+        key = entries(module)
+        if key not in self.found:
+            weights = key[0]
+            usual = {("b", "w"): "Affine", ("w",): "Weight"}.get(tuple(sorted(weights)))
+            only = not any(key[1:])
+            name = usual if usual is not None and only else camel(_last(module.path))
+            self.found[key] = ClassText(self.take(name), "", *key)
+        return self.found[key]
+
+    def _initial(self, node: Node, lines: Lines) -> str:
+        attrs = node.attrs
+        assert isinstance(attrs, ParamAttrs | StateAttrs)
+        shape = [str(axis.size) for axis in attrs.axes]
+        trained = isinstance(attrs, ParamAttrs) and attrs.trained
+        if isinstance(attrs.init, Distribution):
+            numbers = [literal(number).text for number in attrs.init.args]
+            self.helpers[attrs.init.name] = None
+            text = f"{attrs.init.name}({', '.join([*numbers, *shape])})"
+        else:
+            text = self._computed(attrs.init, node, shape, lines)
+        return f"nn.Parameter({text})" if trained else text
+
+    def _computed(self, body: Body, node: Node, shape: list[str], lines: Lines) -> str:
+        known = flow(body)
+        own = plan_body(known)
+        (result,) = known.results
+        while result in own.pieces and isinstance(own.pieces[result].form, Spread):
+            (result,) = own.pieces[result].reads
+        if result in known.numbers:
+            number = known.numbers[result]
+            self.helpers["filled"] = None
+            return f"filled({', '.join([literal(float(number)).text, *shape])})"
+        writer = Writer(known, own, self.rule, _none, lines=lines)
+        value = writer.exactly(writer.cast(writer.peek(known.results[0]), node.dtype), node.axes)
+        self.helpers |= writer.helpers
+        return f"{value.text}.clone()" if ".expand(" in value.text else value.text
+
+
+def _none(node: Node) -> object:
+    raise KeyError(node.name)
+
+
+def _last(path: Path) -> str:
+    return next((key for key in reversed(path) if not key.isdigit()), "Part")
+
+
+def entries(module: Module) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The names in a module that may be attributes: parameters, parts, and buffers."""
+    weights, buffers = [], []
+    for name, node in module.stored.items():
+        if plain(name):
+            trained = isinstance(node.attrs, ParamAttrs) and node.attrs.trained
+            (weights if trained else buffers).append(name)
+    parts = tuple(name for name in module.parts if plain(name))
+    return tuple(weights), parts, tuple(buffers)
+
+
+def axes_of(node: Node) -> tuple[str, ...]:
+    """The axes of a parameter, as written."""
+    assert isinstance(node.attrs, ParamAttrs | StateAttrs)
+    return names(node.attrs.axes)

@@ -1,0 +1,372 @@
+"""Writes a whole program: a function for each kind of turn, classes for what holds parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from ....dsl import sizes as size_rules
+from ....dsl.core import Node, names
+from ....dsl.ops import INPUT, InputAttrs
+from ..flow import Flow, flow
+from ..functions import Call, Function, Path, functions, path_of
+from ..recognise.selection import Plan, plan
+from .formatting import body
+from .layout import Value, permuted, squeezed
+from .loops import Loop, runs, unified
+from .names import Names, called, camel
+from .parameters import ClassText, Holders, Module, entries, reference, tree
+from .table import rule
+from .writer import Line, Lines, Writer, leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ....dsl.program import CheckedModel
+    from ....dsl.sizes import Size
+    from ...graph import Graph
+
+
+@dataclass(frozen=True)
+class Method:
+    """A function as written: how it is called, and the layouts of what goes in and comes out."""
+
+    name: str
+    arguments: tuple[str, ...]
+    layouts: tuple[tuple[str, ...], ...]
+    results: tuple[Value, ...]
+    sizes: tuple[Size, ...]
+    body: tuple[str, ...]
+    laid: tuple[tuple[tuple[str, ...], int], ...]
+
+
+@dataclass(frozen=True)
+class ModuleText:
+    """All that the template lays out."""
+
+    title: str
+    classes: tuple[ClassText, ...]
+    functions: tuple[Method, ...]
+    helpers: frozenset[str]
+    entry: str
+
+
+@dataclass(eq=False)
+class Program:
+    """A program on its way to source."""
+
+    model: CheckedModel
+    flow: Flow
+    root: Function
+    plans: dict[int, Plan] = field(default_factory=dict)
+    methods: dict[int, Method] = field(default_factory=dict)
+    homes: dict[Path, list[Function]] = field(default_factory=dict)
+    helpers: dict[str, None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, graph: Graph, model: CheckedModel) -> Program:
+        """The program of a graph, planned."""
+        known = flow(graph)
+        count = len(known.results) - len(model.updates)
+        updates: dict[str, list[str]] = {}
+        for name, site in zip(known.results[count:], model.updates, strict=True):
+            updates.setdefault(name, []).append(site)
+        program = cls(model, known, functions(known, updates))
+        program._plan(program.root)
+        program._settle(program.root, ())
+        stored = {n.site: n for n in known.nodes.values() if n.op.name in ("param", "state")}
+        own = [s.node for s in model.body.steps if s.node.op.name in ("param", "state")]
+        program.module = tree([*own, *(n for site, n in stored.items() if site not in {o.site for o in own})])
+        return program
+
+    module: Module = field(default_factory=lambda: Module(()))
+
+    def _plan(self, function: Function) -> None:
+        for item in function.items:
+            if isinstance(item, Call) and id(item.function) not in self.plans:
+                self._plan(item.function)
+        own = self.flow_of(function)
+        self.plans[id(function)] = plan(own, function, self.plans, is_root=function is self.root)
+
+    def flow_of(self, function: Function) -> Flow:
+        """The program as a function sees it: numbers that vary from turn to turn are arguments."""
+        if not function.numbers:
+            return self.flow
+        nodes, reads = dict(self.flow.nodes), dict(self.flow.reads)
+        for at, (user, position) in enumerate(function.numbers):
+            old = nodes[reads[user][position]]
+            name = f"{user}:{position}"
+            attrs = InputAttrs((), (), old.dtype)
+            nodes[name] = replace(old, name=name, op=INPUT, attrs=attrs, site=f"number_{at}")
+            reads[name] = ()
+            reads[user] = (*reads[user][:position], name, *reads[user][position + 1 :])
+        return replace(self.flow, nodes=nodes, reads=reads)
+
+    def _settle(self, function: Function, home: Path) -> None:
+        """Which functions the code of each module has."""
+        for item in function.items:
+            if not isinstance(item, Call):
+                continue
+            inner = None
+            if item.home is not None:
+                inner = (*home, *item.home[len(function.home or ()) :])
+                found = self.homes.setdefault(inner, [])
+                if item.function not in found:
+                    found.append(item.function)
+            self._settle(item.function, home if inner is None else inner)
+
+    def length(self, path: Path) -> int:
+        """How many turns stand at a path."""
+        module = self.module
+        for key in path:
+            module = module.parts[key]
+        return len(module.parts)
+
+    # ---- functions
+
+    def method(
+        self, function: Function, given: Sequence[Value], wanted: dict[int, tuple[str, ...]]
+    ) -> Method:
+        """The function as written, for operands like these."""
+        if id(function) not in self.methods:
+            self.methods[id(function)] = self._written(function, given, wanted)
+        return self.methods[id(function)]
+
+    def _written(
+        self, function: Function, given: Sequence[Value], wanted: dict[int, tuple[str, ...]]
+    ) -> Method:
+        own = self.flow_of(function)
+        held = self.plans[id(function)]
+        w = self._writer(own, held, function)
+        nodes = [own.nodes[name] for name in (*function.takes, *held.borrowed)]
+        layouts = [value.axes for value in given]
+        for node, layout in zip(nodes, layouts, strict=True):
+            self._argument(w, node, layout)
+        for user, position in function.numbers:
+            node = own.nodes[f"{user}:{position}"]
+            name = w.names.take("number")
+            w.arguments[name] = node
+            w.values[node.name] = Value(name, dtype=node.dtype, plain=True)
+        self._body(w, function)
+        for name, site in function.updates:
+            self._update(w, name, path_of(site)[len(function.home or ()) :])
+        results = unified([w.tensor(w.need(name)) for name in function.gives], wanted)
+        if results:
+            w.line(f"return {', '.join(value.text for value in results)}")
+        missing = self._sizes(w)
+        return self._finished(function, w, results, layouts, missing)
+
+    def _finished(
+        self, function: Function, w: Writer, results: Sequence[Value],
+        layouts: Sequence[tuple[str, ...]], missing: Sequence[str],
+    ) -> Method:
+        self.helpers |= w.helpers
+        return Method(
+            self._name(function), (*w.arguments, *(w.symbols[symbol] for symbol in missing)),
+            tuple(layouts), tuple(replace(value, text="") for value in results),
+            tuple(size_rules.symbol(symbol) for symbol in missing),
+            tuple(body(w.lines.lines, self._parts(function, w))), tuple(w.laid),
+        )
+
+    def _writer(self, own: Flow, held: Plan, function: Function) -> Writer:
+        home = function.home
+
+        def parameter(node: Node) -> Value:
+            path = path_of(node.site or node.name)
+            if home is None or path[: len(home)] != home:
+                raise KeyError(node.name)
+            return leaf(node, reference(path[len(home) :]))
+
+        return Writer(own, held, rule, parameter, scope=function.scope)
+
+    def _argument(self, w: Writer, node: Node, layout: Sequence[str]) -> None:
+        name = w.names.take(called(node.site) if node.site else "given")
+        w.arguments[name] = node
+        value = Value(name, tuple(layout), node.dtype)
+        w.values[node.name] = value
+        w.examples.append(value)
+
+    def _body(self, w: Writer, function: Function) -> None:
+        stored = [
+            n for n in w.flow.nodes.values()
+            if n.op.name == "param" and function.home is not None
+            and path_of(n.site or "")[: len(function.home)] == function.home
+        ]
+        w.examples += [w.parameter(node) for node in stored[:1]]
+        for item in runs(function.items):
+            if isinstance(item, list):
+                Loop(self, w, item, function.home or (), function).write()
+            elif item in w.plan.pieces and not w.plan.inside(item):
+                if item not in w.values and w.flow.nodes[item].op.name != "scan":
+                    w.peek(item)
+
+    def _update(self, w: Writer, name: str, path: Path) -> None:
+        node = next(n for n in self.flow.nodes.values() if path_of(n.site or "")[-len(path) :] == path)
+        value = w.exactly(w.cast(w.need(name), node.dtype), node.axes)
+        w.line(f"{reference(path)} = {value.atom}.detach()", node)
+
+    def _sizes(self, w: Writer) -> list[str]:
+        """Put a line in front that reads run-time sizes off arguments; those that cannot be read."""
+        wanted = dict.fromkeys(w.symbols)
+        lines = []
+        for name, node in w.arguments.items():
+            if name not in {v.text for v in w.values.values() if v.layout and not v.plain}:
+                continue
+            layout = next(v.axes for v in w.values.values() if v.text == name and len(v.axes) == len(node.axes))
+            found: dict[int, str] = {}
+            for at, axis in enumerate(layout):
+                for symbol in list(wanted):
+                    if node.size(axis) == size_rules.symbol(symbol) and at not in found:
+                        found[at] = symbol
+                        del wanted[symbol]
+            if len(found) == 1 and len(layout) > 1:
+                ((at, symbol),) = found.items()
+                lines.append(f"{w.symbols[symbol]} = {name}.shape[{at}]")
+            elif found:
+                names_ = [w.symbols[found[at]] if at in found else "_" for at in range(len(layout))]
+                lines.append(f"{', '.join(names_)}{',' if len(names_) == 1 else ''} = {name}.shape")
+        w.lines.lines[:0] = [Line(text) for text in lines]
+        return list(wanted)
+
+    def _name(self, function: Function) -> str:
+        if function is self.root:
+            return "forward"
+        lists = [own for own in self.homes.values() if function in own]
+        if lists and all(own[0] is function for own in lists):
+            return "forward"
+        first = path_of(function.scope)
+        word = first[0] if lists and len(first) > 2 else next(
+            (key for key in reversed(first) if not key.isdigit()), "turn"
+        )
+        used = {method.name for method in self.methods.values()}
+        return Names(used | {"forward"}).take(word)
+
+    def _parts(self, function: Function, w: Writer) -> dict[str, str]:
+        """Where in the spec the calls stand that a function is made of."""
+        found: dict[str, tuple[bool, str]] = {}
+        for name in function.items:
+            if not isinstance(name, str) or name not in w.plan.pieces:
+                continue
+            node = w.flow.nodes[name]
+            part = w.part(node)
+            own = node.scope == ".".join(filter(None, (function.scope, part)))
+            if part not in found or (own and not found[part][0]):
+                line = node.span.source.position(node.span.start)[0]
+                found[part] = own, f"{PurePath(node.span.source.name).name}:{line}"
+        return {part: place for part, (_, place) in found.items()}
+
+    # ---- the whole
+
+    def text(self, passes: Sequence[str]) -> ModuleText:
+        """The program as the template wants it."""
+        root = self._root()
+        taken = Names({"Part", "Tensor", "F", "nn"})
+        groups: dict[object, list[Path]] = {}
+        for path, found in self.homes.items():
+            module = self._at(path)
+            if module is not None:
+                groups.setdefault((module.key(), tuple(id(f) for f in found)), []).append(path)
+        entry = taken.take(camel(self.model.name))
+        classes: dict[Path, str] = {}
+        for paths in groups.values():
+            word = next(key for key in reversed(paths[0]) if not key.isdigit())
+            name = taken.take(camel(word))
+            classes |= dict.fromkeys(paths, name)
+        holders = Holders(classes, rule, lambda name: taken.take(name))
+        made = [
+            self._class(self._at(paths[0]), classes[paths[0]], holders, self._kind(paths),
+                        [self.methods[id(f)] for f in self.homes[paths[0]]])
+            for paths in groups.values()
+        ]
+        span = self.model.span
+        file = PurePath(span.source.name).name
+        title = f"{self.model.name} ({file}), written by neuraxis"
+        title += f" after {', '.join(passes)}." if passes else "."
+        whole = self._class(self.module, entry, holders, f"The model `{self.model.name}`.", [root])
+        loose = [
+            self.methods[id(f)] for f in self._functions()
+            if f is not self.root and not any(f in own for own in self.homes.values())
+        ]
+        helpers = frozenset([*self.helpers, *holders.helpers])
+        return ModuleText(
+            title, (*holders.found.values(), *reversed(made), whole), tuple(loose), helpers, entry
+        )
+
+    def _functions(self) -> list[Function]:
+        found: dict[int, Function] = {}
+
+        def walk(function: Function) -> None:
+            for item in function.items:
+                if isinstance(item, Call) and id(item.function) not in found:
+                    walk(item.function)
+            found[id(function)] = function
+
+        walk(self.root)
+        return list(found.values())
+
+    def _at(self, path: Path) -> Module | None:
+        module = self.module
+        for key in path:
+            if key not in module.parts:
+                return None
+            module = module.parts[key]
+        return module
+
+    @staticmethod
+    def _kind(paths: Sequence[Path]) -> str:
+        first, last = paths[0], paths[-1]
+        if first[-1].isdigit():
+            numbers = [int(path[-1]) for path in paths]
+            same = all(path[:-1] == first[:-1] for path in paths)
+            where = ".".join(first[:-1])
+            if same and numbers == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1:
+                return f"`{where}[{first[-1]}]` to `{where}[{last[-1]}]`."
+            if same:
+                return f"`{where}[{', '.join(map(str, numbers))}]`."
+        return f"`{'.'.join(first)}`."
+
+    def _class(
+        self, module: Module | None, name: str, holders: Holders, about: str,
+        methods: Sequence[Method],
+    ) -> ClassText:
+        assert module is not None
+        lines = Lines()
+        content = holders.content(module, lines)
+        made = (*(line.text for line in lines.lines), f"super().__init__({', '.join(content)})")
+        laid = tuple(
+            f"lay_side_by_side({', '.join(texts)}{'' if inputs == 1 else f', inputs={inputs}'})"
+            for method in methods for texts, inputs in method.laid
+        )
+        return ClassText(name, about, *entries(module), made, laid, tuple(methods))
+
+    def _root(self) -> Method:
+        own, function = self.flow, self.root
+        w = self._writer(own, self.plans[id(function)], function)
+        inputs = {s.node.name: s.node for s in self.model.body.steps if s.node.op is INPUT}
+        inputs |= {n.name: n for n in own.nodes.values() if n.op is INPUT}
+        for node in inputs.values():
+            self._argument(w, node, _order(node))
+        for node in own.nodes.values():
+            if node.op.name == "random":
+                self._argument(w, node, names(node.axes))
+        self._body(w, function)
+        count = len(own.results) - len(self.model.updates)
+        results = []
+        for name, declared in zip(own.results, self.model.results, strict=False):
+            value = squeezed(w.tensor(w.need(name)))
+            order = [axis for axis in value.axes if axis not in declared.order]
+            results.append(permuted(value, [*order, *(a for a in declared.order if a in value.axes)]))
+        inside = {site for f in self._functions() if f is not self.root for _, site in f.updates}
+        for name, site in zip(own.results[count:], self.model.updates, strict=True):
+            if site not in inside:
+                self._update(w, name, path_of(site))
+        w.line(f"return {', '.join(value.text for value in results)}")
+        self._sizes(w)
+        return self._finished(function, w, results, [], [])
+
+
+def _order(node: Node) -> tuple[str, ...]:
+    assert isinstance(node.attrs, InputAttrs)
+    return node.attrs.order
+

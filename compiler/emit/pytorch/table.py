@@ -1,0 +1,69 @@
+"""Which function writes what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..forms import (
+    Attention,
+    Convolution,
+    Core,
+    CrossEntropy,
+    LayerNorm,
+    Linear,
+    Pointwise,
+    Pool,
+    RMSNorm,
+    Spread,
+)
+from .attention import write_attention
+from .calls import write_cross_entropy, write_norm, write_pointwise
+from .contractions import write_contract, write_linear
+from .convolutions import write_convolution, write_pool
+from .pointwise import write_map, write_spread
+from .positions import (
+    write_concat,
+    write_index,
+    write_iota,
+    write_rename,
+    write_scatter,
+    write_stop,
+)
+from .reductions import write_along, write_reduce
+from .scans import write_item
+
+if TYPE_CHECKING:
+    from ..forms import Form, Piece
+    from .writer import Rule
+
+FORMS: dict[type[Form], Rule] = {
+    LayerNorm: write_norm,
+    RMSNorm: write_norm,
+    Pointwise: write_pointwise,
+    Spread: write_spread,
+    Linear: write_linear,
+    Attention: write_attention,
+    Convolution: write_convolution,
+    Pool: write_pool,
+    CrossEntropy: write_cross_entropy,
+}
+OPS: dict[str, Rule] = {  # `const` is written as a number, leaves by name, `scan` with its items
+    "iota": write_iota,
+    "map": write_map,
+    "reduce": write_reduce,
+    "contract": write_contract,
+    "rename": write_rename,
+    "index": write_index,
+    "scatter": write_scatter,
+    "concat": write_concat,
+    "along": write_along,
+    "item": write_item,
+    "stop": write_stop,
+}
+
+
+def rule(piece: Piece) -> Rule:
+    """The function that writes a piece."""
+    if isinstance(piece.form, Core):
+        return OPS[piece.node.op.name]
+    return FORMS[type(piece.form)]

@@ -1,0 +1,72 @@
+"""A model under interventions, as a model: the same inputs, parameters and results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import Body
+from ..diagnostics import Collector, Slug, or_nearest
+from ..program import ArgumentInput, CheckedModel, InputDecl
+from ..source import GENERATED
+from .runs import lay_down
+from .study import Study, plan_intervention
+from .values import HaltError, Known, Val
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..modules import Module
+    from .writes import Plan
+
+Under = tuple[str, "Mapping[str, float | int]"]
+
+
+def elaborate_under(
+    model: CheckedModel, module: Module, under: Sequence[Under], collector: Collector
+) -> tuple[CheckedModel, dict[str, float | None]] | None:
+    """The model with interventions of a file put in, in order; and their parameters that are
+    inputs at run time, with the values given or by default. None if something is wrong."""
+    study = Study(module, collector)
+    study.use_data(None)
+    before = sum(d.severity == "error" for d in collector.diagnostics)
+    try:
+        inputs = {}
+        for step in model.body.steps:
+            if step.node.op is ops.INPUT:
+                inputs[step.node.site or ""] = study.scope.builder.put(replace(step.node, name=study.ctx.fresh(step.node.span)))
+        plan: Plan = {}
+        for name, given in under:
+            definition, home = _find(name, module, study)
+            params = [param.name for param in definition.params]
+            for key in given:
+                if key not in params:
+                    study.scope.fail(
+                        Slug.WRONG_ARGUMENTS, f"`{name}` has no parameter `{key}`", definition.span, hint=or_nearest(key, params)
+                    )
+            args: dict[str, Val] = {key: Known(value) for key, value in given.items()}
+            plan_intervention(study, definition, home, args, model, plan, study.scope, definition.span)
+        _, results = lay_down("", model, inputs, plan, study.scope)
+    except HaltError:
+        return None
+    if sum(d.severity == "error" for d in collector.diagnostics) > before:
+        return None
+    nodes = {step.node.name: step.node for step in study.scope.builder.steps}
+    arguments = {n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)}
+    extra = tuple(
+        InputDecl(nodes[n].site or n, tuple(a.name for a in nodes[n].axes), nodes[n].dtype, nodes[n].span, optional=True)
+        for n in arguments
+    )
+    body = Body(tuple(study.scope.builder.steps), tuple(node.name for node in results))
+    changed = replace(model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits))
+    return changed, {nodes[n].site or n: source.default for n, source in arguments.items()}
+
+
+def _find(name: str, module: Module, study: Study) -> tuple[s.Intervention, Module]:
+    found = module.find(name)
+    if found is None or not isinstance(found[0], s.Intervention):
+        known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Intervention)]
+        study.scope.fail(Slug.UNKNOWN_NAME, f"no intervention is called `{name}`", GENERATED, hint=or_nearest(name, known))
+    return found[0], found[1]
