@@ -137,8 +137,8 @@ def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = No
             return (known or where.new_axis(name, size),)
         case s.Star(pack) if pack in where.frame.packs:
             return where.frame.packs[pack]
-    value = where.evaluate(part) if not isinstance(part, s.Star | s.Everything) else None
-    shown = f" (a number sizes an axis: `[h = {value.value}]`)" if isinstance(value, Known) else ""
+    found = where.evaluate(part) if not isinstance(part, s.Star | s.Everything) else None
+    shown = f" (a number sizes an axis: `[h = {found.value}]`)" if isinstance(found, Known) else ""
     where.fail(Slug.NOT_AN_AXIS, f"`{part.span.text}` is no axis{shown}", part.span)
 
 

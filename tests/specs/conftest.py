@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from neuraxis.dsl.ops import ParamAttrs, StateAttrs
 from neuraxis.dsl.syntax import Block
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from neuraxis.dsl.program import CheckedModel
 
 Array = np.ndarray[Any, Any]

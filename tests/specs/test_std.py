@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_every_block_has_one_home_and_a_line_about_it() -> None:
         if name.startswith("std/"):
             lines = specs.read(name).splitlines()
             assert lines[0].startswith('"""')
-            for above, line in zip(lines, lines[1:], strict=False):
+            for above, line in itertools.pairwise(lines):
                 if line.startswith("block "):
                     homes.append(line.split("[")[0].split("(")[0])
                     assert above.startswith("# "), f"{name}: {line}"

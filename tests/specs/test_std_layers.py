@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.testing import assert_allclose
 
 RNG = np.random.default_rng(2)
@@ -35,7 +35,7 @@ def test_linear_between_groups_of_axes(probe: Any) -> None:
     )
     w, b = tensors(run)["y.w"], tensors(run)["y.b"]
     assert w.shape == (6, 2, 3)
-    close(run(X), F.linear(TX, w.reshape(6, 6).T, b.reshape(6)).unflatten(-1, (2, 3)))
+    close(run(X), F.linear(TX, w.reshape(6, 6).T, b.reshape(6)).reshape(2, 5, 2, 3))
 
 
 def test_linear_to_its_own_axis_and_to_a_number(probe: Any) -> None:
@@ -60,27 +60,6 @@ def test_embed(probe: Any) -> None:
     close(run(tokens), run.params["x.w"][tokens])
 
 
-def test_rotation_starts_orthogonal(probe: Any) -> None:
-    run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, f]:\n"
-        "    y = rotation[d -> f = 4](x)\n"
-        "    return y\n"
-    )
-    close(run(X), X @ run.params["y.w"])
-    (init,) = [s.node.attrs.init for s in run.model.body.steps if s.node.site == "y.w"]
-    assert init.name == "orthogonal"
-
-
-def test_sae(probe: Any) -> None:
-    run = probe(
-        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    y = sae[d -> f = 9](x)\n    return y\n"
-    )
-    w = tensors(run)
-    features = F.relu((TX - w["y.center"]) @ w["y.features.w"] + w["y.features.b"])
-    close(run.site("y.features", X).arranged("btf"), features)
-    close(run(X), features @ w["y.decoded.w"] + w["y.center"])
-
-
 # ---- normalisation
 
 
@@ -99,7 +78,8 @@ def test_layernorm_over_two_axes(probe: Any) -> None:
         "    y = layernorm[t, d](x, eps = 0.1)\n"
         "    return y\n"
     )
-    close(run(X), F.layer_norm(TX, [5, 6], *map(torch.tensor, run.params.values()), eps=0.1))
+    w = tensors(run)
+    close(run(X), F.layer_norm(TX, [5, 6], w["y.w"], w["y.b"], eps=0.1))
 
 
 def test_rmsnorm_and_l2norm(probe: Any) -> None:
@@ -108,7 +88,7 @@ def test_rmsnorm_and_l2norm(probe: Any) -> None:
     )
     close(run(X), F.rms_norm(TX, [6], tensors(run)["y.w"], eps=1e-5))
     run = probe("model probe(x[b, t, d]) -> [b, t, d]:\n    return l2norm[t, d](x, eps = 0)\n")
-    close(run(X), F.normalize(TX.flatten(1), dim=-1).unflatten(-1, (5, 6)))
+    close(run(X), F.normalize(TX.flatten(1), dim=-1).reshape(2, 5, 6))
 
 
 def test_groupnorm(probe: Any) -> None:
@@ -226,9 +206,9 @@ def test_pooling(probe: Any, width: int, stride: int, pad: int) -> None:
     close(run.site("pool.at", IMAGE - 2).arranged(["b", "c", "u", "v"]), index)
     close(probe(text.format("avgpool2d"))(IMAGE), F.avg_pool2d(TIMAGE, width, stride, pad))
     text = text.replace("[i, j](", "[t = j](")
-    wanted = F.max_pool1d(TIMAGE.flatten(0, 2), width, stride, pad).unflatten(0, (2, 3, 8))
+    wanted = F.max_pool1d(TIMAGE.flatten(0, 2), width, stride, pad).reshape(2, 3, 8, -1)
     close(probe(text.format("maxpool"))(IMAGE), wanted)
-    wanted = F.avg_pool1d(TIMAGE.flatten(0, 2), width, stride, pad).unflatten(0, (2, 3, 8))
+    wanted = F.avg_pool1d(TIMAGE.flatten(0, 2), width, stride, pad).reshape(2, 3, 8, -1)
     close(probe(text.format("avgpool"))(IMAGE), wanted)
 
 
@@ -287,3 +267,60 @@ def test_moe(probe: Any) -> None:
     assert "ffn.router.weights" in run.sites()
     used = F.one_hot(which, 4).sum(2).double().mean(1)
     close(run.site("ffn.router.balance", X).array, 4 / 2 * (used * chance.mean(1)).sum(-1))
+
+
+# ---- learned maps
+
+
+def test_rotation_starts_orthogonal(probe: Any) -> None:
+    run = probe(
+        "model probe[d = 6](x[b, t, d]) -> [b, t, f]:\n"
+        "    y = rotation[d -> f = 4](x)\n"
+        "    return y\n"
+    )
+    close(run(X), X @ run.params["y.w"])
+    (init,) = [s.node.attrs.init for s in run.model.body.steps if s.node.site == "y.w"]
+    assert init.name == "orthogonal"
+
+
+def test_sae(probe: Any) -> None:
+    run = probe(
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    y = sae[d -> f = 9](x)\n    return y\n"
+    )
+    w = tensors(run)
+    features = F.relu((TX - w["y.center"]) @ w["y.features.w"] + w["y.features.b"])
+    close(run.site("y.features", X).arranged("btf"), features)
+    close(run(X), features @ w["y.decoded.w"] + w["y.center"])
+
+
+def test_a_shared_rotation_there_and_back(probe: Any) -> None:
+    run = probe(
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
+        "    share r = rotation[d -> f = 4]\n"
+        "    y = r(x)\n"
+        "    z = r(2 * x)\n"
+        "    return dot[f](r.w, z - y)\n"
+    )
+    w = run.params["r.w"]
+    close(run(X), X @ w @ w.T)
+
+
+def test_topk_sae_and_transcoder(probe: Any) -> None:
+    run = probe(
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d], [b, t, e]:\n"
+        "    y = topk_sae[d -> f = 9](x, pick = 3)\n"
+        "    z = transcoder[d -> f, e = 5](x)\n"
+        "    return y, z\n"
+    )
+    w = tensors(run)
+    pre = (TX - w["y.center"]) @ w["y.pre.w"] + w["y.pre.b"]
+    features = F.relu(pre.masked_fill(pre < pre.topk(3).values[..., -1:], 0))
+    hidden = F.relu(TX @ w["z.features.w"] + w["z.features.b"])
+    found = run(X)
+    close(found[0], features @ w["y.decoded.w"] + w["y.center"])
+    close(found[1], hidden @ w["z.out.w"] + w["z.out.b"])
+
+
+def test_mask(probe: Any) -> None:
+    run = probe("model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n    y = mask[d](x)\n    return y\n")
+    close(run(X), TX * torch.sigmoid(tensors(run)["y.strength"]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keyword
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ....dsl.core import Body, names
+from ....dsl.core import Body
 from ....dsl.ops import Distribution, ParamAttrs, StateAttrs
+from ....dsl.sizes import product
 from ..flow import flow
 from ..forms import Spread
 from ..functions import path_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ....dsl.core import Node
+    from ....dsl.sizes import Size
     from ..forms import Piece
     from ..functions import Path
     from .writer import Rule
@@ -122,6 +125,37 @@ class ClassText:
     methods: tuple[object, ...] = ()
 
 
+DRAWN = {
+    "normal": "torch.empty({shape}).normal_({0}, {1})",
+    "uniform": "torch.empty({shape}).uniform_({0}, {1})",
+    "log_uniform": "torch.empty({shape}).uniform_({log0}, {log1}).exp()",
+    "integers": "torch.randint({int0}, {int1}, ({shape},)).float()",
+    "bernoulli": "torch.empty({shape}).bernoulli_({0})",
+    "truncated_normal": "nn.init.trunc_normal_(torch.empty({shape}), {0}, {1}, {low}, {high})",
+    "orthogonal": "nn.init.orthogonal_(torch.empty({rows}, {columns}), {0}).view({shape})",
+}
+
+
+def drawn(distribution: Distribution, sizes: Sequence[Size]) -> str:
+    """Numbers of a distribution, as PyTorch draws them."""
+    args = distribution.args
+    shape = ", ".join(map(str, sizes)) or "()"
+    if distribution.name == "constant":
+        usual = {0.0: f"torch.zeros({shape})", 1.0: f"torch.ones({shape})"}
+        listed = f"({shape},)" if len(sizes) == 1 else f"({shape})" if sizes else "()"
+        return usual.get(args[0], f"torch.full({listed}, {literal(args[0]).text})")
+    rows, *columns = sizes or (1,)
+    words = {"shape": shape, "rows": rows, "columns": product(columns)}
+    if distribution.name == "log_uniform":
+        words |= {f"log{at}": literal(math.log(number)).text for at, number in enumerate(args)}
+    if distribution.name == "integers":
+        words |= {f"int{at}": int(number) for at, number in enumerate(args)}
+    if distribution.name == "truncated_normal":
+        mean, std = args
+        words |= {"low": literal(mean - 2 * std).text, "high": literal(mean + 2 * std).text}
+    return DRAWN[distribution.name].format(*(literal(n).text for n in args), **words)
+
+
 class Holders:
     """Writes how modules are made, and which classes they need."""
 
@@ -185,26 +219,22 @@ class Holders:
     def _initial(self, node: Node, lines: Lines) -> str:
         attrs = node.attrs
         assert isinstance(attrs, ParamAttrs | StateAttrs)
-        shape = [str(axis.size) for axis in attrs.axes]
         trained = isinstance(attrs, ParamAttrs) and attrs.trained
         if isinstance(attrs.init, Distribution):
-            numbers = [literal(number).text for number in attrs.init.args]
-            self.helpers[attrs.init.name] = None
-            text = f"{attrs.init.name}({', '.join([*numbers, *shape])})"
+            text = drawn(attrs.init, [axis.size for axis in attrs.axes])
         else:
-            text = self._computed(attrs.init, node, shape, lines)
+            text = self._computed(attrs.init, node, lines)
         return f"nn.Parameter({text})" if trained else text
 
-    def _computed(self, body: Body, node: Node, shape: list[str], lines: Lines) -> str:
+    def _computed(self, body: Body, node: Node, lines: Lines) -> str:
         known = flow(body)
         own = plan_body(known)
         (result,) = known.results
         while result in own.pieces and isinstance(own.pieces[result].form, Spread):
             (result,) = own.pieces[result].reads
         if result in known.numbers:
-            number = known.numbers[result]
-            self.helpers["filled"] = None
-            return f"filled({', '.join([literal(float(number)).text, *shape])})"
+            number = float(known.numbers[result])
+            return drawn(Distribution("constant", (number,)), [axis.size for axis in node.axes])
         writer = Writer(known, own, self.rule, _none, lines=lines)
         value = writer.exactly(writer.cast(writer.peek(known.results[0]), node.dtype), node.axes)
         self.helpers |= writer.helpers
@@ -229,8 +259,3 @@ def entries(module: Module) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str
     parts = tuple(name for name in module.parts if plain(name))
     return tuple(weights), parts, tuple(buffers)
 
-
-def axes_of(node: Node) -> tuple[str, ...]:
-    """The axes of a parameter, as written."""
-    assert isinstance(node.attrs, ParamAttrs | StateAttrs)
-    return names(node.attrs.axes)

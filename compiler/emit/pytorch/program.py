@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ....dsl.sizes import Size
     from ...graph import Graph
 
+KEPT = {"param", "state"}
+
 
 @dataclass(frozen=True)
 class Method:
@@ -39,6 +41,11 @@ class Method:
     sizes: tuple[Size, ...]
     body: tuple[str, ...]
     laid: tuple[tuple[tuple[str, ...], int], ...]
+
+    @property
+    def signature(self) -> str:
+        """Its parameters."""
+        return ", ".join(("self", *self.arguments))
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class Program:
     methods: dict[int, Method] = field(default_factory=dict)
     homes: dict[Path, list[Function]] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
+    stored: tuple[Node, ...] = ()
+    module: Module = field(default_factory=lambda: Module(()))
 
     @classmethod
     def of(cls, graph: Graph, model: CheckedModel) -> Program:
@@ -75,12 +84,11 @@ class Program:
         program = cls(model, known, functions(known, updates))
         program._plan(program.root)
         program._settle(program.root, ())
-        stored = {n.site: n for n in known.nodes.values() if n.op.name in ("param", "state")}
-        own = [s.node for s in model.body.steps if s.node.op.name in ("param", "state")]
-        program.module = tree([*own, *(n for site, n in stored.items() if site not in {o.site for o in own})])
+        kept = {s.node.site: s.node for s in model.body.steps if s.node.op.name in KEPT}
+        kept |= {n.site: n for n in known.nodes.values() if n.op.name in KEPT}
+        program.stored = tuple(kept.values())
+        program.module = tree(program.stored)
         return program
-
-    module: Module = field(default_factory=lambda: Module(()))
 
     def _plan(self, function: Function) -> None:
         for item in function.items:
@@ -333,12 +341,13 @@ class Program:
         assert module is not None
         lines = Lines()
         content = holders.content(module, lines)
-        made = (*(line.text for line in lines.lines), f"super().__init__({', '.join(content)})")
-        laid = tuple(
-            f"lay_side_by_side({', '.join(texts)}{'' if inputs == 1 else f', inputs={inputs}'})"
-            for method in methods for texts, inputs in method.laid
-        )
-        return ClassText(name, about, *entries(module), made, laid, tuple(methods))
+        lines.add(f"super().__init__({', '.join(content)})")
+        laid = Lines()
+        for texts, inputs in dict.fromkeys(pair for method in methods for pair in method.laid):
+            count = "" if inputs == 1 else f", inputs={inputs}"
+            laid.add(f"lay_side_by_side({', '.join(texts)}{count})")
+        made, laid_out = (tuple(body(part.lines, {})) for part in (lines, laid))
+        return ClassText(name, about, *entries(module), made, laid_out, tuple(methods))
 
     def _root(self) -> Method:
         own, function = self.flow, self.root

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
 
-LONGEST = 56  # an expression that is longer gets a name instead of standing inside another
+LONGEST = 64  # an expression that is longer gets a name instead of standing inside another
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ class _Selector:
             if is_root
             else tuple(n for n in closed if self.uses[n] and not self.flow.is_number(n))
         )
-        return self.finished(borrowed)
+        results = self.flow.results if is_root else function.gives
+        return self.finished(borrowed, only=results[0] if len(results) == 1 else "")
 
     def take(self, items: Sequence[str | Call], inner: Mapping[int, Plan]) -> None:
         """Choose forms for what is needed, last first."""
@@ -114,13 +115,14 @@ class _Selector:
                 self.pieces[item] = piece
                 self.uses.update(piece.reads)
 
-    def finished(self, borrowed: tuple[str, ...]) -> Plan:
+    def finished(self, borrowed: tuple[str, ...], only: str = "") -> Plan:
         pieces = dict(reversed(self.pieces.items()))
         # a name of the spec is kept, unless all that it names is another value seen differently
         named = frozenset(
             name
             for name, piece in pieces.items()
             if piece.node.site is not None and piece.node.op.name != "rename"
+            and not (name == only and self.uses[name] == 1)
         )
         return Plan(pieces, self.uses, borrowed, self._groups(pieces), named)
 

@@ -1,0 +1,83 @@
+"""Emits a graph for a target: decided in Python, laid out by templates."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from ...dsl.core import names
+from ...dsl.ops import INPUT, Gather, IndexAttrs, InputAttrs
+from ..artifact import Argument, Artifact, Look, Stored
+from .functions import path_of
+from .pytorch.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...dsl.program import CheckedModel
+    from ..graph import Graph
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The one environment of all templates."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def emit(
+    graph: Graph, model: CheckedModel, target: str = "torch", passes: Sequence[str] = ()
+) -> Artifact:
+    """Source for a graph, and all that a runtime must know of it. The header names the passes."""
+    if target != "torch":
+        raise ValueError(f"no target is called {target}")
+    program = Program.of(graph, model)
+    text = program.text(passes)
+    source = environment().get_template("torch/module.py.j2").render(module=text)
+    nodes = program.flow.nodes
+    steps = {step.node.name: step.node for step in model.body.steps}
+    inputs = {graph.node(n).site: graph.node(n) for n in graph.in_order() if graph.node(n).op is INPUT}
+    declared = [node for node in steps.values() if node.op is INPUT]
+    arguments = []
+    for decl, node in zip(model.inputs, declared, strict=True):
+        now = inputs.get(node.site, node)
+        assert isinstance(now.attrs, InputAttrs)
+        axes = {axis.name: axis for axis in now.axes}
+        arguments.append(Argument(decl, tuple(axes[name] for name in now.attrs.order)))
+    return Artifact(
+        model.name,
+        target,
+        source,
+        text.entry,
+        tuple(Stored(node.site or "", ".".join(path_of(node.site or "")), node) for node in program.stored),
+        tuple(arguments),
+        tuple(node for node in nodes.values() if node.op.name == "random"),
+        model.results,
+        model.limits,
+        tuple(_looks(program, [node.site for node in declared])),
+    )
+
+
+def _looks(program: Program, sites: Sequence[str | None]) -> Iterator[Look]:
+    """Inputs that are positions in a table, and may not be outside."""
+    flow = program.flow
+    for name, node in flow.nodes.items():
+        if not isinstance(node.attrs, IndexAttrs):
+            continue
+        how = node.attrs.how
+        if not isinstance(how, Gather) or how.fill is not None:
+            continue
+        base, index = flow.reads[name]
+        source = flow.nodes[index]
+        if source.op is INPUT and source.site in sites:
+            table = flow.nodes[base]
+            place = names(table.axes).index(how.axis)
+            yield Look(sites.index(source.site), table.axes[place])
