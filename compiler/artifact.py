@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..dsl.core import Axes, Axis, Node
     from ..dsl.program import InputDecl, Limit, ResultDecl
+    from ..dsl.source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,4 @@ class Artifact:
     results: tuple[ResultDecl, ...]
     limits: tuple[Limit, ...]
     looks: tuple[Look, ...]
+    span: Span

@@ -63,6 +63,7 @@ def emit(
         model.results,
         model.limits,
         tuple(_looks(program, [node.site for node in declared])),
+        model.span,
     )
 
 

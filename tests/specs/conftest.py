@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from neuraxis import specs
+from neuraxis.compiler.build import build
+from neuraxis.compiler.context import Context
 from neuraxis.compiler.draws import drawn
+from neuraxis.compiler.driver import compile_graph
+from neuraxis.compiler.emit import emit
 from neuraxis.compiler.reference import NamedArray, evaluate, evaluate_nodes
 from neuraxis.dsl import sizes as size_rules
 from neuraxis.dsl.diagnostics import Collector, render
@@ -33,9 +38,13 @@ class Bench:
     model: CheckedModel
     params: dict[str, Array]
     states: dict[str, Array]
+    training: bool = False
 
     def __call__(self, *arrays: Any, call: int = 0) -> Any:
-        """The results, by the oracle, in the order of axes in which the model writes them."""
+        """The results in the order of axes in which the model writes them.
+
+        They are the oracle's, and the emitted module must give the same.
+        """
         found = evaluate(
             self.model.body,
             self._named(arrays),
@@ -47,7 +56,35 @@ class Bench:
             value.arranged([*(n for n in value.axes if n not in declared.order), *declared.order])
             for value, declared in zip(found, self.model.results, strict=False)
         ]
+        for found_too, result in zip(self.emitted(*arrays, call=call), results, strict=True):
+            largest = np.abs(result).max(initial=1e-30)
+            np.testing.assert_allclose(found_too, result, rtol=0, atol=1e-9 * largest)
         return results[0] if len(results) == 1 else results
+
+    def emitted(self, *arrays: Any, call: int = 0) -> list[Array]:
+        """The results of the module that is emitted for PyTorch, in float64."""
+        artifact = emit(compile_graph(build(self.model), Context()), self.model)
+        made: dict[str, Any] = {}
+        exec(compile(artifact.source, "emitted", "exec"), made)
+        entry = made[artifact.entry]
+        module = entry().double() if isinstance(entry, type) else entry
+        kept = self.params | self.states
+        if isinstance(entry, type):
+            weights = {own.key: torch.tensor(kept[own.site]) for own in artifact.stored}
+            module.load_state_dict(weights, strict=True)
+            module.train(self.training)
+        sizes: dict[str, int] = {}
+        for argument, array in zip(artifact.arguments, arrays, strict=True):
+            for axis, length in zip(argument.axes, np.shape(array), strict=True):
+                if axis.size == size_rules.symbol(axis.name):
+                    sizes[axis.name] = length
+        noise = [
+            drawn(0, call)(node, tuple(size_rules.evaluate(axis.size, sizes) for axis in node.axes))
+            for node in artifact.draws
+        ]
+        with torch.no_grad():
+            found = module(*map(_tensor, [*arrays, *noise]))
+        return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
     def updated(self, *arrays: Any) -> dict[str, Array]:
         """What the states become."""
@@ -89,6 +126,11 @@ class Bench:
         }
 
 
+def _tensor(array: Any) -> torch.Tensor:
+    made = torch.tensor(array)
+    return made.double() if made.is_floating_point() else made
+
+
 def checked(text: str, name: str, **request: Any) -> CheckedModel:
     """A block or model of a spec; anything said about it, even a warning, is a failure."""
     collector = Collector()
@@ -117,7 +159,7 @@ def bench(text: str, name: str = "probe", *, seed: int = 0, **request: Any) -> B
                 params[step.node.site] = stream.normal(size=shape)
             else:
                 states[step.node.site] = np.abs(stream.normal(size=shape))
-    return Bench(model, params, states)
+    return Bench(model, params, states, bool(request.get("training")))
 
 
 @pytest.fixture

@@ -28,6 +28,10 @@ def x(draft: Draft) -> str:
     return draft.input("x", T, D)
 
 
+def stacked(draft: Draft, *parts: str) -> str:
+    return draft.add(ops.CONCAT, ops.ConcatAttrs("g", True), *parts)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -49,11 +53,9 @@ def x(draft: Draft) -> str:
         lambda d: d.add(ops.CONTRACT, ops.ContractAttrs(()), x(d)),
         lambda d: d.add(ops.CONCAT, ops.ConcatAttrs("d"), x(d)),
         lambda d: d.index(ops.Slice("d", 0, 4), x(d)),
-        lambda d: d.index(
-            ops.Select("g", -1), d.add(ops.CONCAT, ops.ConcatAttrs("g", True), d.input("y", T), x(d))
-        ),
+        lambda d: d.index(ops.Select("g", -1), stacked(d, d.input("y", T), x(d))),
     ],
-)  # fmt: skip
+)
 def test_what_changes_nothing_is_gone(make: Callable[[Draft], str]) -> None:
     text = folded(lambda d: d.map("exp", make(d)))
     assert text == "%1[t, d=4] = map(%0) {fn=exp}\nreturn %1"

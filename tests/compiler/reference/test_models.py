@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.compiler.comparing import assert_same
 
 from neuraxis.compiler.build import build
+from neuraxis.compiler.context import Context
 from neuraxis.compiler.draws import initial
+from neuraxis.compiler.driver import compile_graph
 from neuraxis.compiler.reference import NamedArray, evaluate, finite_gradient
 from neuraxis.dsl import ops
 from neuraxis.dsl.check import check_text
@@ -36,7 +39,9 @@ def load(text: str) -> tuple[Graph, Arrays]:
 
 def run(graph: Graph, params: Arrays, order: str, **inputs: tuple[str, Any]) -> Any:
     arguments = {name: NamedArray(tuple(axes), np.asarray(a)) for name, (axes, a) in inputs.items()}
-    return evaluate(graph, arguments, params)[0].arranged(order)
+    (found,) = evaluate(graph, arguments, params)
+    assert_same(evaluate(compile_graph(graph, Context()), arguments, params), [found])
+    return found.arranged(order)
 
 
 def softmax(x: Any) -> Any:

@@ -391,9 +391,9 @@ def test_what_is_stored_goes_by_address() -> None:
     axes = (Axis("a", 2), Axis("b", 3))
     steps = []
     for op, attrs in (
-        (ops.PARAM, ops.ParamAttrs(axes, ops.Distribution("zeros", ()))),
-        (ops.STATE, ops.StateAttrs(axes, ops.Distribution("zeros", ()))),
-        (ops.RANDOM, ops.RandomAttrs(axes, ops.Distribution("zeros", ()), "r")),
+        (ops.PARAM, ops.ParamAttrs(axes, ops.Distribution("constant", (0.0,)))),
+        (ops.STATE, ops.StateAttrs(axes, ops.Distribution("constant", (0.0,)))),
+        (ops.RANDOM, ops.RandomAttrs(axes, ops.Distribution("constant", (0.0,)), "r")),
     ):
         name = op.name
         steps.append(Step(Node(name, op, attrs, axes, DType.FLOAT, SPAN, f"at.{name}"), ()))

@@ -1,0 +1,214 @@
+"""Emitted source as a module that checks what it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..compiler.draws import drawn, initial
+from ..compiler.emit import emit
+from ..dsl import sizes
+from ..dsl.core import Axis, DType, names
+from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
+from . import border
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..compiler.artifact import Artifact, Stored
+    from ..compiler.graph import Graph
+    from ..dsl.program import CheckedModel
+
+
+@lru_cache(maxsize=64)
+def _classes(source: str, entry: str, name: str) -> type[Model]:
+    """The emitted class, with the border in front. Runs text that we wrote, and no other."""
+    digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+    file = f"<neuraxis {name} {digest}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    namespace: dict[str, Any] = {"__name__": f"neuraxis_emitted_{digest}"}
+    exec(compile(source, file, "exec"), namespace)
+    return type(entry, (Model, namespace[entry]), {"__module__": namespace["__name__"]})
+
+
+def build(
+    graph: Graph,
+    checked: CheckedModel,
+    *,
+    seed: int = 0,
+    shared: nn.Module | None = None,
+    passes: tuple[str, ...] = (),
+) -> Model:
+    """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn."""
+    artifact = emit(graph, checked, passes=passes)
+    made = _classes(artifact.source, artifact.entry, artifact.name)
+    with torch.device("meta"):
+        model = made()
+    model._start(artifact, graph, checked, seed, shared)
+    return model
+
+
+class Model(nn.Module):
+    """A model: called with its inputs in the order in which its spec declares them."""
+
+    _artifact: Artifact
+    _graph: Graph
+    _checked: CheckedModel
+
+    def _start(
+        self, artifact: Artifact, graph: Graph, checked: CheckedModel, seed: int,
+        shared: nn.Module | None,
+    ) -> None:
+        self._artifact, self._graph, self._checked = artifact, graph, checked
+        self._seed, self._calls = seed, 0
+        self._seen: set[border.Key] = set()
+        self._variants: dict[tuple[int, ...], Model] = {}
+        self._share(shared)
+        if any(part.is_meta for part in self.state_dict(keep_vars=True).values()):
+            self._draw_initial()
+        self._like = self._probe()
+
+    def _share(self, other: nn.Module | None) -> None:
+        """Take parameters and states from another model."""
+        for stored in self._artifact.stored if other is not None else ():
+            try:
+                held, name = _slot(other, stored)
+            except KeyError:
+                continue
+            own, _ = _slot(self, stored)
+            if own[name].shape == held[name].shape:
+                own[name] = held[name]
+
+    def _draw_initial(self) -> None:
+        """Memory for what has none yet, and initial values in it."""
+        fresh = []
+        for stored in self._artifact.stored:
+            held, name = _slot(self, stored)
+            if held[name].is_meta:
+                fresh.append(stored)
+        old = {stored.key: _slot(self, stored) for stored in self._artifact.stored if stored not in fresh}
+        kept = {key: held[name] for key, (held, name) in old.items()}
+        self.to_empty(device="cpu")
+        for key, (held, name) in old.items():
+            held[name] = kept[key]
+        with torch.no_grad():
+            for stored in fresh:
+                held, name = _slot(self, stored)
+                held[name].copy_(torch.from_numpy(np.ascontiguousarray(initial(stored.node, self._seed))))
+
+    def _probe(self) -> tuple[Mapping[str, torch.Tensor], str] | None:
+        """Where some parameter is held, by whose device and dtype inputs are made."""
+        for stored in self._artifact.stored:
+            if stored.node.dtype is DType.FLOAT:
+                return _slot(self, stored)
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_variants": {}}
+
+    # ---- running
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The results, in the order of the model's `return`."""
+        if torch.compiler.is_compiling():
+            return self._run(inputs)
+        artifact = self._artifact
+        if named or len(inputs) != len(artifact.arguments):
+            inputs = border.ordered(artifact, inputs, named)
+        like = None if self._like is None else self._like[0][self._like[1]]
+        given = [
+            border.tensor(value, argument, like)
+            for value, argument in zip(inputs, artifact.arguments, strict=True)
+        ]
+        key = tuple([(value.shape, value.dtype) for value in given])
+        if key not in self._seen:
+            extra = border.riding(artifact, given)
+            if any(extra):
+                return self._lifted(extra)._given(self, given)
+            border.check(artifact, given)
+            self._seen.add(key)
+        try:
+            return self._run(given)
+        except (IndexError, RuntimeError):
+            border.look(artifact, given)
+            raise
+
+    def _run(self, given: Any) -> Any:
+        run: Callable[..., Any] = super().forward
+        if not self._artifact.draws:
+            return run(*given)
+        return run(*given, *self._drawn(given))
+
+    def _drawn(self, given: Any) -> list[torch.Tensor]:
+        """The numbers of this call."""
+        known = border.check(self._artifact, given)
+        draw = drawn(self._seed, self._calls)
+        self._calls += 1
+        like = None if self._like is None else self._like[0][self._like[1]]
+        found = []
+        for node in self._artifact.draws:
+            assert isinstance(node.attrs, RandomAttrs)
+            numbers = torch.from_numpy(np.asarray(draw(node, border.shape_of(node.attrs.axes, known))))
+            if like is not None:
+                numbers = numbers.to(like.device, like.dtype if node.dtype is DType.FLOAT else None)
+            found.append(numbers)
+        return found
+
+    # ---- axes that ride along
+
+    def _lifted(self, extra: tuple[int, ...]) -> Model:
+        """The same model with so many more axes in front of each input."""
+        if extra not in self._variants:
+            if self._checked.updates:
+                raise border.mismatch(
+                    f"`{self._checked.name}` keeps a state, over which no axes ride along",
+                    self._checked.span,
+                )
+            graph = lifted(self._graph, self._checked, extra)
+            self._variants[extra] = build(graph, self._checked, seed=self._seed, shared=self)
+        return self._variants[extra]
+
+    def _given(self, owner: Model, given: list[torch.Tensor]) -> Any:
+        self._share(owner)  # parameters may have been replaced since
+        self._calls = owner._calls
+        owner._calls += 1
+        return self.forward(*given)
+
+
+def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph:
+    """The graph with more axes in front of the inputs; the last of each input's is the same one."""
+    counts = {decl.name: count for decl, count in zip(checked.inputs, extra, strict=True)}
+    with graph.edit() as edit:
+        changed = []
+        for name in graph.in_order():
+            node = graph.node(name)
+            count = counts.get(node.site or "", 0) if node.op is INPUT else 0
+            if count:
+                assert isinstance(node.attrs, InputAttrs)
+                front = tuple(Axis(f"^{n}", sizes.symbol(f"^{n}")) for n in range(count, 0, -1))
+                order = (*names(front), *node.attrs.order)
+                axes = (*front, *node.attrs.axes)
+                attrs = replace(node.attrs, order=order, axes=axes)
+                edit.put(replace(node, attrs=attrs, axes=axes))
+                changed.append(name)
+        edit.retype(changed)
+    return edit.graph
+
+
+def _slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]:
+    """The dictionary that holds a parameter or a state, and the name in it."""
+    *path, name = stored.key.split(".")
+    at: Any = module
+    for key in path:
+        at = at._modules[key]
+    held = at._parameters if name in at._parameters else at._buffers
+    if name not in held:
+        raise KeyError(stored.key)
+    return held, name
