@@ -111,6 +111,7 @@ class Collector:
     def __init__(self) -> None:
         self._found: dict[tuple[str, Span], Diagnostic] = {}
         self._sources: dict[Source, int] = {}
+        self.errors = 0  # all that were reported, also those dropped as said before
 
     def report(
         self,
@@ -127,6 +128,7 @@ class Collector:
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Add one that is already made."""
+        self.errors += diagnostic.severity is Severity.ERROR
         self._sources.setdefault(diagnostic.span.source, len(self._sources))
         self._found.setdefault((diagnostic.slug, diagnostic.span), diagnostic)
 
@@ -143,7 +145,7 @@ class Collector:
     @property
     def has_errors(self) -> bool:
         """Whether any of them is more than a warning."""
-        return any(found.severity is Severity.ERROR for found in self._found.values())
+        return self.errors > 0
 
     def raise_if_errors(self) -> None:
         """Raise a SpecError with everything found, if an error is among it."""

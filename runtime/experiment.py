@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..dsl.program import CheckedStudy, Output
     from ..dsl.source import Span
     from .data import Dataset
-    from .parameters import Parameters
+    from torch import nn
+
     from .sources import Library
 
 _HOLDS = {
@@ -64,7 +65,7 @@ def _key(name: str) -> str:
     return name.replace("/", " over ")
 
 
-def run_experiment(study: CheckedStudy, parameters: Parameters, library: Library, *, seed: int = 0) -> Outcome:
+def run_experiment(study: CheckedStudy, shared: nn.Module, library: Library, *, seed: int = 0) -> Outcome:
     """Run everything that the experiment declares."""
     data = library.part(study.data) if study.data is not None else None
     nodes = {step.node.name: step.node for step in study.body.steps}
@@ -76,7 +77,7 @@ def run_experiment(study: CheckedStudy, parameters: Parameters, library: Library
     known = lengths(data)
     coordinates: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
     for sweep in study.sweeps:
-        members = run_sweep(study, sweep, inputs, known, parameters, seed=seed)
+        members = run_sweep(study, sweep, inputs, known, shared, seed=seed)
         for name, source in study.sources.items():
             if isinstance(source, SweepInput) and source.sweep == sweep.name:
                 coordinates[f"{sweep.name}:{source.variable}"] = inputs[nodes[name].site or name].numpy()
@@ -87,18 +88,18 @@ def run_experiment(study: CheckedStudy, parameters: Parameters, library: Library
         if read is not None:
             order = [members.axes.index(axis.name) for axis in nodes[read].axes]
             inputs[nodes[read].site or read] = members.values.permute(order)
-    _outputs(study, outcome, inputs, nodes, parameters, seed, known)
+    _outputs(study, outcome, inputs, nodes, shared, seed, known)
     return outcome
 
 
 def _outputs(
     study: CheckedStudy, outcome: Outcome, inputs: Mapping[str, torch.Tensor], nodes: Mapping[str, Node],
-    parameters: Parameters, seed: int, known: Mapping[str, int],
+    shared: nn.Module, seed: int, known: Mapping[str, int],
 ) -> None:
     wanted = tuple(dict.fromkeys(n for output in study.outputs for n in output.nodes))
     if not wanted:
         return
-    lowered = lower(part_of(study.body, wanted), study.name, study.model, parameters, seed=seed)
+    lowered = lower(part_of(study.body, wanted), study.name, study.model, shared, seed=seed)
     with torch.no_grad():
         found = lowered(inputs)
     results = {

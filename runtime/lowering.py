@@ -5,67 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
-from ..compiler.draws import drawn
-from ..compiler.emit import emit
 from ..compiler.graph import Graph
-from ..dsl import sizes
 from ..dsl.core import Body, names
 from ..dsl.ops import INPUT, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
-from .module import entry_of
+from .module import Model, build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..compiler.artifact import Artifact
+    import torch
+    from torch import nn
+
     from ..dsl.core import Node
-    from .parameters import Parameters
 
 
 @dataclass
 class Lowered:
     """A program ready to run: tensors by the address of their input in, its results out."""
 
-    artifact: Artifact
-    module: torch.nn.Module
+    module: Model
     inputs: tuple[Node, ...]
     results: tuple[Node, ...]
-    seed: int
-    calls: int = 0
 
     def __call__(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The results, each with its axes in the order of its node."""
-        arguments = [given[node.site or node.name] for node in self.inputs]
-        draws = self._draws(arguments) if self.artifact.draws else ()
-        self.calls += 1
-        found = self.module(*arguments, *draws)
+        found = self.module(*(given[node.site or node.name] for node in self.inputs))
         return found if isinstance(found, tuple) else (found,)
 
-    def _draws(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
-        known: dict[str, int] = {}
-        for node, tensor in zip(self.inputs, arguments, strict=True):
-            for axis, size in zip(node.axes, tensor.shape, strict=True):
-                for symbol in sizes.symbols(axis.size):
-                    if axis.size == sizes.symbol(symbol):
-                        known[symbol] = size
-        draw = drawn(self.seed, self.calls)
-        device = arguments[0].device if arguments else "cpu"
-        return [
-            torch.as_tensor(draw(node, tuple(sizes.evaluate(a.size, known) for a in node.axes)), device=device)
-            for node in self.artifact.draws
-        ]
 
-
-def lower(graph: Graph, name: str, model: CheckedModel, parameters: Parameters, *, seed: int = 0, ctx: Context | None = None) -> Lowered:
-    """Compile a graph whose inputs are all its input nodes; parameters are shared, not copied.
-
-    `model` says which parameters there are, and where the spec stands.
-    """
-    graph = compile_graph(graph, ctx or Context())
+def lower(graph: Graph, name: str, model: CheckedModel, shared: nn.Module, *, seed: int = 0) -> Lowered:
+    """Compile a graph whose inputs are all its input nodes, for the parameters of `shared`."""
+    graph = compile_graph(graph, Context())
     inputs = tuple(node for node in map(graph.node, graph.in_order()) if node.op is INPUT)
     results = tuple(graph.node(result) for result in graph.results)
     as_model = CheckedModel(
@@ -75,9 +48,7 @@ def lower(graph: Graph, name: str, model: CheckedModel, parameters: Parameters, 
         tuple(ResultDecl(node.site or node.name, names(node.axes)) for node in results),
         model.span,
     )
-    artifact = emit(graph, as_model)
-    module = entry_of(artifact, parameters)
-    return Lowered(artifact, module, inputs, results, seed)
+    return Lowered(build(graph, as_model, seed=seed, shared=shared), inputs, results)
 
 
 def part_of(body: Body, results: tuple[str, ...]) -> Graph:

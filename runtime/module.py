@@ -22,6 +22,8 @@ from . import border
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from numpy.typing import NDArray
+
     from ..compiler.artifact import Artifact, Stored
     from ..compiler.graph import Graph
     from ..dsl.program import CheckedModel
@@ -101,7 +103,7 @@ class Model(nn.Module):
         with torch.no_grad():
             for stored in fresh:
                 held, name = _slot(self, stored)
-                held[name].copy_(torch.from_numpy(np.ascontiguousarray(initial(stored.node, self._seed))))
+                held[name].copy_(_tensor(initial(stored.node, self._seed)))
 
     def _probe(self) -> tuple[Mapping[str, torch.Tensor], str] | None:
         """Where some parameter is held, by whose device and dtype inputs are made."""
@@ -109,6 +111,10 @@ class Model(nn.Module):
             if stored.node.dtype is DType.FLOAT:
                 return _slot(self, stored)
         return None
+
+    def _given_like(self) -> torch.Tensor | None:
+        """That parameter, as it is now."""
+        return None if self._like is None else self._like[0][self._like[1]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_variants": {}}
@@ -122,7 +128,7 @@ class Model(nn.Module):
         artifact = self._artifact
         if named or len(inputs) != len(artifact.arguments):
             inputs = border.ordered(artifact, inputs, named)
-        like = None if self._like is None else self._like[0][self._like[1]]
+        like = self._given_like()
         given = [
             border.tensor(value, argument, like)
             for value, argument in zip(inputs, artifact.arguments, strict=True)
@@ -151,14 +157,17 @@ class Model(nn.Module):
         known = border.check(self._artifact, given)
         draw = drawn(self._seed, self._calls)
         self._calls += 1
-        like = None if self._like is None else self._like[0][self._like[1]]
+        floats = [value for value in given if value.is_floating_point()]
+        like = floats[0] if self._like is None and floats else self._given_like()
         found = []
         for node in self._artifact.draws:
             assert isinstance(node.attrs, RandomAttrs)
-            numbers = torch.from_numpy(np.asarray(draw(node, border.shape_of(node.attrs.axes, known))))
+            numbers = _tensor(draw(node, border.shape_of(node.attrs.axes, known)))
+            dtype = None if node.dtype is not DType.FLOAT else torch.get_default_dtype()
             if like is not None:
-                numbers = numbers.to(like.device, like.dtype if node.dtype is DType.FLOAT else None)
-            found.append(numbers)
+                dtype = None if dtype is None else like.dtype
+                numbers = numbers.to(like.device)
+            found.append(numbers.to(dtype))
         return found
 
     # ---- axes that ride along
@@ -200,6 +209,11 @@ def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph
                 changed.append(name)
         edit.retype(changed)
     return edit.graph
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """The array's memory as a tensor; a copy if it may not be written."""
+    return torch.from_numpy(array if array.flags.writeable else np.array(array))
 
 
 def _slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]:

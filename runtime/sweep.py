@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from ..compiler.graph import Graph
     from ..dsl.program import CheckedStudy, SweepPlan
-    from .parameters import Parameters
+    from torch import nn
+
 
 BUDGET = 1 << 27
 """How many numbers one value of a sweep may hold before it is run in parts (512 MiB in float32)."""
@@ -40,12 +41,12 @@ class Members:
 
 def run_sweep(
     study: CheckedStudy, sweep: SweepPlan, inputs: Mapping[str, torch.Tensor], lengths: Mapping[str, int],
-    parameters: Parameters, *, seed: int = 0, budget: int = BUDGET,
+    shared: nn.Module, *, seed: int = 0, budget: int = BUDGET,
 ) -> Members:
     """Run all members. `inputs` are tensors by the address of their node, swept values included."""
     graph = compile_graph(part_of(study.body, (sweep.result,)), Context())
     variables = {graph.node(n).axes[0].name: n for n in graph.in_order() if n in study.sources and _is_swept(graph, n, sweep)}
-    return _run(study, sweep, graph, variables, dict(inputs), dict(lengths), parameters, seed, budget)
+    return _run(study, sweep, graph, variables, dict(inputs), dict(lengths), shared, seed, budget)
 
 
 def _is_swept(graph: Graph, name: str, sweep: SweepPlan) -> bool:
@@ -55,7 +56,7 @@ def _is_swept(graph: Graph, name: str, sweep: SweepPlan) -> bool:
 
 def _run(
     study: CheckedStudy, sweep: SweepPlan, graph: Graph, variables: dict[str, str], inputs: dict[str, torch.Tensor],
-    lengths: dict[str, int], parameters: Parameters, seed: int, budget: int,
+    lengths: dict[str, int], shared: nn.Module, seed: int, budget: int,
 ) -> Members:
     given: dict[str, NamedArray] = {}
     for axis, name in variables.items():
@@ -80,8 +81,8 @@ def _run(
     largest = max(_count(ready, name, known) for name in ready.in_order())
     longest = max(variables, key=lambda axis: len(given[variables[axis]].array))
     if largest > budget and len(given[variables[longest]].array) > 1:
-        return _halves(study, sweep, graph, variables, longest, inputs, lengths, parameters, seed, budget)
-    lowered = lower(ready, sweep.name, study.model, parameters, seed=seed)
+        return _halves(study, sweep, graph, variables, longest, inputs, lengths, shared, seed, budget)
+    lowered = lower(ready, sweep.name, study.model, shared, seed=seed)
     with torch.no_grad():
         (values,) = lowered({**inputs})
     axes = names(lowered.results[0].axes)
@@ -102,12 +103,12 @@ def _count(graph: Graph, name: str, lengths: Mapping[str, int]) -> int:
 
 def _halves(
     study: CheckedStudy, sweep: SweepPlan, graph: Graph, variables: dict[str, str], axis: str,
-    inputs: dict[str, torch.Tensor], lengths: dict[str, int], parameters: Parameters, seed: int, budget: int,
+    inputs: dict[str, torch.Tensor], lengths: dict[str, int], shared: nn.Module, seed: int, budget: int,
 ) -> Members:
     """Too much at once: the members of the longest axis in two parts."""
     site = graph.node(variables[axis]).site or variables[axis]
     parts = [
-        _run(study, sweep, graph, variables, {**inputs, site: half}, dict(lengths), parameters, seed, budget)
+        _run(study, sweep, graph, variables, {**inputs, site: half}, dict(lengths), shared, seed, budget)
         for half in inputs[site].chunk(2)
     ]
     at = parts[0].axes.index(axis)

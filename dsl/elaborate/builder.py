@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import ops
 from ..core import Axis, Node, Step, without
-from ..diagnostics import Collector, Slug
+from ..diagnostics import Collector, Severity, Slug
 from .values import HaltError
 
 if TYPE_CHECKING:
@@ -20,6 +20,23 @@ if TYPE_CHECKING:
     from .values import Val
 
 
+MOST = 2_000_000  # operations that a model or a study may have
+
+
+@dataclass
+class Budget:
+    """How much may be elaborated. A check that is to be quick has less than a run, and leaves the
+    rest to it."""
+
+    most: int = MOST
+    spent: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more is elaborated."""
+        return self.spent > self.most
+
+
 @dataclass
 class Context:
     """What the elaboration of one model shares."""
@@ -27,7 +44,7 @@ class Context:
     collector: Collector
     evaluate: Callable[[Expr, Scope, str | None], tuple[Val, ...]]
     training: bool = False
-    budget: int = 2_000_000
+    budget: Budget = field(default_factory=Budget)
     seen: int = 0
     depth: int = 0
     fill: float = 0.0  # what stands outside a window: the identity of the enclosing reduction
@@ -50,12 +67,25 @@ class Context:
     def fresh(self, span: Span) -> str:
         """A node name not used before."""
         self.seen += 1
-        if self.seen > self.budget:
-            self.collector.report(
-                Slug.TOO_LARGE, f"this makes more than {self.budget} operations", span
-            )
-            raise HaltError
+        self.spend(span)
         return f"v{self.seen}"
+
+    def spend(self, span: Span) -> None:
+        """Count a piece of work; there is an end to it."""
+        budget = self.budget
+        budget.spent += 1
+        if budget.spent > budget.most:
+            if budget.most < MOST:
+                self.collector.report(
+                    Slug.TOO_LARGE,
+                    f"a check ends after {budget.most} operations; what comes after is checked when it is run",
+                    span, severity=Severity.WARNING,
+                )
+            else:
+                self.collector.report(
+                    Slug.TOO_LARGE, f"this makes more than {MOST} operations", span
+                )
+            raise HaltError
 
 
 class Builder:

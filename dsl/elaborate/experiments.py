@@ -28,13 +28,13 @@ COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 def elaborate_experiment(tree: s.Experiment, module: Module, collector: Collector) -> CheckedStudy | None:
     """The experiment as a program; None if something in it is wrong."""
     study = Study(module, collector)
-    before = sum(d.severity == "error" for d in collector.diagnostics)
+    before = collector.errors
     try:
         experiment = _Experiment(study, tree)
         experiment.steps()
     except HaltError:
         return None
-    if sum(d.severity == "error" for d in collector.diagnostics) > before or study.model is None:
+    if collector.errors > before or study.model is None:
         return None
     body = study.body([])
     return CheckedStudy(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def elaborate_weights(tree: s.Weights, module: Module, collector: Collector) -> CheckedWeights | None:
     """The mapping, one entry for each parameter; None if something in it is wrong."""
     study = Study(module, collector)
-    before = sum(d.severity == "error" for d in collector.diagnostics)
+    before = collector.errors
     try:
         study.use_data(None)
         model = study.elaborated(study.request(tree.model))
@@ -39,7 +39,7 @@ def elaborate_weights(tree: s.Weights, module: Module, collector: Collector) -> 
             except HaltError:
                 continue
         missing = [address for address in params if address not in found]
-        if missing and not sum(d.severity == "error" for d in collector.diagnostics) > before:
+        if missing and collector.errors == before:
             general = sorted({re.sub(r"\[\d+\]", "[i]", address) for address in missing})
             collector.report(
                 Slug.UNKNOWN_SITE, f"{len(missing)} parameters of `{model.name}` get no weights and stay as drawn", tree.span,
@@ -49,7 +49,7 @@ def elaborate_weights(tree: s.Weights, module: Module, collector: Collector) -> 
             )
     except HaltError:
         return None
-    if sum(d.severity == "error" for d in collector.diagnostics) > before:
+    if collector.errors > before:
         return None
     return CheckedWeights(tree.name, model, tree.file.value, tuple(found.values()), tree.span)
 

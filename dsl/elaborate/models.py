@@ -11,7 +11,7 @@ from .. import syntax as s
 from ..core import Axis, Body, DType, Node
 from ..diagnostics import Collector, Slug, or_nearest
 from ..program import CheckedModel, InputDecl, ResultDecl
-from .builder import Builder, Context
+from .builder import Budget, Builder, Context
 from .expressions import evaluate_all
 from .scope import Frame, Scope
 from .statements import run_steps
@@ -21,7 +21,6 @@ from .values import HaltError, Poison, Template, Val, Value
 if TYPE_CHECKING:
     from ..modules import Module
 
-CHECK_BUDGET = 60_000
 LONE = 96  # splits into the usual numbers of heads and groups
 
 
@@ -35,7 +34,7 @@ class ModelRequest:
     values: Mapping[str, Val] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()  # optional tensors that will be given
     training: bool = False
-    budget: int = 2_000_000
+    budget: Budget = field(default_factory=Budget)
 
 
 def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel | None:
@@ -54,7 +53,7 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
 
 def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedModel | None:
     block = request.block
-    errors = _errors(ctx)
+    errors = ctx.collector.errors
     first = [param for param in block.params if _is_settled(param, request)]
     for param in first:  # values that sizes may speak of
         _param(param, request, scope)
@@ -74,7 +73,7 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
         _result(value, declared, place, request, scope)
         for place, (value, declared) in enumerate(zip(results, block.results, strict=True))
     ]
-    if _errors(ctx) > errors:
+    if ctx.collector.errors > errors:
         return None
     body = Body(
         tuple(scope.builder.steps), tuple(n.name for n in [*(node for node, _ in nodes), *ctx.updates.values()])
@@ -94,10 +93,6 @@ def _is_settled(param: s.Param, request: ModelRequest) -> bool:
     if param.default is None or param.name in request.inputs:
         return False
     return not speaks_of_axes(param.default, request.block)
-
-
-def _errors(ctx: Context) -> int:
-    return sum(found.severity == "error" for found in ctx.collector.diagnostics)
 
 
 def _header_axes(request: ModelRequest, scope: Scope) -> None:

@@ -46,6 +46,12 @@ class Pattern:
         return ".".join(n if t is None else f"{n}[{t}]" for n, t in self.parts)
 
 
+def regex_of(text: str) -> re.Pattern[str]:
+    """What addresses a pattern given as text matches: `layer[*].attn.z`, `layer[3].*`, `*`."""
+    parts = [r"\d+" if part == "[*]" else r".+" if part == "*" else re.escape(part) for part in re.split(r"(\[\*\]|\*)", text)]
+    return re.compile("".join(rf"\[{part}\]" if part == r"\d+" else part for part in parts))
+
+
 def is_turn(items: tuple[s.Item, ...]) -> bool:
     """Whether brackets pick a turn (`[3]`, `[*]`, `[l]`) and not a part of a value."""
     if len(items) != 1:

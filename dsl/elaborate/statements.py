@@ -36,7 +36,7 @@ def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
                 scope.frame.results = (Poison(),) * len(step.values)
             if isinstance(step, s.Declare | s.Shared):
                 scope.names.setdefault(step.name, Poison())
-            if scope.ctx.seen > scope.ctx.budget:
+            if scope.ctx.budget.is_spent:
                 raise
 
 
@@ -191,13 +191,13 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
                 value = Value(scope.builder.name(value.node, address, step.span, path, apart=True))
             assert value is not None
             inner.names[name] = inner.carried[name] = value
-        seen = len(scope.ctx.collector.diagnostics)
+        errors = scope.ctx.collector.errors
         run_steps(step.body, inner)
         for name in carried:
             _carry_out(name, inner, scope, step)
         if scope.frame.results is not None:
             scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a loop", step.span)
-        if len(scope.ctx.collector.diagnostics) > seen and scope.ctx.collector.has_errors:
+        if scope.ctx.collector.errors > errors:
             return  # the other turns would say the same
 
 

@@ -45,13 +45,13 @@ ACTIONS = ("evaluate", "snapshot")
 
 def elaborate_training(tree: s.Train, module: Module, collector: Collector) -> CheckedTraining | None:
     """The training; None if something in it is wrong."""
-    before = sum(d.severity == "error" for d in collector.diagnostics)
+    before = collector.errors
     try:
         lessons = [_Lessons(tree, module, collector, training=mode) for mode in (True, False)]
         found = lessons[1].how(lessons[0])
     except HaltError:
         return None
-    return None if sum(d.severity == "error" for d in collector.diagnostics) > before else found
+    return None if collector.errors > before else found
 
 
 class _Lessons:

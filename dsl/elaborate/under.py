@@ -31,7 +31,7 @@ def elaborate_under(
     inputs at run time, with the values given or by default. None if something is wrong."""
     study = Study(module, collector)
     study.use_data(None)
-    before = sum(d.severity == "error" for d in collector.diagnostics)
+    before = collector.errors
     try:
         inputs = {}
         for step in model.body.steps:
@@ -51,7 +51,7 @@ def elaborate_under(
         _, results = lay_down("", model, inputs, plan, study.scope)
     except HaltError:
         return None
-    if sum(d.severity == "error" for d in collector.diagnostics) > before:
+    if collector.errors > before:
         return None
     nodes = {step.node.name: step.node for step in study.scope.builder.steps}
     arguments = {n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)}

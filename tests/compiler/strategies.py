@@ -311,6 +311,7 @@ def add_window(m: Maker) -> None:
     if x:
         axis = m.pick(x.axes)
         stride = m.pick([1, 2, -1])
+        terms: tuple[tuple[Axis, int], ...]
         terms = ((Axis(m.axis_name(), sizes.ceil_divide(axis.size, abs(stride))), stride),)
         if m.pick([True, False]):
             terms += ((Axis(m.axis_name(), 2), m.pick([1, -1])),)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import networkx
 import pytest
 from hypothesis import given, note
@@ -136,3 +139,9 @@ def test_rewrite_replaces_and_clears() -> None:
     assert show(graph) == "%x[t] = input() {order=(), axes=(t), dtype=float}  # x\n" + (
         "%exp_0[t] = map(%x) {fn=exp}\nreturn %exp_0, %x\n"
     )
+
+
+def test_operations_stay_themselves_when_copied() -> None:
+    for op in ops.OPS:
+        assert pickle.loads(pickle.dumps(op)) is op
+        assert copy.deepcopy(op) is op

@@ -26,7 +26,7 @@ NUMBERS = (
 WORDS = (
     "x y t d n' it base before prev S layer out in true training block sum[t](x) softmax[d](x) "
     "linear[d -> d](x) x[t = -1] x[d -> (a, c)] x[t = t - 1] x[d -> d'] layer[*].x @last inf "
-    "layer[0].attn mlp(x) attention gpt tiny words |d| [1,\u00a02] {1,\u00a02} file \"text\" "
+    "layer[0].attn mlp(x) attention gpt tiny words |d| [1,2] {1,2} file \"text\" "
     "quantile[d](x,0.5) grad(x,x) topk[d->j=2](x) concat[d](x,x) stack[g](x,x) x[t=0..2] "
     "where(x>0,x,0) rope(x,t) lstm(x) gru moe(x) x[x=x] conv2d[d->d](x) shift[t](x,3)"
 ).split(" ")
@@ -53,9 +53,9 @@ def texts() -> list[str]:
         for folder in (CLEAN, GOOD)
         for path in sorted(folder.glob("*.nax"))
     ]
-    # a small file is changed where it matters more often than a large one
+    # a small text is changed where it matters more often than a large one
     parts = [part for text in [*shipped, *own] for part in statements(text)]
-    return [*shipped, *own * 4, *parts]
+    return [*shipped, *own * 6, *(part for part in parts if part.startswith(("block", "model")))]
 
 
 def statements(text: str) -> list[str]:
@@ -117,6 +117,15 @@ def swap_tokens(random: Random, text: str, _: Sequence[str]) -> str:
     tokens = _tokens(text) or [""]
     a, b = _place(random, tokens), _place(random, tokens)
     tokens[a], tokens[b] = tokens[b], tokens[a]
+    return "".join(tokens)
+
+
+def swap_names(random: Random, text: str, _: Sequence[str]) -> str:
+    tokens = _tokens(text)
+    places = [place for place, token in enumerate(tokens) if NAME.fullmatch(token)]
+    if len(places) > 1:
+        a, b = random.sample(places, 2)
+        tokens[a], tokens[b] = tokens[b], tokens[a]
     return "".join(tokens)
 
 
@@ -235,8 +244,10 @@ def wrap_call(random: Random, text: str, _: Sequence[str]) -> str:
     return text[:start] + made + text[end:]
 
 
+# those that leave a text which still reads, more often
 WAYS: tuple[Callable[[Random, str, Sequence[str]], str], ...] = (
-    delete_token, double_token, swap_tokens, rename, rename, rename, renumber, renumber, reword,
-    reword, operate, delete_line, move_line, double_line, indent_line, splice_line, splice_line,
-    append_statement, nest_loops, wrap_call,
+    delete_token, double_token, swap_tokens, swap_names, swap_names, rename, rename, rename, rename,
+    renumber, renumber, renumber, reword, reword, reword, reword, operate, operate, delete_line,
+    delete_line, move_line, double_line, indent_line, splice_line, splice_line, append_statement,
+    nest_loops, wrap_call,
 )  # fmt: skip

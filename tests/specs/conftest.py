@@ -56,13 +56,15 @@ class Bench:
             value.arranged([*(n for n in value.axes if n not in declared.order), *declared.order])
             for value, declared in zip(found, self.model.results, strict=False)
         ]
-        for found_too, result in zip(self.emitted(*arrays, call=call), results, strict=True):
-            largest = np.abs(result).max(initial=1e-30)
-            np.testing.assert_allclose(found_too, result, rtol=0, atol=1e-9 * largest)
+        others, states = self.emitted(*arrays, call=call)
+        for other, result in zip(others, results, strict=True):
+            same(other, result)
+        for address, new in zip(self.model.updates, found[len(results) :], strict=True):
+            same(states[address], new.array)
         return results[0] if len(results) == 1 else results
 
-    def emitted(self, *arrays: Any, call: int = 0) -> list[Array]:
-        """The results of the module that is emitted for PyTorch, in float64."""
+    def emitted(self, *arrays: Any, call: int = 0) -> tuple[list[Array], dict[str, Array]]:
+        """What the module that is emitted for PyTorch gives, in float64, and its states then."""
         artifact = emit(compile_graph(build(self.model), Context()), self.model)
         made: dict[str, Any] = {}
         exec(compile(artifact.source, "emitted", "exec"), made)
@@ -84,7 +86,9 @@ class Bench:
         ]
         with torch.no_grad():
             found = module(*map(_tensor, [*arrays, *noise]))
-        return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
+        after = module.state_dict() if isinstance(entry, type) else {}
+        states = {own.site: after[own.key].numpy() for own in artifact.stored}
+        return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))], states
 
     def updated(self, *arrays: Any) -> dict[str, Array]:
         """What the states become."""
@@ -124,6 +128,12 @@ class Bench:
             declared.name: NamedArray(declared.order, np.asarray(array))
             for declared, array in zip(self.model.inputs, arrays, strict=True)
         }
+
+
+def same(found: Array, wanted: Array) -> None:
+    """Equal up to rounding in float64, relative to the largest."""
+    largest = np.abs(wanted).max(initial=1e-30)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * largest)
 
 
 def _tensor(array: Any) -> torch.Tensor:
@@ -176,3 +186,9 @@ def shipped() -> Callable[..., Bench]:
         return bench(specs.read(f"models/{file or name}"), name, **request)
 
     return load
+
+
+@pytest.fixture
+def published() -> Callable[[str], CheckedModel]:
+    """A model that comes with neuraxis, with the sizes that it has by itself."""
+    return lambda name: checked(specs.read(f"models/{name}"), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+
+from neuraxis.dsl.elaborate.values import Known
+from neuraxis.dsl.ops import ParamAttrs
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers = pytest.importorskip("transformers")
@@ -66,6 +70,23 @@ def flat(tree: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("gpt2", 124_439_808),
+        ("llama", 1_100_048_384),
+        ("bert", 109_482_240),
+        ("vit", 86_567_656),
+        ("resnet", 11_689_512),
+        ("lstm_lm", 4_653_200),
+    ],
+)
+def test_published_numbers_of_parameters(published: Any, name: str, count: int) -> None:
+    nodes = [step.node for step in published(name).body.steps]
+    params = [node for node in nodes if isinstance(node.attrs, ParamAttrs)]
+    assert sum(math.prod(axis.size for axis in node.axes) for node in params) == count
+
+
 def test_gpt2(shipped: Any) -> None:
     config = transformers.GPT2Config(
         n_embd=12, n_layer=3, n_head=3, vocab_size=50, n_positions=16, attn_implementation="eager"
@@ -102,8 +123,6 @@ def test_gpt2(shipped: Any) -> None:
 
 
 def known(**values: Any) -> dict[str, Any]:
-    from neuraxis.dsl.elaborate.values import Known
-
     return {name: Known(value) for name, value in values.items()}
 
 

@@ -102,3 +102,22 @@ def test_what_a_carry_gains_is_kept_apart_too(probe: Any) -> None:
     lifted = probe(f"model probe[d = 6, m = 2](x[m, t, d]) -> [m, t, d]:\n{body}")
     lifted.params = alone.params
     assert_allclose(lifted(x), wanted, rtol=1e-10)
+
+
+def test_blocks_go_together(probe: Any) -> None:
+    """No reference but the oracle: options, templates of templates, other axes."""
+    run = probe(
+        "model probe[d = 8](x[b, i, j, d]) -> [b, i, j, d]:\n"
+        "    rows = scored_attention[h = 2, k = 4, t = i](x, score = bucketed_bias[bucket = 8])\n"
+        "    turn = rope(base = 50.0, interleaved = true)\n"
+        "    columns = grouped_attention[h = 2, g = 1, k = 4, t = j](rows, place = turn)\n"
+        "    tokens = columns[(i, j) -> t]\n"
+        "    experts = moe[e = 3](tokens, expert = mlp[m = 4](nonlinearity = softcap(cap = 2.0)))\n"
+        "    back = flip[t](gru[n = 5](flip[t](experts)))\n"
+        "    both = concat[n](gru[n = 5](experts), back)\n"
+        "    there = linear[n -> d](both)\n"
+        "    return groupnorm[d, t, g = 2](there)[t -> (i, j)]\n"
+    )
+    assert run(RNG.normal(size=(2, 3, 4, 8))).shape == (2, 3, 4, 8)
+    assert run.params["rows.scores.w"].shape == (8, 2)
+    assert run.params["experts.answer.act.w"].shape == (3, 8, 4)

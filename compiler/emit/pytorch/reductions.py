@@ -33,8 +33,8 @@ ALONG = {
     "cumprod": "{}.cumprod({})",
     "cummax": "{}.cummax({}).values",
     "sort": "{}.sort({}).values",
-    "argsort": "{}.argsort({}, stable=True)",
-    "rank": "{}.argsort({}, descending=True, stable=True).argsort({})",
+    "argsort": "{}.argsort(dim={}, stable=True)",
+    "rank": "{}.argsort(dim={}, descending=True, stable=True).argsort({})",
     "flip": "{}.flip({})",
 }
 

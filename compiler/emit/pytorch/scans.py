@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ....dsl.core import Axis, Body, Node, names
 from ....dsl.ops import ItemAttrs, ScanAttrs
 from ..flow import LEAVES, flow
-from .layout import ATOM, Layout, Value, squeezed
+from .layout import ATOM, Layout, Value, permuted, squeezed
 from .names import called
 from ..recognise.selection import plan_body
 from .writer import Writer, label
@@ -176,9 +176,9 @@ class _Scan:
         value = inner.rule(piece)(inner, piece, old.layout)
         if name not in inner.values:
             last = inner.left[node.name] == 0 and not self._seen(old.text)
-            if last and self.flow.results[: self.attrs.carries].count(name) == 1:
-                axes = {axis.name: axis for axis in node.axes}
-                value = inner.exactly(value, [axes[axis] for axis in old.axes])
+            whole = set(squeezed(value).axes) == set(old.axes)
+            if last and whole and self.flow.results[: self.attrs.carries].count(name) == 1:
+                value = permuted(squeezed(value), old.axes)
                 self.w.line(f"{old.text} = {value.text}", self.flow.nodes[name])
                 inner.values[name] = replace(value, text=old.text, rank=ATOM)
             else:
@@ -199,7 +199,7 @@ class _Scan:
         for node, name in zip(self.inputs, results, strict=False):
             old = inner.values[node.name]
             axes = {axis.name: axis for axis in node.axes}
-            value = inner.tensor(inner.peek(name))
+            value = inner.cast(inner.tensor(inner.peek(name)), node.dtype)
             value = inner.exactly(value, [axes[axis] for axis in old.axes])
             if value.text != old.text:
                 targets.append(old.text)

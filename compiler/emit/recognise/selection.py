@@ -81,7 +81,7 @@ def plan_body(flow: Flow) -> Plan:
     own = [n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES and n not in flow.closed]
     selector = _Selector(flow, frozenset(own))
     selector.uses.update(flow.results)
-    selector.take([*flow.closed, *own], {})
+    selector.take([n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES], {})
     return selector.finished(())
 
 

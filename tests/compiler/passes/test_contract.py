@@ -35,7 +35,8 @@ def test_a_product_with_another_reader_or_a_kept_address_stays() -> None:
 def test_a_product_is_merged_where_it_would_grow() -> None:
     t, d, e = Axis("t", 2), Axis("d", 3), Axis("e", 4)
     draft = Draft()
-    x, g, w, v = (draft.input(*a) for a in [("x", t, d), ("g", d), ("w", d, e), ("v", e)])
+    x, g = draft.input("x", t, d), draft.input("g", d)
+    w, v = draft.input("w", d, e), draft.input("v", e)
     scaled = draft.add(ops.CONTRACT, ops.ContractAttrs(("d",)), draft.map("mul", x, g), w)
     spread = draft.add(ops.CONTRACT, ops.ContractAttrs(("d", "e")), draft.map("mul", g, v), w)
     assert shown(contract(draft.give(scaled, spread), Context())).splitlines() == [

@@ -8,7 +8,7 @@ from tests.compiler.programs import Draft, graph_of, shown
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.passes import fold, prune
 from neuraxis.dsl import ops
-from neuraxis.dsl.core import Axis
+from neuraxis.dsl.core import Axis, DType
 from neuraxis.dsl.sizes import symbol
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def test_what_changes_nothing_is_gone(make: Callable[[Draft], str]) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda d: d.map("add", d.input("n", T, dtype=ops.DType.INT), 0.0),
-        lambda d: d.map("mul", d.input("n", T, dtype=ops.DType.BOOL), 1),
+        lambda d: d.map("add", d.input("n", T, dtype=DType.INT), 0.0),
+        lambda d: d.map("mul", d.input("n", T, dtype=DType.BOOL), 1),
         lambda d: d.map("where", True, d.input("y", D), d.input("z", T)),
         lambda d: d.map("sub", 0, d.input("y", T)),
         lambda d: d.map("div", 1, d.input("y", T)),

@@ -20,7 +20,7 @@ from neuraxis.dsl.core import Axis, Body, DType, Node, Step, names
 from neuraxis.dsl.functions import ALONG, MAPS, REDUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 3, 4))
@@ -62,7 +62,7 @@ def test_every_function_is_there() -> None:
 
 # ---- pointwise
 
-ONE = {
+ONE: dict[str, Callable[[float], float]] = {
     "neg": lambda x: -x,
     "abs": abs,
     "sign": lambda x: (x > 0) - (x < 0),
@@ -90,7 +90,7 @@ ONE = {
     "isnan": math.isnan,
     "isfinite": math.isfinite,
 }
-TWO = {
+TWO: dict[str, Callable[[float, float], float]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
@@ -175,7 +175,7 @@ def test_broadcasting_is_by_name() -> None:
 @pytest.mark.parametrize("fn", sorted(REDUCTIONS))
 def test_reductions(fn: str, axes: str) -> None:
     positions = tuple("abc".index(name) for name in axes.split())
-    wanted = {
+    rules: dict[str, Callable[[], Any]] = {
         "sum": lambda: X.sum(positions),
         "prod": lambda: X.prod(positions),
         "max": lambda: X.max(positions),
@@ -189,7 +189,8 @@ def test_reductions(fn: str, axes: str) -> None:
         "argmin": lambda: _first(X, positions, np.min),
         "any": lambda: (X > 1).any(positions),
         "all": lambda: (X > -1).all(positions),
-    }[fn]()
+    }
+    wanted = rules[fn]()
     value = {"any": X > 1, "all": X > -1}.get(fn, X)
     argument = 0.3 if fn == "quantile" else None
     attrs = ops.ReduceAttrs(fn, tuple(axes.split()), argument)
