@@ -92,7 +92,7 @@ def _differ(scan: ScanAttrs, wanted: Sequence[Typed]) -> bool:
 def _settled(scan: ScanAttrs, wanted: list[Typed]) -> Body:
     """The body with input types such that every carry holds what its next value is."""
     while True:
-        body = _with_inputs(scan.body, wanted)
+        body = with_inputs(scan.body, wanted)
         grown = False
         for index, given in enumerate(body_results(body)[: scan.carries]):
             axes, dtype = wanted[index]
@@ -104,7 +104,8 @@ def _settled(scan: ScanAttrs, wanted: list[Typed]) -> Body:
             return body
 
 
-def _with_inputs(body: Body, types: Sequence[Typed]) -> Body:
+def with_inputs(body: Body, types: Sequence[Typed]) -> Body:
+    """The body typed for inputs of these types, in their order."""
     given = iter(types)
     nodes: dict[str, Node] = {}
     for step in body.steps:

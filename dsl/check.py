@@ -13,9 +13,10 @@ from . import syntax as s
 from .diagnostics import Collector, Diagnostic, Slug, or_nearest
 from .elaborate.experiments import elaborate_experiment
 from .elaborate.mappings import elaborate_weights
-from .elaborate.models import CHECK_BUDGET, ModelRequest, elaborate_model
-from .elaborate.study import Study, data_options, find_model, plan_intervention
+from .elaborate.builder import Budget
+from .elaborate.models import ModelRequest, elaborate_model
 from .elaborate.runs import lay_down
+from .elaborate.study import Study, data_options, find_model, plan_intervention
 from .elaborate.trainings import elaborate_training
 from .elaborate.values import HaltError, Known, Val
 from .elaborate.writes import Plan
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
+
+
+QUICK, QUICK_PER_LINE = 30_000, 100  # operations that a check of a text elaborates: a second's worth
 
 
 @dataclass
@@ -47,58 +51,61 @@ class Checked:
 
 
 def check_text(name: str, text: str, folder: Path | None = None) -> Checked:
-    """Check a spec; `folder` is where its imports are looked for. Never raises for what is in it."""
+    """Check a spec; `folder` is where its imports are looked for. Never raises for what is in it.
+
+    It is quick: of programs that are very large, a part is left to be checked when they are run.
+    """
     collector = Collector()
     module = Loader(collector).from_text(name, text, folder)
     if module is None:
         return Checked(None, collector.diagnostics)
-    return check_module(module, collector)
+    return check_module(module, collector, Budget(QUICK + QUICK_PER_LINE * text.count("\n")))
 
 
-def check_module(module: Module, collector: Collector) -> Checked:
-    """Check all statements of a file, in their order."""
+def check_module(module: Module, collector: Collector, budget: Budget | None = None) -> Checked:
+    """Check all statements of a file, in their order; without a budget, each to the end."""
     found = Checked(module, ())
     for statement in module.tree.statements:
         if isinstance(statement, s.Unbuilt):
             collector.report(Slug.UNBUILT, f"{statement.feature} is not built yet", statement.span)
         elif module.own.get(getattr(statement, "name", "")) is statement:
-            _check(statement, module, collector, found)
+            _check(statement, module, collector, found, budget or Budget())
     found.diagnostics = collector.diagnostics
     return found
 
 
-def _check(statement: s.Statement, module: Module, collector: Collector, found: Checked) -> None:
+def _check(statement: s.Statement, module: Module, collector: Collector, found: Checked, budget: Budget) -> None:
     match statement:
         case s.Block():
-            request = ModelRequest(statement, module, budget=CHECK_BUDGET)
+            request = ModelRequest(statement, module, budget=budget)
             model = elaborate_model(request, collector)
             if model is not None and statement.kind == "model":
                 found.models[statement.name] = model
         case s.Intervention():
-            _check_intervention(statement, module, collector)
+            _check_intervention(statement, module, collector, budget)
         case s.Data():
             _check_data(statement, module, collector)
         case s.Weights():
-            weights = elaborate_weights(statement, module, collector)
+            weights = elaborate_weights(statement, module, collector, budget)
             if weights is not None:
                 found.weights[statement.name] = weights
         case s.Experiment():
-            study = elaborate_experiment(statement, module, collector)
+            study = elaborate_experiment(statement, module, collector, budget)
             if study is not None:
                 found.experiments[statement.name] = study
         case s.Train():
-            training = elaborate_training(statement, module, collector)
+            training = elaborate_training(statement, module, collector, budget)
             if training is not None:
                 found.trainings[statement.name] = training
 
 
-def _check_intervention(tree: s.Intervention, module: Module, collector: Collector) -> None:
+def _check_intervention(tree: s.Intervention, module: Module, collector: Collector, budget: Budget) -> None:
     """On its model, with 0 for what has no default: which sites there are does not depend on it."""
-    study = Study(module, collector)
+    study = Study(module, collector, budget)
     study.use_data(None)
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
-        model = study.elaborated(ModelRequest(block, home, budget=CHECK_BUDGET))
+        model = study.elaborated(ModelRequest(block, home, budget=budget))
         if any(param.kind == "run" for param in tree.params):
             collector.report(Slug.UNBUILT, "a parameter that is a run is not built yet", tree.span)
             return

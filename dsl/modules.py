@@ -29,6 +29,8 @@ class Module:
     own: dict[str, Definition] = field(default_factory=dict)
     imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)  # imports that were already reported
+    axis_words: dict[str, frozenset[str]] = field(default_factory=dict)  # by block, see `structure`
+    owners: dict[str, bool] = field(default_factory=dict)  # which blocks make parameters
 
     def find(self, name: str) -> tuple[Definition, Module] | None:
         """What a name stands for in this file, with the module that defines it; `std` last."""

@@ -132,7 +132,9 @@ def _part(
     expected = tuple(prod(own[axis] for axis in group) for group in groups)
     if found != expected:
         part = "that part of " if mapping.cuts else ""
-        axes = ", ".join(group[0] if len(group) == 1 else f"({' '.join(group)})" for group in groups)
+        axes = ", ".join(
+            group[0] if len(group) == 1 else f"({' '.join(group)})" for group in groups
+        )
         message = (
             f"{part}{shown} is {shape_text(found)}, and"
             f" `{mapping.address}` as [{axes}] is {shape_text(expected)}"
@@ -183,4 +185,4 @@ def _turned(mapping: FileMapping, own: Mapping[str, int], found: tuple[int, ...]
     """A hint for an array that is only the other way around."""
     if mapping.order is not None or tuple(own.values())[::-1] != found:
         return None
-    return f"`as [{', '.join(reversed(own))}]` says the order of the axes in the file"
+    return f"`as [{', '.join(list(own)[::-1])}]` says the order of the axes in the file"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...dsl import sizes as size_rules
-from ...dsl.core import names
+from ...dsl.core import Axis, names
 from ...dsl.ops import (
     AlongAttrs,
     ConcatAttrs,
@@ -30,7 +30,7 @@ from ...dsl.ops import (
     StopAttrs,
 )
 from ..graph import Graph
-from ..lift import body_inputs
+from ..lift import body_inputs, with_inputs
 from . import positions, reductions, scalars
 from .values import NUMPY, NamedArray, aligned, number, union
 
@@ -86,10 +86,16 @@ def evaluate_nodes(
     known = dict(sizes or {})
     arguments = []
     given = inputs or {}
+    types, rides = [], False
     for node in body_inputs(body):
         value = given[node.site] if node.site and node.site in given else given[node.name]
         arguments.append(value)
         _learn(node.axes, value, known)
+        more = tuple(Axis(n, size) for n, size in value.sizes.items() if n not in node.axis_names)
+        types.append(((*more, *node.axes), node.dtype))
+        rides = rides or bool(more)
+    if rides:
+        body = with_inputs(body, types)
     return _run(body, arguments, _Given(params or {}, states or {}, random, known))
 
 
@@ -122,11 +128,10 @@ def _run(body: Body, arguments: Sequence[NamedArray], given: _Given) -> dict[str
 
 
 def _check(node: Node, value: NamedArray, known: Mapping[str, int]) -> None:
-    """What the types say is what comes out; more axes may ride in on the inputs."""
-    for axis in node.axes:
-        want = size_rules.evaluate(axis.size, known)
-        if value.sizes.get(axis.name) != want:
-            raise ValueError(f"%{node.name} should have {axis.name}={want}, not {value.sizes}")
+    """What the types say is what comes out."""
+    wanted = {axis.name: size_rules.evaluate(axis.size, known) for axis in node.axes}
+    if value.sizes != wanted:
+        raise ValueError(f"%{node.name} should have {wanted}, not {value.sizes}")
     if value.array.dtype != NUMPY[node.dtype]:
         raise ValueError(f"%{node.name} should be {node.dtype}, not {value.array.dtype}")
 
@@ -236,7 +241,7 @@ def _stacked(
     if not steps:
         shape = tuple(size_rules.evaluate(own.size, known) for own in node.axes)
         return NamedArray((axis, *names(node.axes)), np.zeros((0, *shape), NUMPY[node.dtype]))
-    axes, arrays = aligned(steps)  # what rides along may enter with a later step
+    axes, arrays = aligned(steps)
     return NamedArray((axis, *axes), np.stack(arrays))
 
 

@@ -30,6 +30,7 @@ class Budget:
 
     most: int = MOST
     spent: int = 0
+    was_said: bool = False
 
     @property
     def is_spent(self) -> bool:
@@ -74,18 +75,16 @@ class Context:
         """Count a piece of work; there is an end to it."""
         budget = self.budget
         budget.spent += 1
-        if budget.spent > budget.most:
+        if not budget.is_spent:
+            return
+        if not budget.was_said:
+            budget.was_said = True
+            message, severity = f"this makes more than {MOST} operations", Severity.ERROR
             if budget.most < MOST:
-                self.collector.report(
-                    Slug.TOO_LARGE,
-                    f"a check ends after {budget.most} operations; what comes after is checked when it is run",
-                    span, severity=Severity.WARNING,
-                )
-            else:
-                self.collector.report(
-                    Slug.TOO_LARGE, f"this makes more than {MOST} operations", span
-                )
-            raise HaltError
+                message = f"a check ends after {budget.most} operations; a run checks the rest"
+                severity = Severity.WARNING
+            self.collector.report(Slug.TOO_LARGE, message, span, severity=severity)
+        raise HaltError
 
 
 class Builder:

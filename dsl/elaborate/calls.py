@@ -121,6 +121,7 @@ def _enter(
     params: str | None,
 ) -> tuple[Val, ...]:
     block, ctx = base.block, scope.ctx
+    ctx.spend(tree.span)
     if ctx.depth >= DEEPEST:
         scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
     frame = Frame(base.module, reserved=scope.around())
@@ -135,10 +136,10 @@ def _enter(
     }
     binding, nodes = bind_brackets(base, nodes, tree, scope, inner)
     _bind_types(block, binding, nodes, tree, scope, inner)
-    renamed = _keep_apart(block, binding, nodes, tree, scope, inner)
+    renamed = _keep_apart(base, binding, nodes, tree, scope, inner)
     first = [
         param for param in block.params  # values that sizes may speak of
-        if param.name not in nodes and (param.name in values or not _after_axes(param, block))
+        if param.name not in nodes and (param.name in values or not _after_axes(param, base))
     ]
     for param in first:
         _bind_param(param, values, nodes, inner, scope, tree)
@@ -162,8 +163,8 @@ def _enter(
     )
 
 
-def _after_axes(param: s.Param, block: s.Block) -> bool:
-    return param.default is not None and speaks_of_axes(param.default, block)
+def _after_axes(param: s.Param, base: Template) -> bool:
+    return param.default is not None and speaks_of_axes(param.default, base.block, base.module)
 
 
 def _param_path(scope: Scope, address: str) -> str:
@@ -241,10 +242,11 @@ def _missing(name: str, param: s.Param, node: Node, block: s.Block, tree: s.Call
 
 
 def _keep_apart(
-    block: s.Block, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+    base: Template, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
 ) -> dict[str, str]:
     """Axes that ride along and are called like one of the block's own become `^name` inside it."""
-    taken = axis_words(block) - set(binding.bound)
+    taken = axis_words(block, base.module) - set(binding.bound)
+    present = frozenset().union(*(node.axis_names for node in nodes.values()))
     renamed: dict[str, str] = {}
     for name, node in nodes.items():
         clashes = []
@@ -252,7 +254,10 @@ def _keep_apart(
             if axis.name in inner.frame.bound:
                 continue
             if axis.name in taken:
-                new = Axis("^" + axis.name, axis.size)
+                kept = "^" + axis.name
+                while kept in present:
+                    kept = "^" + kept
+                new = Axis(kept, axis.size)
                 clashes.append(((axis.name,), (new,)))
                 renamed[new.name] = axis.name
                 inner.frame.riding[new.name] = new

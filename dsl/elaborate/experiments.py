@@ -18,6 +18,7 @@ from .values import Formula, HaltError, Poison, Run, Table, Val, Value
 if TYPE_CHECKING:
     from ..modules import Module
     from ..program import CheckedModel
+    from .builder import Budget
     from ..sizes import Size
     from ..source import Span
 
@@ -25,9 +26,11 @@ PLOTS = ("heatmap", "line", "bars")
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 
 
-def elaborate_experiment(tree: s.Experiment, module: Module, collector: Collector) -> CheckedStudy | None:
+def elaborate_experiment(
+    tree: s.Experiment, module: Module, collector: Collector, budget: Budget | None = None
+) -> CheckedStudy | None:
     """The experiment as a program; None if something in it is wrong."""
-    study = Study(module, collector)
+    study = Study(module, collector, budget)
     before = collector.errors
     try:
         experiment = _Experiment(study, tree)

@@ -130,6 +130,7 @@ def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
     inner = formula.scope.inner(names=dict(zip(params, runs, strict=True)), axes=scope.known_axes())
     if scope.ctx.depth > DEEPEST:
         scope.fail(Slug.RECURSIVE, f"`{formula.tree.name}` measures itself without end", tree.span)
+    scope.ctx.spend(tree.span)
     scope.ctx.depth += 1
     try:
         return inner.evaluate(formula.tree.value)
@@ -294,6 +295,8 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             Slug.UNKNOWN_SITE, f"`{found.path}` has no parameter `{'.'.join(path)}`", tree.span,
             hint=or_nearest(".".join(path), own) or ("it has none before its first call" if not own else None),
         )
+    if isinstance(found, Poison):
+        raise HaltError
     if isinstance(found, Table):
         if len(path) == 1 and path[0] in found.fields:
             return Value(found.fields[path[0]])

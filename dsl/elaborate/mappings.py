@@ -17,11 +17,14 @@ from .values import HaltError, Value
 if TYPE_CHECKING:
     from ..core import Axes
     from ..modules import Module
+    from .builder import Budget
 
 
-def elaborate_weights(tree: s.Weights, module: Module, collector: Collector) -> CheckedWeights | None:
+def elaborate_weights(
+    tree: s.Weights, module: Module, collector: Collector, budget: Budget | None = None
+) -> CheckedWeights | None:
     """The mapping, one entry for each parameter; None if something in it is wrong."""
-    study = Study(module, collector)
+    study = Study(module, collector, budget)
     before = collector.errors
     try:
         study.use_data(None)

@@ -92,7 +92,7 @@ def _is_settled(param: s.Param, request: ModelRequest) -> bool:
         return True
     if param.default is None or param.name in request.inputs:
         return False
-    return not speaks_of_axes(param.default, request.block)
+    return not speaks_of_axes(param.default, request.block, request.module)
 
 
 def _header_axes(request: ModelRequest, scope: Scope) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import syntax as s
 from ..diagnostics import Note, Slug
+from .builder import MOST
 from .declarations import declare
 from .scans import run_scan
 from .scope import Scope, join
@@ -191,14 +192,26 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
                 value = Value(scope.builder.name(value.node, address, step.span, path, apart=True))
             assert value is not None
             inner.names[name] = inner.carried[name] = value
-        errors = scope.ctx.collector.errors
+        errors, spent = scope.ctx.collector.errors, scope.ctx.budget.spent
+        scope.ctx.spend(step.span)
         run_steps(step.body, inner)
         for name in carried:
             _carry_out(name, inner, scope, step)
         if scope.frame.results is not None:
             scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a loop", step.span)
+        _check_turns(step, count, scope.ctx.budget.spent - spent, scope)
         if scope.ctx.collector.errors > errors:
             return  # the other turns would say the same
+
+
+def _check_turns(step: s.Loop, count: int, cost: int, scope: Scope) -> None:
+    """Whether all turns can be made, from what one has cost."""
+    if cost * count > MOST:
+        scope.fail(
+            Slug.TOO_LARGE,
+            f"`{step.name}` makes {cost} operations in a turn, {cost * count} in all: {MOST} are allowed",
+            step.count.span,
+        )
 
 
 def _carry_out(name: str, inner: Scope, scope: Scope, step: s.Loop) -> None:

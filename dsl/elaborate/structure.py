@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .. import syntax as s
@@ -28,9 +27,14 @@ def walk(tree: object) -> Iterator[s.Tree]:
             )
 
 
-@lru_cache(maxsize=None)
-def axis_words(block: s.Block) -> frozenset[str]:
+def axis_words(block: s.Block, module: Module) -> frozenset[str]:
     """Every word that stands where axes do: the block's own axes are among them."""
+    if block.name not in module.axis_words:
+        module.axis_words[block.name] = _axis_words(block)
+    return module.axis_words[block.name]
+
+
+def _axis_words(block: s.Block) -> frozenset[str]:
     words: set[str] = set()
     for tree in walk(block):
         match tree:
@@ -57,25 +61,22 @@ def _words(items: tuple[s.Item, ...]) -> set[str]:
     return words
 
 
-def speaks_of_axes(tree: s.Expr, block: s.Block) -> bool:
+def speaks_of_axes(tree: s.Expr, block: s.Block, module: Module) -> bool:
     """Whether a default in a header can only be settled once the block's axes are."""
-    words = axis_words(block)
+    words = axis_words(block, module)
     return any(
         isinstance(part, s.SizeOf | s.Index) or (isinstance(part, s.Name) and part.id in words)
         for part in walk(tree)
     )
 
 
-_OWNS: dict[tuple[int, str], bool] = {}
-
-
 def owns_parameters(block: s.Block, module: Module) -> bool:
     """Whether a call of the block makes parameters or state, in it or in what it calls."""
-    key = (id(block), block.name)
-    if key not in _OWNS:
-        _OWNS[key] = True  # a block that calls itself
-        _OWNS[key] = any(_makes(tree, block, module) for tree in walk(block.body))
-    return _OWNS[key]
+    known = module.owners
+    if block.name not in known:
+        known[block.name] = True  # a block that calls itself
+        known[block.name] = any(_makes(tree, block, module) for tree in walk(block.body))
+    return known[block.name]
 
 
 def _makes(tree: s.Tree, block: s.Block, module: Module) -> bool:

@@ -24,7 +24,7 @@ from ..program import (
 )
 from ..signatures import declared_field
 from ..sources import SIGNATURES
-from .builder import Builder, Context
+from .builder import Budget, Builder, Context
 from .expressions import evaluate_all
 from .models import ModelRequest, elaborate_model
 from .runs import lay_down
@@ -46,9 +46,11 @@ STATISTICS = {"ngram": {"n": 5.0}}
 class Study:
     """The program of one experiment or training while it is made."""
 
-    def __init__(self, module: Module, collector: Collector, *, training: bool = False) -> None:
+    def __init__(
+        self, module: Module, collector: Collector, budget: Budget | None = None, *, training: bool = False
+    ) -> None:
         self.module, self.collector, self.training = module, collector, training
-        self.ctx = Context(collector, self._evaluate, training=training)
+        self.ctx = Context(collector, self._evaluate, training=training, budget=budget or Budget())
         self.scope = Scope(self.ctx, Builder(self.ctx), Frame(module), "", "")
         self.sources: dict[str, Source] = {}
         self.sweeps: list[SweepPlan] = []
@@ -192,7 +194,7 @@ class Study:
             self.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
         block, module = find_model(base, self.module, self.scope)
         _check_request(block, sized, values, tree, self.scope)
-        return ModelRequest(block, module, sized, values, training=self.training)
+        return ModelRequest(block, module, sized, values, training=self.training, budget=self.ctx.budget)
 
     def elaborated(self, request: ModelRequest) -> CheckedModel:
         """The model's program, made once for each request."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..modules import Module
+    from .builder import Budget
     from ..source import Span
     from .scope import Scope
 
@@ -43,11 +44,13 @@ SETTINGS = {"batch": 32.0, "steps": 0.0, "epochs": 0.0, "clip": 0.0, "seed": 0.0
 ACTIONS = ("evaluate", "snapshot")
 
 
-def elaborate_training(tree: s.Train, module: Module, collector: Collector) -> CheckedTraining | None:
+def elaborate_training(
+    tree: s.Train, module: Module, collector: Collector, budget: Budget | None = None
+) -> CheckedTraining | None:
     """The training; None if something in it is wrong."""
     before = collector.errors
     try:
-        lessons = [_Lessons(tree, module, collector, training=mode) for mode in (True, False)]
+        lessons = [_Lessons(tree, module, collector, budget, training=mode) for mode in (True, False)]
         found = lessons[1].how(lessons[0])
     except HaltError:
         return None
@@ -57,9 +60,11 @@ def elaborate_training(tree: s.Train, module: Module, collector: Collector) -> C
 class _Lessons:
     """One reading of the body: with or without dropout and the like."""
 
-    def __init__(self, tree: s.Train, module: Module, collector: Collector, *, training: bool) -> None:
+    def __init__(
+        self, tree: s.Train, module: Module, collector: Collector, budget: Budget | None, *, training: bool
+    ) -> None:
         self.tree, self.training = tree, training
-        self.study = Study(module, collector, training=training)
+        self.study = Study(module, collector, budget, training=training)
         self.scope: Scope = self.study.scope
         self.data = self.study.use_data(tree.data)
         weights, given = split_weights(tree.given, self.study)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...dsl.program import Output
 
-RATE = "learning rate"  # no value of a spec can be called so
+RATE = "optimiser.lr"  # no value of a spec can be called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ class History:
         steps = np.array(self.steps, dtype=np.float64).reshape(-1, len(names))
         held = np.array(list(self.held.values()), dtype=np.float64).reshape(-1, self.results)
         variables = {name: ("step", steps[:, at]) for at, name in enumerate(names)}
-        variables |= {f"held {name}": ("evaluated", held[:, at]) for name, at in self.places.items()}
+        variables |= {
+            f"held.{name}": ("evaluated", held[:, at]) for name, at in self.places.items()
+        }
         coordinates = {"step": np.arange(1, len(steps) + 1), "evaluated": list(self.held)}
         return xarray.Dataset(variables, coordinates, dict(attrs))
 

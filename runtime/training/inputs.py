@@ -1,10 +1,10 @@
-"""From a batch of data to what a lowered program reads: fields, lengths, drawn numbers, constants."""
+"""What a lowered program reads at a call: fields, lengths, drawn numbers, constants."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -82,7 +82,7 @@ class Inputs:
             found[_address(node)] = self._tensor(draw(node, shape))
         return found
 
-    def _tensor(self, array: NDArray[np.generic[Any]]) -> torch.Tensor:
+    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         return self._placed(torch.from_numpy(array))
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:

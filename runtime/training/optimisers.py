@@ -40,10 +40,14 @@ ETAS = (0.5, 1.2)
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """An optimiser, the addresses of what it changes in its order, and the rates it was made with."""
+    """An optimiser, and the addresses of what it changes, in its order.
+
+    `rate` is the learning rate of what is in no group, `rates` are those of all its groups.
+    """
 
     torch: torch.optim.Optimizer
     sites: tuple[str, ...]
+    rate: float
     rates: tuple[float, ...]
 
     def scale(self, factor: float) -> None:
@@ -88,7 +92,8 @@ def optimiser_for(training: CheckedTraining, parameters: Parameters) -> Optimise
     except ValueError as error:
         raise _problem(f"`{name}` cannot be made so: {error}", span) from None
     ordered = tuple(site for sites in groups.values() for site in sites)
-    return Optimiser(made, ordered, tuple(float(group["lr"]) for group in made.param_groups))
+    rates = tuple(float(group["lr"]) for group in made.param_groups)
+    return Optimiser(made, ordered, base.get("lr", float(made.defaults["lr"])), rates)
 
 
 def _check(name: str, settings: Sequence[tuple[str, float]], span: Span) -> None:

@@ -32,16 +32,18 @@ def checked(graph: Graph, name: str = "drawn") -> CheckedModel:
     return CheckedModel(name, graph.to_body(), tuple(inputs), tuple(results), GENERATED)
 
 
-def module(graph: Graph, params: Mapping[str, Any], seed: int = 0) -> Model:
+def module(
+    graph: Graph, params: Mapping[str, Any], seed: int = 0, model: CheckedModel | None = None
+) -> Model:
     """The emitted module in float64, with these parameters by address."""
-    model = build(graph, checked(graph), seed=seed).double()
-    state = model.state_dict(keep_vars=True)
+    made = build(graph, model or checked(graph), seed=seed).double()
+    state = made.state_dict(keep_vars=True)
     with torch.no_grad():
         for site, array in params.items():
             key = site.replace("[", ".").replace("]", "")
             if key in state:
                 state[key].copy_(torch.from_numpy(np.asarray(array)))
-    return model
+    return made
 
 
 def inputs_of(graph: Graph, inputs: Mapping[str, NamedArray]) -> list[torch.Tensor]:
@@ -66,13 +68,17 @@ def results_of(graph: Graph, found: Any) -> list[NamedArray]:
     return arrays
 
 
-def emulate(graph: Graph, given: Any) -> list[NamedArray]:
-    """What the emitted module computes of what `evaluate` would be given."""
+def emulate(graph: Graph, given: Any, original: Graph | None = None) -> list[NamedArray]:
+    """What the emitted module computes of what `evaluate` would be given.
+
+    `original` is the graph before the passes, which has all inputs and parameters.
+    """
+    whole = original or graph
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        model = module(graph, given.params, given.seed)
-        return results_of(graph, model(*inputs_of(graph, given.inputs)))
+        made = module(graph, given.params, given.seed, checked(whole))
+        return results_of(graph, made(*inputs_of(whole, given.inputs)))
     finally:
         torch.set_default_dtype(default)
 

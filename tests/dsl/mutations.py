@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuraxis import specs
+from neuraxis.dsl.diagnostics import Collector
+from neuraxis.dsl.parser import parse
+from neuraxis.dsl.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,11 +68,22 @@ def statements(text: str) -> list[str]:
 
 
 def mutated(random: Random, originals: Sequence[str]) -> str:
-    """One text, changed in one to four ways."""
+    """One text, changed in one to four ways; most still read, so that more than the parser is
+    tried."""
     text = random.choice(originals)
+    lenient = random.random() < 0.2
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4))):
-        text = random.choice(WAYS)(random, text, originals)
+        for _ in range(8):
+            new = random.choice(WAYS)(random, text, originals)
+            if lenient or reads(new):
+                text = new
+                break
     return text
+
+
+def reads(text: str) -> bool:
+    """Whether a text has no mistake of syntax."""
+    return parse(Source("any.nax", text), Collector()) is not None
 
 
 def random_text(random: Random, originals: Sequence[str]) -> str:

@@ -121,3 +121,28 @@ def test_blocks_go_together(probe: Any) -> None:
     assert run(RNG.normal(size=(2, 3, 4, 8))).shape == (2, 3, 4, 8)
     assert run.params["rows.scores.w"].shape == (8, 2)
     assert run.params["experts.answer.act.w"].shape == (3, 8, 4)
+
+
+def test_windows_over_other_axes_and_what_stands_outside(probe: Any) -> None:
+    run = probe(
+        "model probe[u = 3, r = 2](x[b, t]) -> [b, t], [b, u], [b, u]:\n"
+        "    before = x[t = t - 1 else 7]\n"
+        "    largest = max[r](x[t = 2 * u + r - 1])\n"
+        "    third = x[t = 3 * u else -1]\n"
+        "    return before, largest, third\n"
+    )
+    x = -np.arange(1.0, 6.0)[None]
+    before, largest, third = run(x)
+    assert before.tolist() == [[7, -1, -2, -3, -4]]
+    assert largest.tolist() == [[-1, -2, -4]]
+    assert third.tolist() == [[-1, -4, -1]]
+
+
+def test_a_callee_may_have_an_axis_of_the_name_that_it_is_given(probe: Any) -> None:
+    run = probe(
+        "model probe[n = 6](x[b, t, n]) -> [b, t, n]:\n"
+        "    y = gru[d = n, n = 4](x)\n"
+        "    z = gru[d = n, n = 3](y)\n"
+        "    return z\n"
+    )
+    assert run(RNG.normal(size=(2, 5, 6))).shape == (2, 5, 3)

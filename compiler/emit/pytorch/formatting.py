@@ -25,9 +25,9 @@ def wrapped(text: str, indent: int) -> list[str]:
     if len(inside) + indent + 4 <= WIDTH and len(head) + indent <= WIDTH:
         middle = [" " * (indent + 4) + inside]
     else:
-        middle = [
-            line for part in _split(inside) for line in wrapped(f"{part},", indent + 4)
-        ]
+        parts = _split(inside)
+        comma = "" if len(parts) == 1 and " for " in inside else ","  # none after a comprehension
+        middle = [line for part in parts for line in wrapped(f"{part}{comma}", indent + 4)]
     return [" " * indent + head, *middle, " " * indent + tail]
 
 

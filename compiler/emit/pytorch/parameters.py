@@ -199,9 +199,9 @@ class Holders:
             else:
                 runs.append((text, 1))
         if len(runs) == 1:
-            return f"{runs[0][0]} for _ in range({runs[0][1]})"
+            return f"[{runs[0][0]} for _ in range({runs[0][1]})]"
         listed = [
-            text if count == 1 else f"*({text} for _ in range({count}))" for text, count in runs
+            text if count == 1 else f"*[{text} for _ in range({count})]" for text, count in runs
         ]
         return f"[{', '.join(listed)}]"
 

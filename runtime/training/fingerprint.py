@@ -1,0 +1,58 @@
+"""What a checkpoint must agree on with the training that takes it up."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...dsl.ops import OpDef
+from ...dsl.program import CheckedModel
+from ...dsl.source import Span
+
+if TYPE_CHECKING:
+    from ...dsl.program import CheckedTraining
+    from ..data import Dataset
+
+
+def fingerprint(training: CheckedTraining, data: Dataset, seed: int) -> dict[str, str]:
+    """Short texts, each equal only for an equal spec, equal data, an equal seed.
+
+    Of the spec counts what it means, and neither its layout nor its comments; of the data the
+    fields and their sizes.
+    """
+    parts = [data] if data.held is None else [data, data.held]
+    columns = [
+        (name, column.axes, column.values.shape, str(column.values.dtype))
+        for part in parts
+        for name, column in sorted(part.columns.items())
+    ]
+    return {
+        "spec": _digest(_plain(training)),
+        "data": _digest(columns),
+        "seed": str(seed),
+    }
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """The value without places in the text, as what `repr` shows the same in every process."""
+    match value:
+        case Span():
+            return None
+        case OpDef(name=name) | CheckedModel(name=name):  # what a model means, its studies say
+            return name
+        case Mapping():
+            return sorted((str(key), _plain(item)) for key, item in value.items())
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case str() | int() | float() | None:
+            return str(value) if isinstance(value, str) else value
+    if not dataclasses.is_dataclass(value):
+        raise TypeError(f"a spec holds a {type(value).__name__}")
+    own = [_plain(getattr(value, own.name)) for own in dataclasses.fields(value)]
+    return [type(value).__name__, *own]
