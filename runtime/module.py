@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=64)
-def _classes(source: str, entry: str, name: str) -> type[Model]:
+def _classes(source: str, entry: str, name: str, base: type[Model]) -> type[Model]:
     """The emitted class, with the border in front. Runs text that we wrote, and no other."""
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
     file = f"<neuraxis {name} {digest}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": f"neuraxis_emitted_{digest}"}
     exec(compile(source, file, "exec"), namespace)
-    return type(entry, (Model, namespace[entry]), {"__module__": namespace["__name__"]})
+    return type(entry, (base, namespace[entry]), {"__module__": namespace["__name__"]})
 
 
 def build(
@@ -47,10 +47,11 @@ def build(
     seed: int = 0,
     shared: nn.Module | None = None,
     passes: tuple[str, ...] = (),
-) -> Model:
+    base: type[Model] | None = None,
+) -> Any:
     """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn."""
     artifact = emit(graph, checked, passes=passes)
-    made = _classes(artifact.source, artifact.entry, artifact.name)
+    made = _classes(artifact.source, artifact.entry, artifact.name, base or Model)
     with torch.device("meta"):
         model = made()
     model._start(artifact, graph, checked, seed, shared)

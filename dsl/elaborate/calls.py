@@ -245,7 +245,7 @@ def _keep_apart(
     base: Template, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
 ) -> dict[str, str]:
     """Axes that ride along and are called like one of the block's own become `^name` inside it."""
-    taken = axis_words(block, base.module) - set(binding.bound)
+    taken = axis_words(base.block, base.module) - set(binding.bound)
     present = frozenset().union(*(node.axis_names for node in nodes.values()))
     renamed: dict[str, str] = {}
     for name, node in nodes.items():

@@ -78,7 +78,7 @@ def emulate(graph: Graph, given: Any, original: Graph | None = None) -> list[Nam
     torch.set_default_dtype(torch.float64)
     try:
         made = module(graph, given.params, given.seed, checked(whole))
-        return results_of(graph, made(*inputs_of(whole, given.inputs)))
+        return results_of(whole, made(*inputs_of(whole, given.inputs)))
     finally:
         torch.set_default_dtype(default)
 

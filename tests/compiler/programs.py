@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from tests.compiler.strategies import SPAN
+from tests.compiler.drawing import SPAN
 
 from neuraxis.compiler.build import build
 from neuraxis.compiler.graph import Edit

@@ -6,120 +6,22 @@ values that are exact in binary, so that a pass may round differently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.compiler.drawing import ALL_OPS, AXES, BOOL, FLOAT, INT, Maker, Value, elements
 
 from neuraxis.compiler.draws import drawn
 from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.lift import item_attrs
 from neuraxis.compiler.reference import NamedArray
 from neuraxis.dsl import ops, sizes
-from neuraxis.dsl.core import Axes, Axis, Body, DType, Node, Step, names, without
-from neuraxis.dsl.source import Source, Span
+from neuraxis.dsl.core import Axes, Axis, Body, DType, names, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-SPAN = Span(Source("drawn.nax", "drawn"), 0, 5)
-AXES = (Axis("a", 2), Axis("b", 3), Axis("c", 1), Axis("d", 4), Axis("t", sizes.symbol("t")))
-LARGEST = 1e3
-FLOAT, INT, BOOL = DType.FLOAT, DType.INT, DType.BOOL
-
-WORDS = "const iota map contract reduce rename select slice gather window scatter concat along stop"
-ALL_OPS = (*WORDS.split(), "smooth", "product", "scan")
-
-
-@dataclass(frozen=True)
-class Value:
-    """A node's type, a bound on its absolute value, whether it is exact in binary."""
-
-    name: str
-    axes: Axes
-    dtype: DType
-    bound: float
-    exact: bool
-
-
-@dataclass
-class Maker:
-    """A program that grows, with the values that may be read so far."""
-
-    draw: Callable[[st.SearchStrategy[Any]], Any]
-    prefix: str = ""
-    steps: list[Step] = field(default_factory=list)
-    pool: list[Value] = field(default_factory=list)
-    fresh_axes: int = 0
-    kinds: Sequence[str] = ALL_OPS
-
-    def add(
-        self,
-        op: ops.OpDef,
-        attrs: ops.Attrs,
-        operands: Sequence[Value] = (),
-        *,
-        bound: float = 2,
-        exact: bool = False,
-    ) -> Value | None:
-        try:
-            axes, dtype = op.infer(attrs, [(v.axes, v.dtype) for v in operands])
-        except ops.OpError:
-            return None
-        if bound > LARGEST or _elements(axes) > 500:
-            return None
-        name = f"n{len(self.steps)}"
-        site = f"{self.prefix}v{len(self.steps)}"
-        node = Node(name, op, attrs, axes, dtype, SPAN, site)
-        self.steps.append(Step(node, tuple(v.name for v in operands)))
-        value = Value(name, axes, dtype, bound, exact)
-        if op is not ops.SCAN:
-            self.pool.append(value)
-        return value
-
-    # ---- choices
-
-    def pick(self, values: Sequence[Any] | str) -> Any:
-        """One of the values, or of the words of a text."""
-        values = values.split() if isinstance(values, str) else list(values)
-        return self.draw(st.sampled_from(values))
-
-    def some(self, values: Sequence[Any], least: int = 0, most: int = 3) -> list[Any]:
-        least = min(least, len(values))
-        strategy = st.lists(
-            st.sampled_from(list(values)), min_size=least, max_size=most, unique=True
-        )
-        return list(self.draw(strategy)) if values else []
-
-    def value(self, *dtypes: DType, exact: bool = False, axes: int = 0) -> Value | None:
-        fit = [
-            v
-            for v in self.pool
-            if (not dtypes or v.dtype in dtypes) and (v.exact or not exact) and len(v.axes) >= axes
-        ]
-        return self.pick(fit[::-1]) if fit else None
-
-    def axis_name(self) -> str:
-        self.fresh_axes += 1
-        return f"{self.prefix}x{self.fresh_axes}"
-
-    def const(self, number: float | bool) -> Value:
-        exact = self.add(ops.CONST, ops.ConstAttrs(number), bound=abs(number), exact=True)
-        assert exact is not None
-        return exact
-
-    def map(self, fn: str, *operands: Value | None, bound: float, exact: bool) -> Value | None:
-        if any(v is None for v in operands):
-            return None
-        read = [v for v in operands if v is not None]
-        exact = exact and all(v.exact for v in read)
-        return self.add(ops.MAP, ops.MapAttrs(fn), read, bound=bound, exact=exact)
-
-
-def _elements(axes: Axes) -> int:
-    return sizes.evaluate(sizes.product(a.size for a in axes), dict.fromkeys("t", 4))
-
 
 # ---- one function a kind of node: adds some, or nothing where nothing fits
 
@@ -201,7 +103,7 @@ def add_reduce(m: Maker) -> None:
     axes = tuple(m.some(names(x.axes), most=2))
     if not axes and fn in ("argmax", "argmin", "quantile"):
         return
-    count = _elements(tuple(a for a in x.axes if a.name in axes))
+    count = elements(tuple(a for a in x.axes if a.name in axes))
     bound = {"prod": x.bound**count, "var": x.bound**2}.get(fn, x.bound * count + count)
     argument = {"quantile": 0.25, "norm": m.pick([None, 1.0, 2.0])}.get(fn)
     exact = fn in ("sum", "max", "min", "prod", "argmax", "argmin", "any", "all") and x.exact
@@ -212,7 +114,7 @@ def add_contract(m: Maker) -> None:
     read = [v for v in m.some(m.pool[::-1], least=1) if v is not None]
     union = {a.name: a for v in read for a in v.axes}
     axes = tuple(m.some(list(union), most=2))
-    bound = float(_elements(tuple(union[name] for name in axes)))
+    bound = float(elements(tuple(union[name] for name in axes)))
     for v in read:
         bound *= max(v.bound, 1)
     exact = all(v.exact for v in read)
@@ -232,7 +134,7 @@ def add_product(m: Maker) -> None:
                 m.pool.remove(hidden)
     if made is not None and made.axes:
         axes = tuple(m.some(names(made.axes), least=1, most=2))
-        bound = made.bound * _elements(tuple(a for a in made.axes if a.name in axes))
+        bound = made.bound * elements(tuple(a for a in made.axes if a.name in axes))
         attrs: ops.Attrs = ops.ReduceAttrs("sum", axes)
         op = ops.REDUCE
         if m.pick([False, True, False]):
@@ -353,7 +255,7 @@ def add_along(m: Maker) -> None:
     x = m.value(exact=fn in ("argsort", "rank"), axes=1)
     if x:
         axes = tuple(m.some(names(x.axes), least=1, most=2))
-        count = _elements(tuple(a for a in x.axes if a.name in axes))
+        count = elements(tuple(a for a in x.axes if a.name in axes))
         bound = x.bound**count if fn == "cumprod" else x.bound * 2 * count + count
         if fn in ("sort", "flip", "cummax"):
             bound = x.bound

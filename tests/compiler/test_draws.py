@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.strategies import SPAN
+from tests.compiler.drawing import SPAN
 
 from neuraxis.compiler.draws import DISTRIBUTIONS, draw, drawn, generator, initial
 from neuraxis.dsl import ops

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.compiler.drawing import SPAN
 from tests.compiler.programs import graph_of
-from tests.compiler.strategies import SPAN
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph

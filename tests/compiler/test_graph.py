@@ -6,7 +6,8 @@ import pickle
 import networkx
 import pytest
 from hypothesis import given, note
-from tests.compiler.strategies import SPAN, graphs
+from tests.compiler.drawing import SPAN
+from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.show import show

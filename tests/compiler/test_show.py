@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypothesis import given
+from tests.compiler.drawing import SPAN
 from tests.compiler.programs import graph_of
-from tests.compiler.strategies import SPAN, graphs
+from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.show import dot, show

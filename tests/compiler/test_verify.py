@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
-from tests.compiler.strategies import SPAN, graphs
+from tests.compiler.drawing import SPAN
+from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.lift import item_attrs

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from tests.compiler.comparing import assert_same
-from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
+from tests.compiler.drawing import ALL_OPS
+from tests.compiler.strategies import data_for, graphs, lengths, seeds
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph

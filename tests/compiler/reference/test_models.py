@@ -159,5 +159,5 @@ def test_a_scan_of_no_steps_gives_nothing() -> None:
     )
     x, first = np.zeros((0, 2)), np.ones(2)
     assert run(graph, params, "td", x=("td", x), first=("d", first)).shape == (0, 2)
-    with pytest.raises(ValueError, match="should have {'d': 2}"):
+    with pytest.raises(ValueError, match=r"should have \{'d': 2\}"):
         run(graph, params, "td", x=("td", x), first=("d", np.ones(3)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.strategies import SPAN
+from tests.compiler.drawing import SPAN
 
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.compiler.reference.reductions import ALONG as ALONG_RULES
@@ -384,7 +384,7 @@ def test_run_time_sizes_come_from_the_inputs() -> None:
     body = Body((Step(x, ()), Step(y, ())), ("y",))
     assert evaluate(body, {"in": named("t", [1, 2, 3])})[0].array.tolist() == [0, 1]
     assert evaluate(body, {"x": named("t b", np.zeros((5, 2)))})[0].array.tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="should have {'t': 3}"):
+    with pytest.raises(ValueError, match=r"should have \{'t': 3\}"):
         evaluate(body, {"x": named("t", [1])}, sizes={"t": 3})
 
 
