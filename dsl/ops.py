@@ -145,10 +145,21 @@ def _map(attrs: MapAttrs, operands: Sequence[Operand]) -> Typed:
     )
 
 
+def _said(axes: Axes) -> str:
+    return ", ".join(names(axes)) or "none"
+
+
+def _distinct(axes: Axes) -> None:
+    seen = [axis.name for axis in axes]
+    twice = [name for name in seen if seen.count(name) > 1]
+    if twice:
+        raise OpError(f"the axis {twice[0]} is there twice")
+
+
 def _has(axes: Axes, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in names(axes)]
     if missing:
-        raise OpError(f"no axis {missing[0]} in {names(axes)}")
+        raise OpError(f"no axis {missing[0]} among {_said(axes)}")
 
 
 def _reduce(attrs: ReduceAttrs, operands: Sequence[Operand]) -> Typed:
@@ -262,12 +273,11 @@ def _rename(attrs: RenameAttrs, operands: Sequence[Operand]) -> Typed:
         before = sizes.product(axis.size for axis in axes if axis.name in old)
         after = sizes.product(axis.size for axis in new)
         if isinstance(before, int) and isinstance(after, int) and before != after:
-            raise OpError(f"{old} has {before} elements, {names(new)} {after}")
+            raise OpError(f"{', '.join(old)} has {before} elements, {_said(new)} {after}")
         place = next(axis.name for axis in axes if axis.name in old)
         renamed |= dict.fromkeys(old, ()) | {place: new}
     result = tuple(axis for own in axes for axis in renamed[own.name])
-    if len(set(names(result))) != len(result):
-        raise OpError(f"one name twice in {names(result)}")
+    _distinct(result)
     return result, dtype
 
 
@@ -290,8 +300,7 @@ def _index(attrs: IndexAttrs, operands: Sequence[Operand]) -> Typed:
         case Window():
             new = tuple(axis for axis, _ in how.terms)
     result = (*axes[:place], *new, *axes[place + 1 :])
-    if len(set(names(result))) != len(result):
-        raise OpError(f"one name twice in {names(result)}")
+    _distinct(result)
     return result, dtype
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,32 +14,17 @@ from ..dsl.program import SweepInput, SweepOutput
 from .lowering import lower, part_of
 from .sources import lengths
 from .sweep import run_sweep
+from .training.expectations import Expectation, expectation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..dsl.core import Node
     from ..dsl.program import CheckedStudy, Output
-    from ..dsl.source import Span
     from .data import Dataset
     from torch import nn
 
     from .sources import Library
-
-_HOLDS = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a spec says must hold, whether it does, and the numbers that decided."""
-
-    text: str
-    holds: bool
-    sides: tuple[float, ...]
-    span: Span
-
 
 @dataclass
 class Outcome:
@@ -57,7 +41,8 @@ class Outcome:
         """The values as one data set, expectations as attributes."""
         dataset = xarray.Dataset({_key(name): value.rename(_key(name)) for name, value in self.values.items()})
         for place, expected in enumerate(self.expectations):
-            dataset.attrs[f"expect_{place}"] = f"{expected.text}: {expected.holds} {expected.sides}"
+            sides = expected.left if expected.right is None else [expected.left, expected.right]
+            dataset.attrs[f"expect_{place}"] = f"{expected.label}: {expected.holds} {sides}"
         return dataset
 
 
@@ -127,12 +112,6 @@ def _put(output: Output, values: list[xarray.DataArray], outcome: Outcome) -> No
             outcome.plots.append((label, options))
         case "expect":
             outcome.expectations.append(expectation(output, [float(v) for v in values]))
-
-
-def expectation(output: Output, sides: list[float]) -> Expectation:
-    """Whether an expectation holds for these numbers."""
-    holds = _HOLDS[output.op](*sides) if output.op else bool(sides[0])
-    return Expectation(output.label, bool(holds), tuple(sides), output.span)
 
 
 def _named(tensor: torch.Tensor, axes: tuple[str, ...], name: str, coordinates: Mapping[str, np.ndarray]) -> xarray.DataArray:  # type: ignore[type-arg]

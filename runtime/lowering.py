@@ -31,8 +31,14 @@ class Lowered:
     results: tuple[Node, ...]
 
     def __call__(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """The results, each with its axes in the order of its node."""
-        found = self.module(*(given[node.site or node.name] for node in self.inputs))
+        """The results, each with its axes in the order of its node. Drawn numbers are taken from
+        `given` too, if they are there."""
+        inputs = [given[node.site or node.name] for node in self.inputs]
+        draws = [node.site or node.name for node in self.module.draws]
+        if draws and all(name in given for name in draws):
+            found = self.module.run_with(inputs, [given[name] for name in draws])
+        else:
+            found = self.module(*inputs)
         return found if isinstance(found, tuple) else (found,)
 
 

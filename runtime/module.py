@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..compiler.artifact import Artifact, Stored
     from ..compiler.graph import Graph
+    from ..dsl.core import Node
     from ..dsl.program import CheckedModel
 
 
@@ -152,6 +153,23 @@ class Model(nn.Module):
         if not self._artifact.draws:
             return run(*given)
         return run(*given, *self._drawn(given))
+
+    @property
+    def draws(self) -> tuple[Node, ...]:
+        """The nodes whose numbers are drawn at each call."""
+        return self._artifact.draws
+
+    def run_with(self, inputs: Any, draws: Any) -> Any:
+        """Run on inputs of the right shapes, with these numbers as drawn."""
+        return super().forward(*inputs, *draws)
+
+    def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
+        """Parameters and states by address."""
+        weights, states = {}, {}
+        for stored in self._artifact.stored:
+            held, name = _slot(self, stored)
+            (weights if isinstance(held[name], nn.Parameter) else states)[stored.site] = held[name]
+        return weights, states
 
     def _drawn(self, given: Any) -> list[torch.Tensor]:
         """The numbers of this call."""

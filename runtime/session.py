@@ -6,25 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Diagnostic, Slug, SpecError, or_nearest
 from ..dsl.source import GENERATED
 from .experiment import run_experiment
 from .model import spec_model
+from .labels import number
 from .plots import plot
 from .results import save
 from .tables import table
-from .teaching import Teaching
+from .teaching import parameters_of, teach
+from .training import progress_on
 from .weights import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..dsl.program import CheckedModel
-    from .experiment import Expectation, Outcome
+    from .experiment import Outcome
     from .model import SpecModel
     from .program import Program
+    from .training import Expectation
 
 
 class Session:
@@ -48,7 +52,7 @@ class Session:
             elif name in checked.weights:
                 found = checked.weights[name]
                 model = self._fresh(found.model)
-                model.load_sites(read_weights(found, self.program.root))
+                parameters_of(model).load(read_weights(found, self.program.root), partial=True, span=found.span)
                 self.models[name] = model
             else:
                 raise SpecError([Diagnostic(Slug.UNBUILT, f"the weights `{name}` of another file are not built yet", GENERATED)])
@@ -62,10 +66,13 @@ class Session:
         training = self.program.checked.trainings[name]
         model = self._fresh(training.train.model)
         if training.start is not None:
-            model.load_from(self.weights(training.start), fresh=training.fresh, span=training.train.span)
+            earlier = parameters_of(self.weights(training.start)).state()
+            parameters_of(model).load(earlier, fresh=training.fresh, extras=bool(training.fresh), span=training.train.span)
         self.console.rule(f"train {name}", align="left")
-        teaching = Teaching(training, model, self.program.library, self.folder / name, seed=self.program.seed)
-        trained = teaching.run(resume=self.resume, console=self.console)
+        trained = teach(
+            training, model, self.program.library, self.folder / name, seed=self.program.seed, resume=self.resume,
+            progress=progress_on(self.console),
+        )
         save(trained.history, self.folder / name / "history.nc")
         self.models[name] = model
         self._report(trained.expectations)
@@ -84,7 +91,8 @@ class Session:
         for label, options in outcome.plots:
             path = folder / f"{_file_name(label)}.png"
             kind = str(options.pop("kind"))
-            plot(kind, outcome.values[label], path, **{k: str(v) for k, v in {"title": label, **options}.items()})  # type: ignore[arg-type]
+            axes = {side: str(options[side]) for side in ("x", "y") if side in options}
+            plot(kind, outcome.values[label], path, title=str(options.get("title", label)), **axes)
             self.console.print(f"plot   {path}")
         if outcome.values:
             save(outcome.dataset(), folder / f"{name}.nc")
@@ -96,8 +104,8 @@ class Session:
         for found in expectations:
             self.expectations.append(found)
             sign = "[green]holds[/green]" if found.holds else "[bold red]FAILS[/bold red]"
-            sides = " and ".join(f"{side:.4g}" for side in found.sides)
-            self.console.print(f"{sign}  {found.text}   [dim]({sides})[/dim]", markup=True)
+            sides = number(found.left) if found.right is None else f"{number(found.left)} {found.op} {number(found.right)}"
+            self.console.print(sign, escape(found.label), f"[dim]({sides})[/dim]", sep="  ")
 
 
 def _file_name(label: str) -> str:
@@ -124,7 +132,7 @@ def run_file(program: Program, wanted: Sequence[str], folder: Path, *, resume: b
         session.console.rule(align="left")
         session.console.print(f"{len(session.expectations) - len(failed)} of {len(session.expectations)} expectations hold")
     for found in failed:
-        session.console.print(f"[bold red]FAILS[/bold red]  {found.text}   at {found.span}", markup=True)
+        session.console.print("[bold red]FAILS[/bold red]", escape(found.label), f"at {found.span}", sep="  ")
     return len(failed)
 
 

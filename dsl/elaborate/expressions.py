@@ -149,7 +149,7 @@ def _name(tree: s.Name, scope: Scope) -> Val:
         return Known(CONSTANTS[tree.id])
     if tree.id == "training":
         return Known(scope.ctx.training)
-    axis = scope.axis(tree.id)
+    axis = scope.need_axis(tree.id, tree.span) if tree.id.endswith("'") else scope.axis(tree.id)
     if axis is not None:
         builder = scope.builder
         while builder.axis is not None and builder.axis.name == axis.name and builder.parent:
@@ -295,6 +295,8 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             Slug.UNKNOWN_SITE, f"`{found.path}` has no parameter `{'.'.join(path)}`", tree.span,
             hint=or_nearest(".".join(path), own) or ("it has none before its first call" if not own else None),
         )
+    if isinstance(found, Poison):
+        raise HaltError
     if isinstance(found, Poison):
         raise HaltError
     if isinstance(found, Table):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from ..core import Body, Node, Step
 from .builder import Builder
-from .recurrences import as_input, close_scan, item_of, union
+from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
 from .values import Run
 from .writes import Plan, written
@@ -46,6 +46,7 @@ class _Layer:
 
     def __init__(self, run: Run, plan: Plan, scope: Scope) -> None:
         self.run, self.plan, self.scope = run, plan, scope
+        self.items: dict[str, list[ops.ItemAttrs]] = {}  # what the results of a scan hold
 
     def lay(self, body: Body, placed: dict[str, Node]) -> dict[str, Node]:
         """All steps of a program; `placed` holds those that stand already, and is filled."""
@@ -70,8 +71,10 @@ class _Layer:
             case ops.ScanAttrs():
                 return self._scan(node, node.attrs, operands)
             case ops.ItemAttrs(index):
-                attrs = item_of(operands[0], index)
-                return builder.emit(ops.ITEM, attrs, operands, node.span, node.scope)
+                scan = operands[0]
+                if scan.name not in self.items:
+                    self.items[scan.name] = items_of(scan)
+                return builder.emit(ops.ITEM, self.items[scan.name][index], operands, node.span, node.scope)
             case _:
                 return builder.emit(node.op, node.attrs, operands, node.span, node.scope)
 

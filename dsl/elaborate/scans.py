@@ -10,7 +10,7 @@ from .. import syntax as s
 from ..core import Axis, Body, DType, Node
 from ..diagnostics import Note, Slug
 from .builder import Builder
-from .recurrences import close_scan, item_of
+from .recurrences import close_scan, items_of
 from .values import HaltError, Poison, Value
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def _close(
     results = [*news.values(), *made.values(), *parts]
     node = close_scan(builder, attrs, list(inputs.values()), results, inits, marker, inner)
     outs = [*made.items(), *((None, part) for part in parts)]
-    for place, (name, value) in enumerate(outs):
+    for (name, value), held in zip(outs, items_of(node)[len(inputs) :], strict=True):
         current = builder.current(value)
-        result = scope.builder.emit(ops.ITEM, item_of(node, len(inputs) + place), [node], current.span, scope.path)
+        result = scope.builder.emit(ops.ITEM, held, [node], current.span, scope.path)
         if current.site is not None:
             result = scope.builder.swap(replace(result, site=current.site))
         if name is None:

@@ -134,6 +134,8 @@ class Scope:
     def need_axis(self, name: str, span: Span) -> Axis:
         """The axis, or an error that says how to give it a size."""
         found = self.axis(name)
+        if found is None and name.endswith("'") and (first := self.axis(name.rstrip("'"))) is not None:
+            return self.new_axis(name, first.size)  # a second copy
         if found is None:
             near = or_nearest(name, self.known_axes())
             self.fail(

@@ -10,7 +10,7 @@ from .. import ops
 from .. import syntax as s
 from ..core import Axis, Body, Node
 from ..diagnostics import Note, Slug, nearest
-from .values import HaltError, Known, Run, Val, Value
+from .values import HaltError, Known, Poison, Run, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -160,6 +160,8 @@ def read_site(tree: s.Expr, scope: Scope) -> Val | None:
     if first is None or (isinstance(tree, s.Index) and not is_turn(tree.items)):
         return None
     found = scope.lookup(first.id)
+    if isinstance(found, Poison) and not isinstance(tree, s.Name):
+        raise HaltError
     if isinstance(found, Run):
         if isinstance(tree, s.Name):
             return None

@@ -67,11 +67,11 @@ class Folder:
 
     def latest(self, fingerprint: Mapping[str, str]) -> Checkpoint | None:
         """The one with most steps, if there is one; SpecError if it is of another training."""
-        files = [*self.path.glob(KEPT), *self.path.glob(LAST)]
+        files = [*self.path.glob(LAST), *self.path.glob(KEPT)]
         if not files:
             return None
-        newest = max(files, key=lambda file: int(self._about(file)["step"]))
-        about = self._about(newest)
+        newest = max(files, key=lambda file: int(self._described(file)["step"]))
+        about = self._described(newest)
         differ = [
             part for part in fingerprint if about["fingerprint"].get(part) != fingerprint[part]
         ]
@@ -89,7 +89,7 @@ class Folder:
             aside.mkdir(exist_ok=True)
             file.replace(aside / file.name)
 
-    def _about(self, file: Path) -> dict[str, Any]:
+    def _described(self, file: Path) -> dict[str, Any]:
         try:
             return _about(file)
         except ValueError as error:

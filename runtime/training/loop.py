@@ -122,8 +122,6 @@ class _Loop:
                 self._learn(batch)
                 self.step, self.cursor = self.step + 1, cursor
                 self._now_and_then()
-            if self.step == self.steps:
-                self._evaluate()
             self._save()
         finally:
             self.progress.stop()
@@ -141,7 +139,7 @@ class _Loop:
         """What is due after so many steps; evaluations first, so that a checkpoint holds them."""
         rows = self.training.every if self.step else ()
         due = {action for count, action in rows if count and self.step % count == 0}
-        if "evaluate" in due:
+        if "evaluate" in due or self.step == self.steps:
             self._evaluate()
         if "snapshot" in due and not self.stop.asked:
             self._save(keep=True)

@@ -142,9 +142,9 @@ def _fmt(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # runtime imports torch
-    from .runtime.program import load
+    from .runtime.program import Program
 
-    return load(args.file, settings=args.set, seed=args.seed, device=args.device)
+    return Program.load(args.file, settings=args.set, seed=args.seed, device=args.device)
 
 
 def _run(args: argparse.Namespace) -> int:

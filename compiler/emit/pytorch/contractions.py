@@ -83,10 +83,9 @@ def _side_by_side(w: Writer, piece: Piece, group: Sequence[str]) -> Value:
 
 def _joined(w: Writer, parts: Sequence[Value], inputs: int) -> str:
     """Parameters as one matrix, or as one vector. They are kept side by side in memory."""
+    w.helper("side_by_side")
     texts = tuple(value.text for value in parts)
-    w.laid[texts, inputs] = None
-    count = "" if inputs == 1 else f", inputs={inputs}"
-    return f"{w.helper('side_by_side')}({', '.join(texts)}{count})"
+    return f"{w.laid_out(texts, inputs)}({', '.join(texts)})"
 
 
 def _take_apart(w: Writer, whole: Value, pieces: list[Piece], made: list[tuple[str, ...]]) -> None:

@@ -40,7 +40,7 @@ class Method:
     results: tuple[Value, ...]
     sizes: tuple[Size, ...]
     body: tuple[str, ...]
-    laid: tuple[tuple[tuple[str, ...], int], ...]
+    laid: tuple[tuple[str, tuple[str, ...], int], ...]
 
     @property
     def signature(self) -> str:
@@ -174,7 +174,8 @@ class Program:
             self._name(function), (*w.arguments, *(w.symbols[symbol] for symbol in missing)),
             tuple(layouts), tuple(replace(value, text="") for value in results),
             tuple(size_rules.symbol(symbol) for symbol in missing),
-            tuple(body(w.lines.lines, self._parts(function, w))), tuple(w.laid),
+            tuple(body(w.lines.lines, self._parts(function, w))),
+            tuple((name, *row) for name, row in w.laid.items()),
         )
 
     def _writer(self, own: Flow, held: Plan, function: Function) -> Writer:
@@ -343,9 +344,9 @@ class Program:
         content = holders.content(module, lines)
         lines.add(f"super().__init__({', '.join(content)})")
         laid = Lines()
-        for texts, inputs in dict.fromkeys(pair for method in methods for pair in method.laid):
+        for attribute, texts, inputs in dict.fromkeys(row for m in methods for row in m.laid):
             count = "" if inputs == 1 else f", inputs={inputs}"
-            laid.add(f"lay_side_by_side({', '.join(texts)}{count})")
+            laid.add(f"self.{attribute} = SideBySide({', '.join(texts)}{count})")
         made, laid_out = (tuple(body(part.lines, {})) for part in (lines, laid))
         return ClassText(name, about, *entries(module), made, laid_out, tuple(methods))
 

@@ -76,7 +76,7 @@ class Writer:
         self.helpers: dict[str, None] = {} if outer is None else outer.helpers
         self.examples: list[Value] = [] if outer is None else outer.examples
         self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
-        self.laid: dict[tuple[tuple[str, ...], int], None] = {}  # parameters side by side in memory
+        self.laid: dict[str, tuple[tuple[str, ...], int]] = {}  # parameters side by side in memory
 
     # ---- values
 
@@ -173,6 +173,16 @@ class Writer:
         """A function that the file has because it is used."""
         self.helpers[name] = None
         return name
+
+    def laid_out(self, parts: tuple[str, ...], inputs: int) -> str:
+        """An attribute for parameters that lie side by side in memory."""
+        words = [part.removeprefix("self.").split(".") for part in parts]
+        common = [one for one, *others in zip(*words, strict=False) if set(others) <= {one}]
+        name = identifier("_".join([*common[:-1], words[0][-1]]))
+        while self.laid.get(f"_{name}", (parts, inputs)) != (parts, inputs):
+            name += "_"
+        self.laid[f"_{name}"] = parts, inputs
+        return f"self._{name}"
 
     # ---- sizes, device, dtype
 
