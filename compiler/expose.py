@@ -34,7 +34,9 @@ def _in_scans(edit: Edit, graph: Graph, address: str) -> str:
                 node = replace(edit.node(name), attrs=new)
                 edit.put(node)
                 item = item_attrs(new, len(new.body.results) - 1)
-                return edit.add(ITEM, item, [name], span=node.span, scope=node.scope, made_by="expose")
+                return edit.add(
+                    ITEM, item, [name], span=node.span, scope=node.scope, made_by="expose"
+                )
     raise KeyError(address)
 
 
@@ -49,11 +51,19 @@ def _inner(body: Body, address: str) -> tuple[Body, str] | None:
             if inner is None:
                 continue
             deeper, result = inner
-            attrs = replace(step.node.attrs, body=replace(deeper, results=(*deeper.results, result)))
+            attrs = replace(
+                step.node.attrs, body=replace(deeper, results=(*deeper.results, result))
+            )
             scan = replace(step.node, attrs=attrs)
             item = item_attrs(attrs, len(attrs.body.results) - 1)
             read = replace(
-                scan, name=f"{scan.name}.{result}", op=ITEM, attrs=item, axes=item.axes, dtype=item.dtype, site=None
+                scan,
+                name=f"{scan.name}.{result}",
+                op=ITEM,
+                attrs=item,
+                axes=item.axes,
+                dtype=item.dtype,
+                site=None,
             )
             steps = [*body.steps[:place], replace(step, node=scan)]
             steps.append(type(step)(read, (scan.name,)))

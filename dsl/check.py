@@ -6,6 +6,7 @@ on their model; experiments and trainings whole.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from .elaborate.models import ModelRequest, elaborate_model
 from .elaborate.runs import lay_down
 from .elaborate.study import Study, data_options, find_model, plan_intervention
 from .elaborate.trainings import elaborate_training
-from .elaborate.values import HaltError, Known, Val
+from .elaborate.values import HaltError, Known, Poison, Val
 from .elaborate.writes import Plan
 from .modules import Loader, Module
 from .signatures import declared_field
@@ -68,6 +69,7 @@ def check_module(module: Module, collector: Collector, budget: Budget | None = N
     for statement in module.tree.statements:
         if isinstance(statement, s.Unbuilt):
             collector.report(Slug.UNBUILT, f"{statement.feature} is not built yet", statement.span)
+            _check_unbuilt(statement, module, collector)
         elif module.own.get(getattr(statement, "name", "")) is statement:
             _check(statement, module, collector, found, budget or Budget())
     found.diagnostics = collector.diagnostics
@@ -99,6 +101,17 @@ def _check(statement: s.Statement, module: Module, collector: Collector, found: 
                 found.trainings[statement.name] = training
 
 
+def _check_unbuilt(tree: s.Unbuilt, module: Module, collector: Collector) -> None:
+    """Of `calibrate` and `verify`, the model that they are about."""
+    match tree.parts:
+        case (s.Name(), model, *_):
+            while isinstance(model, s.Call | s.Index):
+                model = model.target if isinstance(model, s.Call) else model.base
+            if isinstance(model, s.Name):
+                with suppress(HaltError):
+                    find_model(model, module, Study(module, collector).scope)
+
+
 def _check_intervention(tree: s.Intervention, module: Module, collector: Collector, budget: Budget) -> None:
     """On its model, with 0 for what has no default: which sites there are does not depend on it."""
     study = Study(module, collector, budget)
@@ -106,10 +119,11 @@ def _check_intervention(tree: s.Intervention, module: Module, collector: Collect
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
         model = study.elaborated(ModelRequest(block, home, budget=budget))
-        if any(param.kind == "run" for param in tree.params):
-            collector.report(Slug.UNBUILT, "a parameter that is a run is not built yet", tree.span)
-            return
         args: dict[str, Val] = {p.name: Known(0) for p in tree.params if p.default is None and p.axes is None}
+        for param in tree.params:
+            if param.kind == "run":
+                collector.report(Slug.UNBUILT, "a parameter that is a run is not built yet", param.span)
+                args[param.name] = Poison()
         nodes = {
             step.node.site or "": step.node for step in model.body.steps if step.node.op.name == "input"
         }

@@ -43,6 +43,7 @@ class Slug(StrEnum):
     DUPLICATE_NAME = "duplicate-name"
     REASSIGNED = "reassigned"
     RECURSIVE = "recursive"
+    MISPLACED = "misplaced"
     # axes and sizes
     AXIS_MISMATCH = "axis-mismatch"
     SIZE_MISMATCH = "size-mismatch"

@@ -171,7 +171,7 @@ class ExpressionNodes:
         return syntax.Call(c[0], tuple(c[2] or ()), span=self.span(c[0], c[3]))
 
     def attr(self, c: Children) -> syntax.Attr:
-        """`x.out`, `x.*`."""
+        """`x.out`, `layernorm.2`, `x.*`."""
         return syntax.Attr(c[0], c[2].value, span=self.span(c[0], c[2]))
 
     def arg(self, c: Children) -> syntax.Argument:

@@ -68,6 +68,8 @@ def define(module: Module, collector: Collector) -> None:
                 )
             else:
                 module.own[statement.name] = statement
+        if isinstance(statement, s.Unbuilt) and statement.parts and isinstance(statement.parts[0], s.Name):
+            module.broken.add(statement.parts[0].id)  # `calibrate thresholds of ...`
 
 
 @dataclass

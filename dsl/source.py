@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,6 +55,11 @@ class Span:
     def text(self) -> str:
         """What stands there."""
         return self.source.text[self.start : self.end]
+
+    def word(self, word: str) -> Span:
+        """Where a word stands in it first; all of it, if it does not."""
+        found = re.search(rf"(?<![\w']){re.escape(word)}(?![\w'])", self.text)
+        return Span(self.source, self.start + found.start(), self.start + found.end()) if found else self
 
     def to(self, other: Span) -> Span:
         """From the start of this one to the end of another."""

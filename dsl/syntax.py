@@ -99,7 +99,7 @@ class Index(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Attr(Tree):
-    """`base.name`; the name `*` is any part."""
+    """`base.name`; the name `*` is any part, and a number counts calls of one block."""
 
     base: Expr
     name: str

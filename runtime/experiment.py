@@ -19,12 +19,12 @@ from .training.expectations import Expectation, expectation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..dsl.core import Node
-    from ..dsl.program import CheckedStudy, Output
-    from .data import Dataset
     from torch import nn
 
+    from ..dsl.core import Node
+    from ..dsl.program import CheckedStudy, Output
     from .sources import Library
+
 
 @dataclass
 class Outcome:
@@ -39,7 +39,9 @@ class Outcome:
 
     def dataset(self) -> xarray.Dataset:
         """The values as one data set, expectations as attributes."""
-        dataset = xarray.Dataset({_key(name): value.rename(_key(name)) for name, value in self.values.items()})
+        dataset = xarray.Dataset(
+            {_key(name): value.rename(_key(name)) for name, value in self.values.items()}
+        )
         for place, expected in enumerate(self.expectations):
             sides = expected.left if expected.right is None else [expected.left, expected.right]
             dataset.attrs[f"expect_{place}"] = f"{expected.label}: {expected.holds} {sides}"
@@ -50,7 +52,9 @@ def _key(name: str) -> str:
     return name.replace("/", " over ")
 
 
-def run_experiment(study: CheckedStudy, shared: nn.Module, library: Library, *, seed: int = 0) -> Outcome:
+def run_experiment(
+    study: CheckedStudy, shared: nn.Module, library: Library, *, seed: int = 0
+) -> Outcome:
     """Run everything that the experiment declares."""
     data = library.part(study.data) if study.data is not None else None
     nodes = {step.node.name: step.node for step in study.body.steps}
@@ -65,7 +69,9 @@ def run_experiment(study: CheckedStudy, shared: nn.Module, library: Library, *, 
         members = run_sweep(study, sweep, inputs, known, shared, seed=seed)
         for name, source in study.sources.items():
             if isinstance(source, SweepInput) and source.sweep == sweep.name:
-                coordinates[f"{sweep.name}:{source.variable}"] = inputs[nodes[name].site or name].numpy()
+                coordinates[f"{sweep.name}:{source.variable}"] = inputs[
+                    nodes[name].site or name
+                ].numpy()
         outcome.how[sweep.name] = members.how
         read = next((n for n, s in study.sources.items() if s == SweepOutput(sweep.name)), None)
         values = _named(members.values, members.axes, sweep.name, coordinates)
@@ -78,8 +84,13 @@ def run_experiment(study: CheckedStudy, shared: nn.Module, library: Library, *, 
 
 
 def _outputs(
-    study: CheckedStudy, outcome: Outcome, inputs: Mapping[str, torch.Tensor], nodes: Mapping[str, Node],
-    shared: nn.Module, seed: int, known: Mapping[str, int],
+    study: CheckedStudy,
+    outcome: Outcome,
+    inputs: Mapping[str, torch.Tensor],
+    nodes: Mapping[str, Node],
+    shared: nn.Module,
+    seed: int,
+    known: Mapping[str, int],
 ) -> None:
     wanted = tuple(dict.fromkeys(n for output in study.outputs for n in output.nodes))
     if not wanted:
@@ -102,20 +113,31 @@ def _put(output: Output, values: list[xarray.DataArray], outcome: Outcome) -> No
             outcome.values[output.label] = values[0].rename(output.label)
         case "show":
             known = outcome.values.get(output.label)
-            outcome.values[output.label] = values[0].rename(output.label) if known is None else known
+            outcome.values[output.label] = (
+                values[0].rename(output.label) if known is None else known
+            )
             outcome.shown.append(output.label)
         case "plot":
             options = dict(output.options)
             label = str(output.label)
-            known = next((v for v in outcome.values.values() if v.dims == values[0].dims and v.equals(values[0])), None)
-            outcome.values.setdefault(label, values[0].rename(label) if known is None else known.rename(label))
+            known = next(
+                (
+                    v
+                    for v in outcome.values.values()
+                    if v.dims == values[0].dims and v.equals(values[0])
+                ),
+                None,
+            )
+            outcome.values.setdefault(
+                label, values[0].rename(label) if known is None else known.rename(label)
+            )
             outcome.plots.append((label, options))
         case "expect":
             outcome.expectations.append(expectation(output, [float(v) for v in values]))
 
 
-def _named(tensor: torch.Tensor, axes: tuple[str, ...], name: str, coordinates: Mapping[str, np.ndarray]) -> xarray.DataArray:  # type: ignore[type-arg]
+def _named(
+    tensor: torch.Tensor, axes: tuple[str, ...], name: str, coordinates: Mapping[str, np.ndarray]
+) -> xarray.DataArray:  # type: ignore[type-arg]
     own = {axis: coordinates[f"{name}:{axis}"] for axis in axes if f"{name}:{axis}" in coordinates}
     return xarray.DataArray(tensor.detach().cpu().numpy(), dims=axes, coords=own, name=name)
-
-

@@ -42,7 +42,9 @@ class Lowered:
         return found if isinstance(found, tuple) else (found,)
 
 
-def lower(graph: Graph, name: str, model: CheckedModel, shared: nn.Module, *, seed: int = 0) -> Lowered:
+def lower(
+    graph: Graph, name: str, model: CheckedModel, shared: nn.Module, *, seed: int = 0
+) -> Lowered:
     """Compile a graph whose inputs are all its input nodes, for the parameters of `shared`."""
     graph = compile_graph(graph, Context())
     inputs = tuple(node for node in map(graph.node, graph.in_order()) if node.op is INPUT)
@@ -69,4 +71,6 @@ def _declared(node: Node) -> InputDecl:
 
 def _with_inputs_first(body: Body) -> Body:
     inputs = [step for step in body.steps if step.node.op is INPUT]
-    return replace(body, steps=(*inputs, *(step for step in body.steps if step.node.op is not INPUT)))
+    return replace(
+        body, steps=(*inputs, *(step for step in body.steps if step.node.op is not INPUT))
+    )

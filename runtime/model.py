@@ -12,7 +12,7 @@ from ..compiler.expose import expose
 from ..dsl.core import names
 from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, nearest
 from ..dsl.elaborate.sites import body_sites, regex_of
-from ..dsl.elaborate.under import Under, elaborate_under
+from ..dsl.elaborate.under import elaborate_under
 from ..dsl.program import ResultDecl
 from ..dsl.sizes import show
 from ..dsl.source import GENERATED
@@ -45,7 +45,9 @@ class Site:
         return names(self.node.axes)
 
     def __str__(self) -> str:
-        shown = [a.name if show(a.size) == a.name else f"{a.name}={show(a.size)}" for a in self.node.axes]
+        shown = [
+            a.name if show(a.size) == a.name else f"{a.name}={show(a.size)}" for a in self.node.axes
+        ]
         return f"{self.address}[{', '.join(shown)}]: {self.node.dtype}"
 
 
@@ -82,7 +84,13 @@ class SpecModel(Model):
             raise SpecError(collector.diagnostics)
         checked, defaults = found
         given = {f"{name}.{key}": value for key, value in tensors.items()}
-        return spec_model(checked, self._module, {**self._defaults, **defaults, **given}, shared=self, seed=self._seed)
+        return spec_model(
+            checked,
+            self._module,
+            {**self._defaults, **defaults, **given},
+            shared=self,
+            seed=self._seed,
+        )
 
     def trace(self, *inputs: Any, sites: Iterable[str], **named: Any) -> Trace:
         """Run, and keep the values at addresses or patterns."""
@@ -94,34 +102,58 @@ class SpecModel(Model):
         with graph.edit() as edit:
             count = len(self.checked.results)
             edit.set_results([*graph.results[:count], *results, *graph.results[count:]])
-        decls = tuple(ResultDecl(a, names(edit.graph.node(n).axes)) for a, n in zip(addresses, results, strict=True))
-        checked = replace(self.checked, results=(*self.checked.results, *decls), body=edit.graph.to_body())
+        decls = tuple(
+            ResultDecl(a, names(edit.graph.node(n).axes))
+            for a, n in zip(addresses, results, strict=True)
+        )
+        checked = replace(
+            self.checked, results=(*self.checked.results, *decls), body=edit.graph.to_body()
+        )
         traced = spec_model(checked, self._module, self._defaults, shared=self, seed=self._seed)
         traced._calls = self._calls
         given = traced(*inputs, **named)
         values = given if isinstance(given, tuple) else (given,)
-        table = {a: Value(decl.order, v) for a, decl, v in zip(addresses, decls, values[count:], strict=True)}
-        return Trace({s.address: table[own.get(s.address, s.address)] for s in found}, values[:count])
+        table = {
+            a: Value(decl.order, v)
+            for a, decl, v in zip(addresses, decls, values[count:], strict=True)
+        }
+        return Trace(
+            {s.address: table[own.get(s.address, s.address)] for s in found}, values[:count]
+        )
 
     def _wanted(self, pattern: str) -> list[Site]:
         found = self.sites(pattern)
         if not found:
             near = nearest(pattern, [site.address for site in self.sites()])
             hint = f"did you mean {', '.join(near)}?" if near else None
-            raise SpecError([Diagnostic(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", GENERATED, hint=hint)])
+            raise SpecError(
+                [
+                    Diagnostic(
+                        Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", GENERATED, hint=hint
+                    )
+                ]
+            )
         return found
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The results, in the order of the model's `return`."""
         for name, value in self._defaults.items():
-            if value is not None and name not in named and len(inputs) + len(named) < len(self.checked.inputs):
+            if (
+                value is not None
+                and name not in named
+                and len(inputs) + len(named) < len(self.checked.inputs)
+            ):
                 named[name] = value
         return super().forward(*inputs, **named)
 
 
 def spec_model(
-    checked: CheckedModel, module: Module, defaults: Mapping[str, float | torch.Tensor | None], *,
-    shared: nn.Module | None = None, seed: int = 0,
+    checked: CheckedModel,
+    module: Module,
+    defaults: Mapping[str, float | torch.Tensor | None],
+    *,
+    shared: nn.Module | None = None,
+    seed: int = 0,
 ) -> SpecModel:
     """Compile a checked model."""
     graph: Graph = compile_graph(graph_of(checked), Context())

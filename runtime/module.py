@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import sys
 from dataclasses import replace
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +38,10 @@ def _classes(source: str, entry: str, name: str, base: type[Model]) -> type[Mode
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
     file = f"<neuraxis {name} {digest}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    namespace: dict[str, Any] = {"__name__": f"neuraxis_emitted_{digest}"}
-    exec(compile(source, file, "exec"), namespace)
-    return type(entry, (base, namespace[entry]), {"__module__": namespace["__name__"]})
+    module = ModuleType(f"neuraxis_emitted_{digest}")
+    sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
+    exec(compile(source, file, "exec"), module.__dict__)
+    return type(entry, (base, getattr(module, entry)), {"__module__": module.__name__})
 
 
 def build(
@@ -75,8 +78,7 @@ class Model(nn.Module):
         self._seen: set[border.Key] = set()
         self._variants: dict[tuple[int, ...], Model] = {}
         self._share(shared)
-        if any(part.is_meta for part in self.state_dict(keep_vars=True).values()):
-            self._draw_initial()
+        self._draw_initial()
         self._like = self._probe()
 
     def _share(self, other: nn.Module | None) -> None:
@@ -91,21 +93,16 @@ class Model(nn.Module):
                 own[name] = held[name]
 
     def _draw_initial(self) -> None:
-        """Memory for what has none yet, and initial values in it."""
-        fresh = []
+        """Initial values for what has none yet. What is shared stays where it is."""
         for stored in self._artifact.stored:
             held, name = _slot(self, stored)
             if held[name].is_meta:
-                fresh.append(stored)
-        old = {stored.key: _slot(self, stored) for stored in self._artifact.stored if stored not in fresh}
-        kept = {key: held[name] for key, (held, name) in old.items()}
-        self.to_empty(device="cpu")
-        for key, (held, name) in old.items():
-            held[name] = kept[key]
-        with torch.no_grad():
-            for stored in fresh:
-                held, name = _slot(self, stored)
-                held[name].copy_(_tensor(initial(stored.node, self._seed)))
+                value = _tensor(initial(stored.node, self._seed))
+                trained = isinstance(held[name], nn.Parameter)
+                held[name] = nn.Parameter(value) if trained else value
+        for module in self.modules():
+            if hasattr(module, "lay_out"):
+                module.lay_out()
 
     def _probe(self) -> tuple[Mapping[str, torch.Tensor], str] | None:
         """Where some parameter is held, by whose device and dtype inputs are made."""
@@ -127,6 +124,20 @@ class Model(nn.Module):
         """The results, in the order of the model's `return`."""
         if torch.compiler.is_compiling():
             return self._run(inputs)
+        try:
+            key = tuple([(value.shape, value.dtype) for value in inputs])
+        except AttributeError:
+            key = None
+        if named or key not in self._seen:
+            return self._checked_run(inputs, named)
+        try:
+            return self._run(inputs)
+        except (IndexError, RuntimeError):
+            border.look(self._artifact, inputs)
+            raise
+
+    def _checked_run(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run inputs whose shapes are new, or which are to be made tensors first."""
         artifact = self._artifact
         if named or len(inputs) != len(artifact.arguments):
             inputs = border.ordered(artifact, inputs, named)
@@ -135,18 +146,22 @@ class Model(nn.Module):
             border.tensor(value, argument, like)
             for value, argument in zip(inputs, artifact.arguments, strict=True)
         ]
-        key = tuple([(value.shape, value.dtype) for value in given])
-        if key not in self._seen:
-            extra = border.riding(artifact, given)
-            if any(extra):
-                return self._lifted(extra)._given(self, given)
-            border.check(artifact, given)
-            self._seen.add(key)
+        extra = border.riding(artifact, given)
+        if any(extra):
+            return self._lifted(extra)._given(self, given)
+        border.check(artifact, given)
+        if all(value is new for value, new in zip(inputs, given, strict=True)):
+            self._seen.add(tuple([(value.shape, value.dtype) for value in given]))
         try:
             return self._run(given)
         except (IndexError, RuntimeError):
             border.look(artifact, given)
             raise
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Model:
+        super()._apply(fn, recurse)
+        self._seen.clear()  # their dtype may have been right for another one of ours
+        return self
 
     def _run(self, given: Any) -> Any:
         run: Callable[..., Any] = super().forward

@@ -24,7 +24,15 @@ from ..dsl.program import (
 )
 from ..dsl.signatures import declared_field
 from ..dsl.sources import SIGNATURES, TOKENIZER
-from .data import ByteTokenizer, DataError, Dataset, load_data, load_tokenizer, ngram_bits, single_token
+from .data import (
+    ByteTokenizer,
+    DataError,
+    Dataset,
+    load_data,
+    load_tokenizer,
+    ngram_bits,
+    single_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +61,9 @@ class Library:
         if name not in self._loaded:
             tree = self._statement(name)
             fields = tuple(f for f in map(declared_field, tree.fields) if f is not None)
-            tokenizers = {f.tokenizer: self.tokenizer(f.tokenizer) for f in fields if f.tokenizer is not None}
+            tokenizers = {
+                f.tokenizer: self.tokenizer(f.tokenizer) for f in fields if f.tokenizer is not None
+            }
             assert isinstance(tree.value, s.Call) and isinstance(tree.value.target, s.Name)
             options = data_options(tree)
             for key, value in options.items():
@@ -62,7 +72,12 @@ class Library:
                     tokenizers[value] = self.tokenizer(value)
             try:
                 self._loaded[name] = load_data(
-                    tree.value.target.id, options, self.root, self.seed, fields=fields, tokenizers=tokenizers
+                    tree.value.target.id,
+                    options,
+                    self.root,
+                    self.seed,
+                    fields=fields,
+                    tokenizers=tokenizers,
                 )
             except DataError as error:
                 raise self._said(error, tree.span) from None
@@ -77,7 +92,11 @@ class Library:
     def tokenizer(self, name: str) -> Tokenizer:
         """The tokeniser of that name."""
         tree = self._statement(name)
-        if not isinstance(tree.value, s.Call) or not isinstance(tree.value.target, s.Name) or tree.value.target.id != TOKENIZER.name:
+        if (
+            not isinstance(tree.value, s.Call)
+            or not isinstance(tree.value.target, s.Name)
+            or tree.value.target.id != TOKENIZER.name
+        ):
             return ByteTokenizer()
         path = data_options(tree).get("#0") or data_options(tree).get("path")
         try:
@@ -96,10 +115,14 @@ class Library:
 
     # ---- inputs of studies
 
-    def tensor(self, node: Node, source: Source, data: Dataset | None, device: str = "cpu") -> torch.Tensor:
+    def tensor(
+        self, node: Node, source: Source, data: Dataset | None, device: str = "cpu"
+    ) -> torch.Tensor:
         """The value of an input node, its axes in the node's order."""
         array = self._array(node, source, data)
-        return torch.as_tensor(np.ascontiguousarray(array)).to(device=device, dtype=TORCH[node.dtype])
+        return torch.as_tensor(np.require(array, requirements="C")).to(
+            device=device, dtype=TORCH[node.dtype]
+        )
 
     def _array(self, node: Node, source: Source, data: Dataset | None) -> np.ndarray:  # type: ignore[type-arg]
         match source:
@@ -117,14 +140,22 @@ class Library:
                 return np.asarray(self._statistic(source))
             case ArgumentInput(name, default):
                 if default is None:
-                    raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, f"`{name}` is given no value", node.span)])
+                    raise SpecError(
+                        [Diagnostic(Slug.WRONG_ARGUMENTS, f"`{name}` is given no value", node.span)]
+                    )
                 return np.asarray(default)
         raise TypeError(source)
 
     def _token(self, text: str, name: str, node: Node) -> int:
         try:
-            tokenizers = [f.tokenizer for f in map(declared_field, self._statement(name).fields) if f and f.tokenizer]
-            return single_token(self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer(), text)
+            tokenizers = [
+                f.tokenizer
+                for f in map(declared_field, self._statement(name).fields)
+                if f and f.tokenizer
+            ]
+            return single_token(
+                self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer(), text
+            )
         except DataError as error:
             raise self._said(error, node.span) from None
 
@@ -133,7 +164,9 @@ class Library:
             whole = self.dataset(source.data)
             held = whole.held if whole.held is not None else whole
             n = int(dict(source.options)["n"])
-            self._statistics[source] = ngram_bits(whole["tokens"].values, held["tokens"].values, n=n)
+            self._statistics[source] = ngram_bits(
+                whole["tokens"].values, held["tokens"].values, n=n
+            )
         return self._statistics[source]
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from ..compiler.graph import Graph
     from ..dsl.program import CheckedStudy, SweepPlan
-    from torch import nn
 
 
 BUDGET = 1 << 27
@@ -40,12 +40,22 @@ class Members:
 
 
 def run_sweep(
-    study: CheckedStudy, sweep: SweepPlan, inputs: Mapping[str, torch.Tensor], lengths: Mapping[str, int],
-    shared: nn.Module, *, seed: int = 0, budget: int = BUDGET,
+    study: CheckedStudy,
+    sweep: SweepPlan,
+    inputs: Mapping[str, torch.Tensor],
+    lengths: Mapping[str, int],
+    shared: nn.Module,
+    *,
+    seed: int = 0,
+    budget: int = BUDGET,
 ) -> Members:
     """Run all members. `inputs` are tensors by the address of their node, swept values included."""
     graph = compile_graph(part_of(study.body, (sweep.result,)), Context())
-    variables = {graph.node(n).axes[0].name: n for n in graph.in_order() if n in study.sources and _is_swept(graph, n, sweep)}
+    variables = {
+        graph.node(n).axes[0].name: n
+        for n in graph.in_order()
+        if n in study.sources and _is_swept(graph, n, sweep)
+    }
     return _run(study, sweep, graph, variables, dict(inputs), dict(lengths), shared, seed, budget)
 
 
@@ -55,8 +65,15 @@ def _is_swept(graph: Graph, name: str, sweep: SweepPlan) -> bool:
 
 
 def _run(
-    study: CheckedStudy, sweep: SweepPlan, graph: Graph, variables: dict[str, str], inputs: dict[str, torch.Tensor],
-    lengths: dict[str, int], shared: nn.Module, seed: int, budget: int,
+    study: CheckedStudy,
+    sweep: SweepPlan,
+    graph: Graph,
+    variables: dict[str, str],
+    inputs: dict[str, torch.Tensor],
+    lengths: dict[str, int],
+    shared: nn.Module,
+    seed: int,
+    budget: int,
 ) -> Members:
     given: dict[str, NamedArray] = {}
     for axis, name in variables.items():
@@ -81,7 +98,9 @@ def _run(
     largest = max(_count(ready, name, known) for name in ready.in_order())
     longest = max(variables, key=lambda axis: len(given[variables[axis]].array))
     if largest > budget and len(given[variables[longest]].array) > 1:
-        return _halves(study, sweep, graph, variables, longest, inputs, lengths, shared, seed, budget)
+        return _halves(
+            study, sweep, graph, variables, longest, inputs, lengths, shared, seed, budget
+        )
     lowered = lower(ready, sweep.name, study.model, shared, seed=seed)
     with torch.no_grad():
         (values,) = lowered({**inputs})
@@ -91,7 +110,9 @@ def _run(
 
 
 def _indices(graph: Graph, numbers: Mapping[str, NDArray[np.int64]]) -> dict[str, torch.Tensor]:
-    return {graph.node(name).site or name: torch.as_tensor(values) for name, values in numbers.items()}
+    return {
+        graph.node(name).site or name: torch.as_tensor(values) for name, values in numbers.items()
+    }
 
 
 def _count(graph: Graph, name: str, lengths: Mapping[str, int]) -> int:
@@ -102,14 +123,36 @@ def _count(graph: Graph, name: str, lengths: Mapping[str, int]) -> int:
 
 
 def _halves(
-    study: CheckedStudy, sweep: SweepPlan, graph: Graph, variables: dict[str, str], axis: str,
-    inputs: dict[str, torch.Tensor], lengths: dict[str, int], shared: nn.Module, seed: int, budget: int,
+    study: CheckedStudy,
+    sweep: SweepPlan,
+    graph: Graph,
+    variables: dict[str, str],
+    axis: str,
+    inputs: dict[str, torch.Tensor],
+    lengths: dict[str, int],
+    shared: nn.Module,
+    seed: int,
+    budget: int,
 ) -> Members:
     """Too much at once: the members of the longest axis in two parts."""
     site = graph.node(variables[axis]).site or variables[axis]
     parts = [
-        _run(study, sweep, graph, variables, {**inputs, site: half}, dict(lengths), shared, seed, budget)
+        _run(
+            study,
+            sweep,
+            graph,
+            variables,
+            {**inputs, site: half},
+            dict(lengths),
+            shared,
+            seed,
+            budget,
+        )
         for half in inputs[site].chunk(2)
     ]
     at = parts[0].axes.index(axis)
-    return replace(parts[0], values=torch.cat([p.values for p in parts], at), how=(*parts[0].how, "in parts that fit"))
+    return replace(
+        parts[0],
+        values=torch.cat([p.values for p in parts], at),
+        how=(*parts[0].how, "in parts that fit"),
+    )

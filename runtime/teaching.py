@@ -26,7 +26,13 @@ def parameters_of(model: Model) -> Parameters:
 
 
 def teach(
-    training: CheckedTraining, model: Model, library: Library, folder: Path, *, seed: int = 0, resume: bool = False,
+    training: CheckedTraining,
+    model: Model,
+    library: Library,
+    folder: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
     progress: Progress = SILENT,
 ) -> Trained:
     """Train the model in place."""
@@ -38,8 +44,19 @@ def teach(
         for name, source in study.sources.items():
             if not isinstance(source, FieldInput):
                 given[source] = library.tensor(nodes[name], source, None)
-    functions = Functions(_lowered(training.train, model, seed), _lowered(training.evaluate, model, seed), given)
-    return train(training, functions, parameters_of(model), data, folder=folder, seed=seed, resume=resume, progress=progress)
+    functions = Functions(
+        _lowered(training.train, model, seed), _lowered(training.evaluate, model, seed), given
+    )
+    return train(
+        training,
+        functions,
+        parameters_of(model),
+        data,
+        folder=folder,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+    )
 
 
 def _lowered(study: CheckedStudy, model: Model, seed: int) -> Lowered:

@@ -46,6 +46,10 @@ class Trace(Mapping[str, Value]):
         arrays = {}
         for address, value in self._values.items():
             array = value.to_xarray(address)
-            clash = {a: f"{address}.{a}" for a, n in array.sizes.items() if sizes.setdefault(str(a), n) != n}
+            clash = {
+                a: f"{address}.{a}"
+                for a, n in array.sizes.items()
+                if sizes.setdefault(str(a), n) != n
+            }
             arrays[address] = array.rename(clash)
         return xarray.Dataset(arrays)

@@ -6,7 +6,7 @@ Identities are looked through, numbers are computed, and values of axis indices 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ class Flow:
     """Nodes whose value is the run-time size of an axis."""
     same: Mapping[str, str]
     """The name under which each node of the program is known here."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """A shorter address for some addresses."""
 
     @cached_property
     def users(self) -> dict[str, tuple[str, ...]]:
@@ -68,13 +70,35 @@ class Flow:
         return name in self.numbers or name in self.lengths
 
 
-def flow(program: Graph | Body) -> Flow:
+def flow(program: Graph | Body, titles: Mapping[str, str] | None = None) -> Flow:
     """What a program's results need."""
     body = program if isinstance(program, Body) else program.to_body()
     found = _Finder()
     for step in body.steps:
         found.add(step.node, step.operands)
-    return found.needed(body.results)
+    return replace(found.needed(body.results), titles=titles or {})
+
+
+def titles(body: Body, aliases: Mapping[str, str]) -> dict[str, str]:
+    """The shortest of several addresses of a value, by each that a node may carry."""
+    source: dict[str, str] = {}
+    shortest: dict[str, str] = {}
+
+    def offer(name: str, site: str) -> None:
+        if name not in shortest or site.count(".") < shortest[name].count("."):
+            shortest[name] = site
+
+    for step in body.steps:
+        node, name = step.node, step.node.name
+        if isinstance(node.attrs, RenameAttrs) and not node.attrs.pairs:
+            source[name] = source.get(step.operands[0], step.operands[0])
+        if node.site is not None:
+            offer(source.get(name, name), node.site)
+    sites = {s.node.site: source.get(s.node.name, s.node.name) for s in body.steps if s.node.site}
+    for alias, address in aliases.items():
+        if address in sites:
+            offer(sites[address], alias)
+    return {site: shortest[name] for site, name in sites.items() if shortest[name] != site}
 
 
 class _Finder:

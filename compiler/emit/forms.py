@@ -34,6 +34,14 @@ class RMSNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """Along `axis` by stored means and variances: reads the value, those, the weight, the bias."""
+
+    axis: str
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pointwise:
     """A function of one value that has a call of its own."""
 
@@ -59,7 +67,8 @@ class Attention:
     """Softmax attention from `query` positions to `key` positions: reads q, k, v.
 
     `dot` is the axis of q and k that is summed, `value` the one of v that the result has, if any.
-    So many `masks` are read (what they leave out is not seen), then values added to the scores.
+    So many `masks` are read (what they leave out is not seen), then what the scores are changed by,
+    with its `signs`.
     """
 
     query: str
@@ -69,6 +78,7 @@ class Attention:
     scale: float | None
     causal: bool
     masks: int = 0
+    signs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,24 @@ if TYPE_CHECKING:
     from ..graph import Edit, Graph
 
 NOTHING: dict[str, float | bool] = {
-    "sum": 0, "norm": 0, "any": False, "all": True, "prod": 1, "max": -math.inf, "min": math.inf,
-    "logsumexp": -math.inf, "argmax": -math.inf, "argmin": math.inf,
+    "sum": 0,
+    "norm": 0,
+    "any": False,
+    "all": True,
+    "prod": 1,
+    "max": -math.inf,
+    "min": math.inf,
+    "logsumexp": -math.inf,
+    "argmax": -math.inf,
+    "argmin": math.inf,
 }
-BEHIND: dict[str, float] = {"softmax": -math.inf, "log_softmax": -math.inf, "rank": -math.inf, "sort": math.inf, "argsort": math.inf}
+BEHIND: dict[str, float] = {
+    "softmax": -math.inf,
+    "log_softmax": -math.inf,
+    "rank": -math.inf,
+    "sort": math.inf,
+    "argsort": math.inf,
+}
 
 
 class UnsupportedError(Exception):
@@ -97,7 +111,11 @@ class _Pad:
                 if isinstance(atom, str):
                     factor = self._symbol(atom, cause)
                 else:
-                    factor = self.map("floordiv", [self.length(atom.top, cause), self.number(atom.bottom, cause)], cause)
+                    factor = self.map(
+                        "floordiv",
+                        [self.length(atom.top, cause), self.number(atom.bottom, cause)],
+                        cause,
+                    )
                 term = self.map("mul", [term, factor], cause)
             total = term if total is None else self.map("add", [total, term], cause)
         assert total is not None
@@ -107,7 +125,9 @@ class _Pad:
         key = sizes.symbol(symbol)
         if key not in self.lengths:
             if symbol not in self.ragged:
-                raise UnsupportedError(f"a length that mixes `{symbol}` with one that examples have of their own")
+                raise UnsupportedError(
+                    f"a length that mixes `{symbol}` with one that examples have of their own"
+                )
             over = self.ragged[symbol]
             axis = Axis(over, sizes.symbol(over))
             name = self.add(INPUT, InputAttrs((over,), (axis,), DType.INT), [], cause)
@@ -167,11 +187,15 @@ class _Pad:
             case ScanAttrs() if self.is_ragged(node.attrs.axis):
                 self._scan(node, node.attrs, operands)
             case ConcatAttrs(axis, False) if axes((axis,)):
-                raise UnsupportedError(f"concat along `{axis}`, which has a length for each example")
+                raise UnsupportedError(
+                    f"concat along `{axis}`, which has a length for each example"
+                )
             case RenameAttrs(pairs):
                 for old, new in pairs:
                     if (len(old) > 1 or len(new) > 1) and axes(old):
-                        raise UnsupportedError(f"`{old[0]}` has a length for each example and cannot be split or merged")
+                        raise UnsupportedError(
+                            f"`{old[0]}` has a length for each example and cannot be split or merged"
+                        )
 
         self._typed(name, self.edit.operands(name))
 
@@ -184,7 +208,11 @@ class _Pad:
     def _reduce(self, node: Node, value: str, fn: str, axes: list[Axis]) -> None:
         if fn in NOTHING:
             otherwise = NOTHING[fn]
-            if self.edit.node(value).dtype is not DType.FLOAT and isinstance(otherwise, float) and math.isinf(otherwise):
+            if (
+                self.edit.node(value).dtype is not DType.FLOAT
+                and isinstance(otherwise, float)
+                and math.isinf(otherwise)
+            ):
                 otherwise = int(math.copysign(2**53, otherwise))
             self.edit.set_operands(node.name, [self.only(value, axes, otherwise, node)])
         elif fn in ("mean", "var"):
@@ -195,7 +223,9 @@ class _Pad:
                 mean = self._mean(node, self.map("mul", [gap, gap], node), node.attrs.axes, axes)
             self._become(node, mean)
         else:
-            raise UnsupportedError(f"`{fn}` over `{axes[0].name}`, which has a length for each example")
+            raise UnsupportedError(
+                f"`{fn}` over `{axes[0].name}`, which has a length for each example"
+            )
 
     def _mean(self, node: Node, value: str, over: tuple[str, ...], axes: list[Axis]) -> str:
         """The sum over the number of what exists."""
@@ -228,17 +258,32 @@ class _Pad:
             axis = axes[0]
             index = self.add(IOTA, IotaAttrs(axis), [], node)
             last = self.map("sub", [self.length(axis.size, node), self.number(1, node)], node)
-            place = self.map("mod", [self.map("sub", [last, index], node), self.length(axis.size, node)], node)
+            place = self.map(
+                "mod", [self.map("sub", [last, index], node), self.length(axis.size, node)], node
+            )
             self._become(node, self.add(INDEX, IndexAttrs(Gather(axis.name)), [value, place], node))
         elif fn not in ("cumsum", "cumprod", "cummax"):  # which look back only
-            raise UnsupportedError(f"`{fn}` along `{axes[0].name}`, which has a length for each example")
+            raise UnsupportedError(
+                f"`{fn}` along `{axes[0].name}`, which has a length for each example"
+            )
 
-    def _index(self, node: Node, operands: tuple[str, ...], how: Select | Slice | Gather | Window, axis: Axis, given: Node) -> None:
+    def _index(
+        self,
+        node: Node,
+        operands: tuple[str, ...],
+        how: Select | Slice | Gather | Window,
+        axis: Axis,
+        given: Node,
+    ) -> None:
         match how:
             case Select(name, at) if at < 0:
                 place = self.map("add", [self.length(axis.size, node), self.number(at, node)], node)
-                self._become(node, self.add(INDEX, IndexAttrs(Gather(name)), [operands[0], place], node))
-            case Slice(name, start, stop) if not isinstance(start, int) and sizes.symbols(start) & set(self.ragged):
+                self._become(
+                    node, self.add(INDEX, IndexAttrs(Gather(name)), [operands[0], place], node)
+                )
+            case Slice(name, start, stop) if not isinstance(start, int) and sizes.symbols(
+                start
+            ) & set(self.ragged):
                 long = Axis(name, sizes.subtract(stop, start))
                 index = self.add(IOTA, IotaAttrs(long), [], node)
                 place = self.map("add", [self.length(start, node), index], node)
@@ -246,7 +291,9 @@ class _Pad:
                 self._become(node, part)
             case Window(fill=fill):
                 otherwise = fill if given.dtype is DType.FLOAT else int(fill)
-                self.edit.set_operands(node.name, [self.only(operands[0], [axis], otherwise, node), *operands[1:]])
+                self.edit.set_operands(
+                    node.name, [self.only(operands[0], [axis], otherwise, node), *operands[1:]]
+                )
 
     def _scan(self, node: Node, attrs: ScanAttrs, operands: tuple[str, ...]) -> None:
         """Behind the end the carries stay what they were."""
@@ -254,7 +301,12 @@ class _Pad:
         inputs = body_inputs(attrs.body)
         axes = tuple(a for a in self.edit.node(alive).axes if a.name != attrs.axis.name)
         lives = Node(
-            "alive", INPUT, InputAttrs(tuple(a.name for a in axes), axes, DType.BOOL), axes, DType.BOOL, node.span,
+            "alive",
+            INPUT,
+            InputAttrs(tuple(a.name for a in axes), axes, DType.BOOL),
+            axes,
+            DType.BOOL,
+            node.span,
             made_by="pad",
         )
         before = attrs.carries + attrs.steps
@@ -265,8 +317,13 @@ class _Pad:
         nodes = {step.node.name: step.node for step in attrs.body.steps}
         for place in range(attrs.carries):
             old, new = inputs[place], nodes[results[place]]
-            which, dtype = MAP.infer(MapAttrs("where"), [(axes, DType.BOOL), (new.axes, new.dtype), (old.axes, old.dtype)])
-            keep = Node(f"held{place}", MAP, MapAttrs("where"), which, dtype, node.span, made_by="pad")
+            which, dtype = MAP.infer(
+                MapAttrs("where"),
+                [(axes, DType.BOOL), (new.axes, new.dtype), (old.axes, old.dtype)],
+            )
+            keep = Node(
+                f"held{place}", MAP, MapAttrs("where"), which, dtype, node.span, made_by="pad"
+            )
             held.append(Step(keep, (lives.name, new.name, old.name)))
             results[place] = keep.name
         body = Body((*(Step(n, ()) for n in ordered), *rest, *held), tuple(results))

@@ -49,7 +49,10 @@ class Packed:
 
 
 def pack(
-    graph: Graph, swept: tuple[str, ...], given: Mapping[str, NamedArray], lengths: Mapping[str, int]
+    graph: Graph,
+    swept: tuple[str, ...],
+    given: Mapping[str, NamedArray],
+    lengths: Mapping[str, int],
 ) -> Packed | str:
     """The sweep in rows; or why it cannot be.
 

@@ -29,7 +29,6 @@ from ...dsl.ops import (
     Slice,
     StopAttrs,
 )
-
 from ..reference import value_of
 
 if TYPE_CHECKING:
@@ -61,7 +60,13 @@ EVERYWHERE = Region((frozenset(),))
 class Regions:
     """The regions of a graph's values, and masks made on the way."""
 
-    def __init__(self, edit: Edit, swept: frozenset[str], given: Mapping[str, NamedArray], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        edit: Edit,
+        swept: frozenset[str],
+        given: Mapping[str, NamedArray],
+        sizes: Mapping[str, int],
+    ) -> None:
         self.edit, self.swept, self.sizes = edit, swept, sizes
         self._arrays = dict(given)
         self.found: dict[str, Region] = {}
@@ -81,7 +86,9 @@ class Regions:
             if top in self._arrays or not missing:
                 waiting.pop()
                 if top not in self._arrays:
-                    self._arrays[top] = value_of(node, [self._arrays[o] for o in operands], self.sizes)
+                    self._arrays[top] = value_of(
+                        node, [self._arrays[o] for o in operands], self.sizes
+                    )
             waiting += missing
         return self._arrays[name]
 

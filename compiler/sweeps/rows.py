@@ -112,13 +112,21 @@ class Rows:
         return self.index(rows, rows.places[:, rows.axes.index(axis)], span)
 
     def place(
-        self, rows: RowSet, among: RowSet, span: Span, *, inner: str | None = None, at: tuple[str, int] | None = None
+        self,
+        rows: RowSet,
+        among: RowSet,
+        span: Span,
+        *,
+        inner: str | None = None,
+        at: tuple[str, int] | None = None,
     ) -> str:
         """The number that each row has among others (at the position `at` of an axis that it
         lacks), times the size of the axis `inner` plus its position there."""
         own = {axis: rows.places[:, i] for i, axis in enumerate(rows.axes)}
         if at is not None:
-            own[at[0]] = np.full(len(rows.places), at[1] % among.lookup.shape[among.axes.index(at[0])])
+            own[at[0]] = np.full(
+                len(rows.places), at[1] % among.lookup.shape[among.axes.index(at[0])]
+            )
         numbers = among.lookup[tuple(own[axis] for axis in among.axes)]
         if (numbers < 0).any():
             raise CannotError("a row has no place among those that should hold it")

@@ -150,7 +150,9 @@ def _prime_of(name: str, taken: frozenset[str]) -> str:
 
 
 def _prime(node: Node, primed: dict[str, Axis], tree: s.Call, scope: Scope) -> Node:
-    pairs = tuple(((name,), (axis,)) for name, axis in primed.items() if name in node.axis_names)
+    pairs = tuple(
+        ((name,), (Axis(axis.name, node.size(name)),)) for name, axis in primed.items() if name in node.axis_names
+    )
     if not pairs:
         return node
     return scope.builder.emit(ops.RENAME, ops.RenameAttrs(pairs), [node], tree.span, scope.path)

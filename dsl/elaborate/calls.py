@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import ops, sizes
 from .. import syntax as s
@@ -65,12 +66,16 @@ def _anonymous(block: s.Block, scope: Scope) -> str:
 
 def _check_names(block: s.Block, args: dict[str, Val], tree: s.Call, scope: Scope) -> None:
     known = [param.name for param in block.params]
+    axes = {side.axis for side in block.axes if isinstance(side, s.Bind)}
     for arg in tree.args:
         if arg.name is not None and arg.name not in known:
+            hint = or_nearest(arg.name, known)
+            if arg.name in axes:
+                hint = f"`{arg.name}` is an axis: `{block.name}[{arg.span.text}](...)`"
+            takes = ", ".join(f"`{name}`" for name in known) or "nothing"
             scope.fail(
                 Slug.WRONG_ARGUMENTS, f"`{block.name}` has no argument `{arg.name}`", arg.span,
-                notes=[Note(f"`{block.name}` takes {', '.join(known)}", block.span)],
-                hint=or_nearest(arg.name, known),
+                notes=[Note(f"`{block.name}` takes {takes}", block.span)], hint=hint,
             )
 
 
@@ -85,7 +90,8 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
         if arg.name is None and not free:
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
-                f"`{block.name}` takes {len(block.params)} arguments", arg.span,
+                f"`{block.name}` takes {len(block.params)} argument{'s' if len(block.params) != 1 else ''}, "
+                f"and is given {len(tree.args)}", arg.span,
                 notes=[Note(f"`{block.name}` is defined", block.span)],
             )
         name = arg.name or free[0]
@@ -154,12 +160,43 @@ def _enter(
     finally:
         ctx.depth -= 1
         ctx.fill = outer_fill
-    results = frame.results
-    if results is None:
-        raise HaltError
+    results = check_count(block, inner)
     return tuple(
-        _result(value, declared, renamed, block, tree, scope, inner)
-        for value, declared in zip(results, block.results, strict=False)
+        _result(value, declared, renamed, block, tree, scope, inner, at)
+        for value, declared, at in zip(results, block.results, frame.returned, strict=True)
+    )
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"
+
+
+def check_count(block: s.Block, inner: Scope) -> tuple[Val, ...]:
+    """What a block returned, if it is as much as its header says."""
+    results = inner.frame.results
+    if results is None:
+        inner.fail(
+            Slug.WRONG_ARGUMENTS, f"`{block.name}` returns nothing", block.span.word(block.name),
+            hint=f"return ...  # [{', '.join(axis.name for axis in block.results[0])}]",
+        )
+    if any(isinstance(value, Poison) for value in results):
+        raise HaltError
+    if len(results) != len(block.results):
+        at = inner.frame.returned
+        inner.fail(
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` is said to give {_values(len(block.results))}, and this is {len(results)}",
+            at[0].to(at[-1]), notes=[Note("it is said", block.span)],
+        )
+    return results
+
+
+def no_such_axis(name: str, declared: tuple[s.AxisDecl, ...], block: s.Block, inner: Scope) -> NoReturn:
+    """A header that promises an axis that there is not."""
+    place = next((decl.span for decl in declared if decl.name == name), block.span)
+    inner.fail(
+        Slug.MISSING_AXIS, f"`{block.name}` is said to give `{name}`, and has no such axis", place,
+        hint=or_nearest(name, inner.known_axes()),
     )
 
 
@@ -193,7 +230,9 @@ def _bind_types(
                 _check_pack(axis.name, param, node, binding, block, tree, scope)
             elif axis.name in binding.bound:
                 wanted = binding.bound[axis.name].name
-                if wanted not in node.axis_names and node.axes:
+                if wanted in node.axis_names:
+                    _check_size(axis.name, wanted, param, nodes, block, tree, scope)
+                elif node.axes:
                     _missing(axis.name, param, node, block, tree, scope)
             else:
                 known = scope.axis(axis.name)
@@ -210,6 +249,26 @@ def _bind_types(
             inner.axes.setdefault(axis_bound.name, axis_bound)
             inner.frame.bound.add(axis_bound.name)
     inner.frame.packs.update(binding.packs)
+
+
+def _check_size(
+    local: str, graph: str, param: s.Param, nodes: dict[str, Node], block: s.Block, tree: s.Call, scope: Scope
+) -> None:
+    """An axis that two arguments have has one size."""
+    for other in block.params:
+        if other is param:
+            return
+        node = nodes.get(other.name)
+        declared = {axis.name for axis in other.axes or ()}
+        if node is None or local not in declared or graph not in node.axis_names:
+            continue
+        first, second = node.size(graph), nodes[param.name].size(graph)
+        if first != second and isinstance(first, int) and isinstance(second, int):
+            scope.fail(
+                Slug.SIZE_MISMATCH,
+                f"`{other.name}` has {first} positions of `{local}`, and `{param.name}` has {second}", tree.span,
+                notes=[Note(f"`{block.name}` takes both", block.span)],
+            )
 
 
 def _settle(local: str, axis: Axis, binding: Binding, block: s.Block, tree: s.Call, scope: Scope) -> None:
@@ -237,8 +296,16 @@ def _missing(name: str, param: s.Param, node: Node, block: s.Block, tree: s.Call
         f"`{block.name}` wants an axis `{name}` on `{param.name}`, which has {scope.say_axes(node)}",
         tree.span,
         notes=[Note(f"`{param.name}` is declared", param.span)],
-        hint=or_nearest(name, spare) or (f"{block.name}[{name} = {spare[-1]}](...)" if spare else None),
+        hint=or_nearest(name, spare) or _bound_hint(name, spare, tree),
     )
+
+
+def _bound_hint(name: str, spare: list[str], tree: s.Call) -> str | None:
+    """The call, bound to an axis that the argument has."""
+    if not spare or isinstance(tree.target, s.Index):
+        return None
+    arguments = ", ".join(arg.span.text for arg in tree.args)
+    return f"{tree.target.span.text}[{name} = {spare[-1]}]({arguments})"
 
 
 def _keep_apart(
@@ -292,7 +359,11 @@ def _bind_param(
     elif param.name in values:
         value = values[param.name][0]
         if param.kind == "block" and not isinstance(value, Template | Instance | Poison):
-            scope.fail(Slug.WRONG_ARGUMENTS, f"`{param.name}` is a block", values[param.name][1])
+            at = values[param.name][1]
+            scope.fail(
+                Slug.WRONG_ARGUMENTS, f"`{param.name}` wants a block, and `{_given(at, param.name)}` is none", at,
+                notes=[Note("it is declared", param.span)], hint=f"{param.name} = mlp",
+            )
     else:
         assert param.default is not None
         value = inner.evaluate(param.default)
@@ -302,21 +373,28 @@ def _bind_param(
     inner.spans[param.name] = param.span
 
 
+def _given(span: Span, name: str) -> str:
+    """What is given, without the name that it is given for."""
+    return re.sub(rf"^{name}\s*=\s*", "", span.text)
+
+
 def _check_dtype(param: s.Param, node: Node, scope: Scope, span: Span) -> None:
     wanted = param.kind or ("float" if param.axes is not None else None)
     fits = {"int": ("int", "bool"), "bool": ("bool",), "float": ("float", "int", "bool")}
     if wanted in fits and node.dtype not in fits[wanted]:
-        scope.fail(Slug.WRONG_DTYPE, f"`{param.name}` is {wanted}, and this is {node.dtype}", span)
+        hint = f"int({_given(span, param.name)})" if wanted == "int" else f"{_given(span, param.name)} > 0"
+        scope.fail(
+            Slug.WRONG_DTYPE, f"`{param.name}` wants {wanted}, and this is {node.dtype}", span,
+            notes=[Note("it is declared", param.span)], hint=hint,
+        )
 
 
 def _result(
     value: Val, declared: tuple[s.AxisDecl, ...], renamed: dict[str, str], block: s.Block, tree: s.Call,
-    scope: Scope, inner: Scope,
+    scope: Scope, inner: Scope, at: Span,
 ) -> Val:
     """A result has its written axes and what rode in on the arguments, nothing else."""
-    if isinstance(value, Template | Instance | Poison):
-        raise HaltError
-    node = inner.node(value, tree.span)
+    node = inner.node(value, at)
     wanted: dict[str, str] = {}
     for decl in declared:
         if decl.pack:
@@ -329,17 +407,20 @@ def _result(
     if extra:
         inner.fail(
             Slug.AXIS_MISMATCH,
-            f"`{block.name}` is said to return [{', '.join(wanted.values())}], and returns `{extra[0]}` too",
-            block.span, notes=[Note("called", tree.span)], hint=f"sum[{extra[0]}](...)",
+            f"`{block.name}` is said to give [{', '.join(wanted.values())}], and this has `{extra[0]}` too", at,
+            notes=[Note("it is said", block.span)],
+            hint=f"-> [{', '.join([*wanted.values(), extra[0]])}]" if extra[0].isidentifier() else None,
         )
     for name, shown in wanted.items():
         if name not in node.axis_names:
             axis = inner.axis(shown) or inner.frame.riding.get(name)
-            if axis is None:
-                inner.fail(
-                    Slug.MISSING_AXIS, f"`{block.name}` is said to return `{shown}`, and does not", block.span,
-                    notes=[Note("called", tree.span)],
+            if axis is None and any(shown == decl.name for p in block.params for decl in p.axes or ()):
+                scope.fail(
+                    Slug.MISSING_AXIS, f"`{block.name}` gives `{shown}`, and nothing that it is given here has it", tree.span,
+                    notes=[Note(f"`{block.name}` is defined", block.span)],
                 )
+            if axis is None:
+                no_such_axis(shown, declared, block, inner)
             node = inner.spread(node, axis, tree.span)
         if scope.axis(shown) is None and name not in inner.frame.bound:
             scope.axes[shown] = Axis(name, node.size(name))

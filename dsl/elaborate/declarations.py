@@ -10,6 +10,7 @@ from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Note, Slug, or_nearest
 from .builder import Builder
 from .scope import Scope, join
+from .structure import walk
 from .values import Known, Value
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
         model = scope.lookup(step.like)
         if not isinstance(model, Value):
             scope.fail(
-                Slug.UNKNOWN_NAME, f"`{step.like}` is no value above", step.span,
+                Slug.UNKNOWN_NAME, f"`{step.like}` is no value above", step.span.word(step.like),
                 hint=or_nearest(step.like, scope.names),
             )
         axes += [axis for axis in model.node.axes if axis not in axes]
@@ -65,21 +66,33 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
             if not isinstance(axis.size, int):
                 scope.fail(
                     Slug.BAD_SIZE,
-                    f"`{step.name}` is kept between calls, and `{axis.name}` has another size at each", step.span,
-                    hint=f"give the model's axis a size: `[{axis.name} = 128]`",
+                    f"`{step.name}` is kept between calls, and `{axis.name}` has another size at each",
+                    step.span.word(axis.name), hint=f"give the model's axis a size: `[{axis.name} = 128]`",
                 )
     banks = () if step.kind == "state" else tuple(b for b in scope.banks if b not in axes)
     found = (*banks, *axes)
     if len({axis.name for axis in found}) < len(found):
         scope.fail(
-            Slug.DUPLICATE_NAME, f"`{step.name}` has one axis twice", step.span, hint="a second copy is primed: `n'`"
+            Slug.DUPLICATE_NAME, f"`{step.name}` has one axis twice", step.span, hint=_primed_hint(step)
         )
     return found
 
 
+def _primed_hint(step: s.Declare) -> str | None:
+    seen: set[str] = set()
+    for decl in step.axes or ():
+        if decl.name in seen:
+            return f"a second copy is primed: `{decl.name}'`"
+        seen.add(decl.name)
+    return None
+
+
 def _distribution(tree: s.Expr, scope: Scope) -> ops.Distribution:
     if not isinstance(tree, s.Call) or not isinstance(tree.target, s.Name):
-        scope.fail(Slug.UNKNOWN_NAME, "what follows `~` is a distribution", tree.span, hint="~ normal(0, 0.02)")
+        scope.fail(
+            Slug.UNKNOWN_NAME, "what follows `~` is a distribution", tree.span,
+            hint=f"= {tree.span.text}, or ~ normal(0, 0.02)",
+        )
     name = tree.target.id
     if name not in DISTRIBUTIONS:
         scope.fail(
@@ -113,6 +126,12 @@ def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
 
 def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Distribution | Body:
     """The initial value: a number, or a closed program of its own."""
+    for part in walk(tree):
+        if isinstance(part, s.Name) and isinstance(scope.lookup(part.id), Value):
+            scope.fail(
+                Slug.NOT_CONSTANT, f"`{step.name}` starts from what is known before the model runs, and `{part.id}` is not",
+                part.span, hint="a param starts from numbers, sizes and axes: `where(k == f, 1, 0)`",
+            )
     builder = Builder(scope.ctx)
     inner = Scope(scope.ctx, builder, scope.frame, scope.path, scope.params, parent=_Closed(scope, builder))
     value = inner.evaluate(tree)

@@ -10,6 +10,7 @@ from .. import syntax as s
 from ..core import Axis, DType, Node
 from ..diagnostics import Collector, Note, Slug, or_nearest
 from ..program import CheckedStudy, Output, SweepInput, SweepOutput, SweepPlan
+from .builtins import UNBUILT
 from .scope import Scope
 from .sites import body_sites
 from .study import Study
@@ -67,8 +68,7 @@ class _Experiment:
             try:
                 self._step(step)
             except HaltError:
-                names = [t.id for t in step.targets if isinstance(t, s.Name)] if isinstance(step, s.Assign) else []
-                for name in [*names, *([step.name] if isinstance(step, s.Run | s.Measure | s.Sweep) else [])]:
+                for name in _named(step):
                     self.scope.names.setdefault(name, Poison())
 
     def _step(self, step: s.Trial) -> None:
@@ -122,6 +122,8 @@ class _Experiment:
             raise HaltError
         inputs: dict[str, tuple[Val, Span]] = {}
         model = tree
+        if isinstance(tree, s.Call) and isinstance(tree.target, s.Name) and tree.target.id in UNBUILT:
+            scope.fail(Slug.UNBUILT, f"{UNBUILT[tree.target.id]} is not built yet", tree.span)
         if isinstance(tree, s.Call):
             model, inputs = self._inputs(tree, scope)
         name = model.base if isinstance(model, s.Index) else model
@@ -292,6 +294,18 @@ def expect(step: s.Expect, scope: Scope, output: object) -> None:
         values.append(value)
     op = tree.op if isinstance(tree, s.Binary) and len(sides) == 2 else ""
     output("expect", tree.span.text, values, step.span, op)  # type: ignore[operator]  # the caller's recorder
+
+
+def _named(step: s.Trial) -> list[str]:
+    """The names that a step gives to something."""
+    match step:
+        case s.Assign(targets):
+            return [target.id for target in targets if isinstance(target, s.Name)]
+        case s.Run(name) | s.Measure(name) | s.Sweep(name):
+            return [name]
+        case s.Unbuilt(_, (s.Name(name), *_)):  # `attribute heads over ...`
+            return [name]
+    return []
 
 
 def _model_name(tree: s.Expr | None) -> s.Expr | None:

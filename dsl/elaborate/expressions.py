@@ -89,7 +89,11 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
     if isinstance(target, s.Index):
         items, target = target.items, target.base
     if not isinstance(target, s.Name):
-        scope.fail(Slug.UNKNOWN_BLOCK, "only a block or a function can be called", target.span)
+        hint = None
+        if isinstance(target, s.Call) and all(isinstance(arg.value, s.Name) for arg in target.args):
+            axes = ", ".join(arg.span.text for arg in target.args)  # max(k)(x)
+            hint = f"brackets hold axes: `{target.target.span.text}[{axes}](...)`"
+        scope.fail(Slug.UNKNOWN_BLOCK, "only a block or a function can be called", target.span, hint=hint)
     found = scope.lookup(target.id)
     if found is None:
         found = scope.global_value(target.id)
@@ -160,6 +164,9 @@ def _name(tree: s.Name, scope: Scope) -> Val:
         known = as_block(tree.id)
     if known is not None:
         return known
+    if tree.id in BUILTINS:
+        usage = BUILTINS[tree.id].usage
+        scope.fail(Slug.NOT_A_VALUE, f"`{tree.id}` is a function, and not called here", tree.span, hint=usage)
     near = [*_all_names(scope), *scope.known_axes(), *CONSTANTS]
     scope.fail(
         Slug.UNKNOWN_NAME, f"`{tree.id}` is not assigned above", tree.span,

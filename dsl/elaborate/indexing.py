@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import ops, sizes
 from .. import syntax as s
-from ..core import Axis, Node
+from ..core import Axis, Node, names
 from ..diagnostics import Slug, or_nearest
 from ..program import Limit
 from .values import Known, Value
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from ..sizes import Size
     from .scope import Scope
 
+Pairs = tuple[tuple[tuple[str, ...], tuple[Axis, ...]], ...]
 Affine = tuple[dict[str, int], "Size"]  # coefficient by local axis name, and the offset
 
 
 def index_value(tree: s.Index, scope: Scope) -> Value:
     """Apply the items one after another."""
     node = scope.node(scope.evaluate(tree.base), tree.base.span)
+    if len(tree.items) > 1 and all(isinstance(item, s.Arrow) for item in tree.items):
+        return Value(_renamed_at_once(node, tree, scope))
     for item in tree.items:
         match item:
             case s.Bind(axis, value, otherwise):
@@ -28,9 +31,11 @@ def index_value(tree: s.Index, scope: Scope) -> Value:
             case s.Arrow(left, right):
                 node = _rename(node, left, right, item, scope)
             case _:
+                axis = names(node.axes)[0] if node.axes else "t"
+                shown = f"{axis} = 0" if item.span.text == axis else f"{axis} = {item.span.text}"
                 scope.fail(
                     Slug.BAD_INDEX, "an index says which axis it is for", item.span,
-                    hint=f"[t = {item.span.text}]",
+                    hint=f"{tree.base.span.text}[{shown}]",
                 )
     return Value(node)
 
@@ -38,7 +43,7 @@ def index_value(tree: s.Index, scope: Scope) -> Value:
 def _at(
     node: Node, axis: str, value: s.Expr, otherwise: s.Expr | None, item: s.Bind, scope: Scope
 ) -> Node:
-    graph = scope.axis_named(axis, node, item.span, f"`{item.span.text}` picks from `{axis}`")
+    graph = scope.axis_named(axis, node, item.span.word(axis), f"`{item.span.text}` picks from `{axis}`")
     size = node.size(graph)
     if isinstance(value, s.Range):
         start = _bound(value.start, 0, size, scope)
@@ -56,6 +61,8 @@ def _at(
     if isinstance(value, s.At):
         return _position(node, graph, value, item, scope)
     affine = _affine(value, scope)
+    if affine is not None and not affine[0] and not isinstance(affine[1], int):
+        _check_inside(axis, affine[1], size, item, scope)
     if affine is not None and not affine[0] and isinstance(affine[1], int):
         at = affine[1]
         if isinstance(size, int) and not -size <= at < size:
@@ -74,9 +81,19 @@ def _at(
     if index.dtype != "int":
         scope.fail(
             Slug.WRONG_DTYPE, f"an index is an int, and this is a {index.dtype}", value.span,
-            hint="int(...)" if index.dtype == "float" else None,
+            hint=f"int({value.span.text})",
         )
     return _emit(scope, ops.Gather(graph, fill), [node, index], item)
+
+
+def _check_inside(axis: str, at: Size, size: Size, item: s.Bind, scope: Scope) -> None:
+    """A position that depends on run-time sizes."""
+    spare = sizes.subtract(size, sizes.add(at, 1))
+    message = f"`{item.span.text}` is not inside `{axis}`, which has {sizes.show(size)} positions"
+    if isinstance(spare, int) and spare < 0:
+        scope.fail(Slug.BAD_INDEX, message, item.span)
+    limit(scope, 0, at, message, item)
+    limit(scope, 0, spare, message, item)
 
 
 def _position(node: Node, graph: str, at: s.At, item: s.Bind, scope: Scope) -> Node:
@@ -144,12 +161,12 @@ def limit(scope: Scope, low: Size, high: Size, message: str, item: s.Tree) -> No
         scope.ctx.limits.append(Limit(low, high, message, item.span))
 
 
-def rename(scope: Scope, node: Node, pairs: tuple[tuple[tuple[str, ...], tuple[Axis, ...]], ...], item: s.Tree) -> Node:
+def rename(scope: Scope, node: Node, pairs: Pairs, item: s.Tree) -> Node:
     """Emit a rename; names that clash are the user's mistake."""
     try:
         return scope.builder.emit(ops.RENAME, ops.RenameAttrs(pairs), [node], item.span, scope.path)
     except ops.OpError as error:
-        scope.fail(Slug.AXIS_MISMATCH, str(error), item.span)
+        scope.fail(Slug.AXIS_MISMATCH, f"after `{item.span.text}` {error}", item.span)
 
 
 def _bound(end: s.Expr | None, default: Size, size: Size, scope: Scope) -> Size:
@@ -172,6 +189,24 @@ def _names(side: s.Side | None, scope: Scope, item: s.Tree) -> list[s.Expr]:
 
 
 def _rename(node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope) -> Node:
+    return rename(scope, node, (_pair(node, left, right, item, scope),), item)
+
+
+def _renamed_at_once(node: Node, tree: s.Index, scope: Scope) -> Node:
+    """`x[u -> i, v -> j]`: several renames, none of which sees what another did."""
+    pairs = []
+    for item in tree.items:
+        assert isinstance(item, s.Arrow)
+        pairs.append(_pair(node, item.left, item.right, item, scope))
+    olds = [name for old, _ in pairs for name in old]
+    if len(set(olds)) < len(olds):
+        scope.fail(Slug.BAD_INDEX, "one axis is renamed twice here", tree.span)
+    return rename(scope, node, tuple(pairs), tree)
+
+
+def _pair(
+    node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope
+) -> tuple[tuple[str, ...], tuple[Axis, ...]]:
     old: list[str] = []
     for part in _names(left, scope, item):
         if isinstance(part, s.Star):
@@ -205,7 +240,7 @@ def _rename(node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow
         if len(unknown) > 1 or not isinstance(rest, int) or rest == 0:
             scope.fail(
                 Slug.BAD_SIZE, f"the size of `{unknown[0]}` is not known", item.span,
-                hint=f"{unknown[0]} = 4",
+                hint=f"give it one in the header: `[{unknown[0]} = 4]`",
             )
         if isinstance(total, int) and total % rest:
             scope.fail(Slug.SIZE_MISMATCH, f"{total} does not split by {rest}", item.span)
@@ -220,7 +255,7 @@ def _rename(node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow
     if total != after:
         limit(scope, total, after, f"`{item.span.text}` must split evenly", item)
         limit(scope, after, total, f"`{item.span.text}` must split evenly", item)
-    return rename(scope, node, ((tuple(old), tuple(new)),), item)
+    return tuple(old), tuple(new)
 
 
 def _copy(scope: Scope, name: str, size: Size, known: Axis | None) -> Axis:
@@ -236,7 +271,7 @@ def _affine(tree: s.Expr, scope: Scope) -> Affine | None:
             return {name: 1}, 0
         case s.Number() | s.Name() | s.SizeOf():
             value = scope.evaluate(tree)
-            if isinstance(value, Known) and isinstance(value.value, int | sizes.Poly):
+            if isinstance(value, Known) and isinstance(value.value, int | sizes.Poly) and not isinstance(value.value, bool):
                 return {}, value.value
             return None
         case s.Unary("-", operand):

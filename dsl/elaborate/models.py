@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Body, DType, Node
-from ..diagnostics import Collector, Slug, or_nearest
+from ..diagnostics import Collector, Note, Slug
 from ..program import CheckedModel, InputDecl, ResultDecl
 from .builder import Budget, Builder, Context
+from .calls import check_count, no_such_axis
 from .expressions import evaluate_all
 from .scope import Frame, Scope
 from .statements import run_steps
@@ -60,15 +61,7 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
     _header_axes(request, scope)
     inputs = [decl for param in block.params if param not in first for decl in _param(param, request, scope)]
     run_steps(block.body, scope)
-    results = scope.frame.results
-    if results is None:
-        scope.fail(Slug.WRONG_ARGUMENTS, f"`{block.name}` returns nothing", block.span, hint="return ...")
-    if len(results) != len(block.results):
-        scope.fail(
-            Slug.WRONG_ARGUMENTS,
-            f"`{block.name}` is said to return {len(block.results)} values, and returns {len(results)}",
-            block.span,
-        )
+    results = check_count(block, scope)
     nodes = [
         _result(value, declared, place, request, scope)
         for place, (value, declared) in enumerate(zip(results, block.results, strict=True))
@@ -166,6 +159,7 @@ def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDec
             axes += scope.frame.packs.get(decl.name, ())
         else:
             axes.append(scope.axes.setdefault(decl.name, Axis(decl.name, _input_size(decl, request))))
+    _check_once(param.axes or (), f"`{param.name}`", scope)
     dtype = {"int": DType.INT, "bool": DType.BOOL}.get(param.kind or "", DType.FLOAT)
     order = tuple(axis.name for axis in axes)
     node = Node(
@@ -178,6 +172,14 @@ def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDec
     return [InputDecl(param.name, order, dtype, param.span, optional=param.default is not None)]
 
 
+def _check_once(axes: tuple[s.AxisDecl, ...], what: str, scope: Scope) -> None:
+    seen: set[str] = set()
+    for decl in axes:
+        if decl.name in seen:
+            scope.fail(Slug.DUPLICATE_NAME, f"{what} has the axis `{decl.name}` twice", decl.span, hint=f"{decl.name}'")
+        seen.add(decl.name)
+
+
 def _input_size(decl: s.AxisDecl, request: ModelRequest) -> sizes.Size:
     size = request.sizes.get(decl.name)
     return size if size is not None else _unsized(decl.name, request)
@@ -187,10 +189,10 @@ def _result(
     value: Val, declared: tuple[s.AxisDecl, ...], place: int, request: ModelRequest, scope: Scope
 ) -> tuple[Node, ResultDecl]:
     block = request.block
-    if isinstance(value, Poison):
-        raise HaltError
-    node = scope.node(value, block.span)
+    at = scope.frame.returned[place]
+    node = scope.node(value, at)
     order: list[str] = []
+    _check_once(declared, f"a result of `{block.name}`", scope)
     for decl in declared:
         if decl.pack:
             order += [axis.name for axis in scope.frame.packs.get(decl.name, ())]
@@ -200,17 +202,15 @@ def _result(
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"`{block.name}` is said to return [{', '.join(order)}], and returns `{extra[0]}` too", block.span,
-            hint=f"-> [{', '.join([*order, extra[0]])}]",
+            f"`{block.name}` is said to give [{', '.join(order)}], and this has `{extra[0]}` too", at,
+            notes=[Note("it is said", block.span)],
+            hint=f"-> [{', '.join([*order, extra[0]])}]" if extra[0].isidentifier() else None,
         )
     for name in order:
         if name not in node.axis_names:
             axis = scope.axis(name)
             if axis is None:
-                scope.fail(
-                    Slug.MISSING_AXIS, f"`{block.name}` is said to return `{name}`, and has no such axis", block.span,
-                    hint=or_nearest(name, node.axis_names),
-                )
+                no_such_axis(name, declared, block, scope)
             node = scope.spread(node, axis, block.span)
     label = "out" if len(block.results) == 1 else f"out.{place}"
     node = scope.builder.current(scope.builder.use(node))

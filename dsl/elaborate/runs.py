@@ -14,7 +14,7 @@ from ..core import Body, Node, Step
 from .builder import Builder
 from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
-from .values import Run
+from .values import HaltError, Run
 from .writes import Plan, written
 
 if TYPE_CHECKING:
@@ -98,7 +98,11 @@ class _Layer:
         if writes:
             self.run.written[address] = made
             for planned in writes:
-                made = written(planned, made, address, self.run, self.scope)
+                try:
+                    made = written(planned, made, address, self.run, self.scope)
+                except HaltError:  # was reported: the other writes are tried too
+                    if self.scope.ctx.budget.is_spent:
+                        raise
                 self.run.values[address] = made
             made = builder.name(made, site, node.span, node.scope)
         elif made.name in builder.place and made.op not in (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT):

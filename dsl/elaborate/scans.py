@@ -11,6 +11,7 @@ from ..core import Axis, Body, DType, Node
 from ..diagnostics import Note, Slug
 from .builder import Builder
 from .recurrences import close_scan, items_of
+from .structure import walk
 from .values import HaltError, Poison, Value
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
     builder = Builder(scope.ctx, scope.builder, axis)
     inner = scope.inner(builder=builder, names={})
     steps = [part for part in step.body if not isinstance(part, s.Carry)]
+    _check_heads(step, scope)
     carries = [(name, part) for part in step.body if isinstance(part, s.Carry) for name in part.names]
     inits: list[Node] = []
     inputs: dict[str, Node] = {}
@@ -34,18 +36,35 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
         inputs[carried.name] = _carry(carried, part, scope, inner, inits)
     run_steps(tuple(steps), inner)
     if scope.frame.results is not None:
+        place = next(part for part in walk(step.body) if isinstance(part, s.Return))
         scope.frame.results = None
-        scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a `scan`", step.span)
+        scope.fail(
+            Slug.MISPLACED, "a `return` cannot stand in a `scan`", place.span, notes=[Note("the scan", step.span)],
+            hint="assign a name here, and return it after the scan",
+        )
     news = _new_carries(carries, inputs, inner, step, scope)
     if scope.ctx.collector.has_errors and any(isinstance(v, Poison) for v in inner.names.values()):
         raise HaltError
     _close(step, axis, inner, inputs, news, inits, scope)
 
 
+def _check_heads(step: s.Scan, scope: Scope) -> None:
+    """What is carried is said first."""
+    begun: s.Step | None = None
+    for part in step.body:
+        if isinstance(part, s.Carry) and begun is not None:
+            scope.fail(
+                Slug.MISPLACED, "a `carry` stands at the head of its `scan`", part.span,
+                notes=[Note("this stands in front of it", begun.span)],
+            )
+        if not isinstance(part, s.Carry | s.Doc):
+            begun = begun or part
+
+
 def _axis(step: s.Scan, scope: Scope) -> Axis:
     known = scope.axis(step.axis)
     if step.count is None:
-        return scope.need_axis(step.axis, step.span)
+        return scope.need_axis(step.axis, step.span.word(step.axis))
     size = scope.size_of(step.count)
     if known is not None and known.size != size:
         scope.fail(
@@ -67,6 +86,7 @@ def _carry(carried: s.Carried, part: s.Carry, scope: Scope, inner: Scope, inits:
     )
     inner.builder.put(node)
     inits.append(init)
+    inner.kept[carried.name] = tuple(axes)
     if carried.name in inner.names or scope.lookup(carried.name) is not None:
         scope.fail(Slug.REASSIGNED, f"`{carried.name}` already has a value", carried.span)
     inner.names[carried.name] = inner.carried[carried.name] = Value(node)
@@ -82,7 +102,7 @@ def _new_carries(
         value = inner.names[carried.name]
         if value is inner.carried[carried.name]:
             scope.fail(
-                Slug.CARRY_ORDER, f"the carry `{carried.name}` is never assigned in the scan", part.span,
+                Slug.CARRY_ORDER, f"the carry `{carried.name}` is never assigned in the scan", carried.span,
                 hint=f"{carried.name} = ...",
             )
         if not isinstance(value, Value):

@@ -36,6 +36,7 @@ class Frame:
     reserved: frozenset[str] = frozenset()  # graph names that may ride in later, on a carry
     packs: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
     results: tuple[Val, ...] | None = None
+    returned: tuple[Span, ...] = ()  # where the results stand
     states: dict[str, str] = field(default_factory=dict)  # name -> address
     run: Run | None = None  # whose sites may be read without its name
     positions: dict[str, Node] = field(default_factory=dict)  # what `@name` stands for
@@ -57,6 +58,7 @@ class Scope:
     counts: dict[str, int] = field(default_factory=dict)
     banks: tuple[Axis, ...] = ()
     carried: dict[str, Val] = field(default_factory=dict)  # the old values, for `prev`
+    kept: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes written at a carry
 
     def inner(self, **changes: object) -> Scope:
         """A scope inside this one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import syntax as s
 from ..diagnostics import Note, Slug
@@ -25,7 +25,7 @@ def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
         if scope.frame.results is not None:
             if isinstance(steps[place - 1], s.Return):
                 message = "this stands after the `return`, and is never reached"
-                scope.ctx.collector.report(Slug.REASSIGNED, message, step.span)
+                scope.ctx.collector.report(Slug.MISPLACED, message, step.span)
             return
         try:
             _run(step, scope)
@@ -33,10 +33,11 @@ def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
             for name in assigned((step,)):
                 if name not in scope.names or name in scope.carried:
                     scope.names[name] = Poison()
-            if isinstance(step, s.Return):
-                scope.frame.results = (Poison(),) * len(step.values)
+            for returned in [part for part in walk(step) if isinstance(part, s.Return)][:1]:
+                scope.frame.results = (Poison(),) * len(returned.values)
             if isinstance(step, s.Declare | s.Shared):
                 scope.names.setdefault(step.name, Poison())
+                scope.spans.setdefault(step.name, step.span)
             if scope.ctx.budget.is_spent:
                 raise
 
@@ -62,7 +63,7 @@ def _run(step: s.Step, scope: Scope) -> None:
         case s.Branch():
             _branch(step, scope)
         case s.Carry():
-            scope.fail(Slug.CARRY_ORDER, "a `carry` stands at the head of a `scan`", step.span)
+            scope.fail(Slug.MISPLACED, "a `carry` stands at the head of a `scan`", step.span)
         case s.Unbuilt():
             unbuilt(step, scope)
 
@@ -87,21 +88,31 @@ def _assign(step: s.Assign, scope: Scope) -> None:
         address = join(scope.path, targets[0].id) if len(targets) == 1 and isinstance(tree, s.Call) else None
         given = scope.evaluate_all(tree, address)
         if len(given) != len(targets):
-            scope.fail(
-                Slug.WRONG_ARGUMENTS, f"{len(targets)} names are assigned, and there are {len(given)} values",
-                step.span,
-            )
+            _miscounted(step, len(given), scope)
         values = [(value, tree) for value in given]
     else:
-        scope.fail(
-            Slug.WRONG_ARGUMENTS, f"{len(targets)} names are assigned, and there are {len(step.values)} values",
-            step.span,
-        )
+        _miscounted(step, len(step.values), scope)
     for target, (value, tree) in zip(targets, values, strict=True):
         bind(target.id, value, target.span, tree.span, scope)
         if isinstance(tree, s.Call) and len(targets) == 1:  # what a call returns is also its `out`
             address = join(scope.path, target.id)
             scope.ctx.aliases.setdefault(f"{address}.out", address)
+
+
+def _miscounted(step: s.Assign, count: int, scope: Scope) -> NoReturn:
+    """As many names are assigned as there are values, or this is reported."""
+    names = [target.id for target in step.targets if isinstance(target, s.Name)]
+    spare = [letter for letter in "abcdefgh" if letter not in names]
+    wanted = (names + spare)[:count]
+    scope.fail(
+        Slug.WRONG_ARGUMENTS,
+        f"{_counted(count, 'value is', 'values are')} assigned to {_counted(len(names), 'name', 'names')}", step.span,
+        hint=f"{', '.join(wanted)} = {step.values[0].span.text}" if len(step.values) == 1 and len(wanted) == count else None,
+    )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
@@ -119,6 +130,11 @@ def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
         )
     if owner is scope and name in scope.carried and scope.names[name] is not scope.carried[name]:
         scope.fail(Slug.REASSIGNED, f"`{name}` is assigned twice in one turn", span, hint=f"{name}_2 = ...")
+    if name in scope.kept and isinstance(value, Value | Known):
+        node = scope.node(value, source)
+        for axis in scope.kept[name]:  # a carry has its written axes
+            node = scope.spread(node, axis, source)
+        value = Value(node)
     if isinstance(value, Value):
         for bank in scope.banks:
             value = Value(scope.spread(scope.builder.use(value.node), bank, source))
@@ -146,6 +162,10 @@ def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
         scope.fail(Slug.REASSIGNED, f"the state `{name}` is assigned twice", span)
     if scope.builder.parent is not None:
         scope.fail(Slug.UNBUILT, "a state assigned inside a `scan` is not built yet", span, hint=f"carry {name} = 0")
+    for axis in wanted.axes:
+        node = scope.spread(node, axis, span)
+    if node.dtype != "float":
+        node = scope.map("float", [node], span)
     scope.ctx.updates[address] = node
     owner = scope.owner(name)
     assert owner is not None
@@ -154,11 +174,12 @@ def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
 
 def _return(step: s.Return, scope: Scope) -> None:
     single = len(step.values) == 1
-    results: list[Val] = []
+    results: list[tuple[Val, Span]] = []
     for tree in step.values:
         address = join(scope.path, "out") if single and isinstance(tree, s.Call) else None
-        results += scope.evaluate_all(tree, address)
-    scope.frame.results = tuple(results)
+        results += [(value, tree.span) for value in scope.evaluate_all(tree, address)]
+    scope.frame.results = tuple(value for value, _ in results)
+    scope.frame.returned = tuple(span for _, span in results)
 
 
 def _branch(step: s.Branch, scope: Scope) -> None:
@@ -198,10 +219,20 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
         for name in carried:
             _carry_out(name, inner, scope, step)
         if scope.frame.results is not None:
-            scope.fail(Slug.REASSIGNED, "a `return` cannot stand in a loop", step.span)
+            _no_return(step, scope)
         _check_turns(step, count, scope.ctx.budget.spent - spent, scope)
         if scope.ctx.collector.errors > errors:
             return  # the other turns would say the same
+
+
+def _no_return(step: s.Loop | s.Scan, scope: Scope) -> None:
+    """What returns is the block, once."""
+    place = next(part for part in walk(step.body) if isinstance(part, s.Return))
+    scope.frame.results = None
+    scope.fail(
+        Slug.MISPLACED, "a `return` cannot stand in a loop", place.span, notes=[Note("the loop", step.span)],
+        hint="assign a name here, and return it after the loop",
+    )
 
 
 def _check_turns(step: s.Loop, count: int, cost: int, scope: Scope) -> None:
@@ -233,8 +264,15 @@ def _carried(step: s.Loop, scope: Scope) -> list[str]:
     inside = assigned(step.body)
     carried = []
     for name, place in inside.items():
-        if scope.lookup(name) is None or name in scope.frame.states:
+        owner = scope.owner(name)
+        if owner is None or name in scope.frame.states:
             continue
+        if owner.builder is not scope.builder:  # a scan stands between
+            notes = [Note("the outer one", span)] if (span := scope.assigned_at(name)) else []
+            scope.fail(
+                Slug.REASSIGNED, f"`{name}` already has a value outside the scan", place.span, notes=notes,
+                hint=f"carry {name} = ...",
+            )
         if not _read_before(name, step.body):
             notes = [Note("the outer one", span)] if (span := scope.assigned_at(name)) else []
             scope.fail(

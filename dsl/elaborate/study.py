@@ -31,7 +31,7 @@ from .runs import lay_down
 from .scope import Frame, Scope
 from .sites import is_turn
 from .structure import walk
-from .values import HaltError, Known, Run, Table, Val, Value
+from .values import HaltError, Known, Poison, Run, Table, Val, Value
 from .writes import Plan, plan
 
 if TYPE_CHECKING:
@@ -63,8 +63,11 @@ class Study:
 
     def _evaluate(self, tree: s.Expr, scope: Scope, address: str | None) -> tuple[Val, ...]:
         """As everywhere, and besides `base`, texts as tokens, and statistics of data."""
-        if isinstance(tree, s.Call) and isinstance(tree.target, s.Name) and tree.target.id in STATISTICS:
-            return (self._statistic(tree, scope),)
+        if isinstance(tree, s.Call) and isinstance(tree.target, s.Name):
+            if tree.target.id in STATISTICS:
+                return (self._statistic(tree, scope),)
+            if tree.target.id == "text":
+                scope.fail(Slug.UNBUILT, "`text(...)` of tokens is not built yet", tree.span)
         if isinstance(tree, s.Text) and self._text_data(scope) is not None:
             return (self.input(TextInput(tree.value, self._text_data(scope) or ""), (), DType.INT, tree.span),)
         if isinstance(tree, s.Attr | s.Index) and (run := self._base(tree, scope)) is not None:
@@ -344,9 +347,14 @@ def plan_intervention(
     for step in definition.body:
         match step:
             case s.Write():
-                plan(step, model, inner, into, any_turn=any_turn)
-            case s.Unbuilt(feature):
+                try:
+                    plan(step, model, inner, into, any_turn=any_turn)
+                except HaltError:  # was reported: the other writes are tried too
+                    if study.ctx.budget.is_spent:
+                        raise
+            case s.Unbuilt(feature, parts):
                 inner.ctx.collector.report(Slug.UNBUILT, f"{feature} is not built yet", step.span)
+                inner.names.update({part.name: Poison() for part in parts if isinstance(part, s.Shared)})
 
 
 def _picking(definition: s.Intervention) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import ops
 from .. import syntax as s
-from ..diagnostics import Collector, Slug, or_nearest
+from ..diagnostics import Collector, Note, Slug, or_nearest
 from ..program import Call, CheckedStudy, CheckedTraining, Output
 from .experiments import expect, split_weights
 from .sites import matches, pattern, unknown_site
@@ -66,16 +66,29 @@ class _Lessons:
         self.tree, self.training = tree, training
         self.study = Study(module, collector, budget, training=training)
         self.scope: Scope = self.study.scope
-        self.data = self.study.use_data(tree.data)
+        halted = self._unbuilt_runs()
+        try:
+            self.data = self.study.use_data(tree.data)
+        except HaltError:
+            halted = True
+        request = self.study.request(tree.model)
+        if halted:
+            raise HaltError
         weights, given = split_weights(tree.given, self.study)
         self.start = tree.start if tree.start is not None else weights
         writes = tuple(step for step in tree.body if isinstance(step, s.Write))
-        request = self.study.request(tree.model)
         table = self.scope.names.get(self.data.name) if self.data is not None else None
         inputs: dict[str, tuple[Val, Span]] = {}
         for param in request.block.params:
             if param.axes is not None and isinstance(table, Table) and param.name in table.fields:
                 inputs[param.name] = (Value(table.fields[param.name]), tree.data.span)
+            elif param.axes is not None and isinstance(table, Table) and param.default is None:
+                self.scope.fail(
+                    Slug.WRONG_ARGUMENTS,
+                    f"`{request.block.name}` takes `{param.name}`, and `{table.name}` has no field of that name",
+                    tree.data.span, notes=[Note("it is declared", param.span)],
+                    hint=or_nearest(param.name, table.fields) or f"its fields are {', '.join(table.fields)}",
+                )
         self.run = self.study.run("live", request, inputs, (*given, *writes), tree.span, self.scope)
         self.scope.frame.run = self.run
         self.loss = False
@@ -89,8 +102,6 @@ class _Lessons:
                     case s.Assign(targets, values):
                         for target, value in zip(targets, values, strict=False):
                             self._assign(target, value)
-                    case s.Run():
-                        self._teacher(step)
                     case s.Expect():
                         expect(step, self.scope, self._output)
                     case s.Until():
@@ -123,8 +134,12 @@ class _Lessons:
         if isinstance(value, Value) and not value.node.axes:
             self._output("value", target.id, [value], target.span)
 
-    def _teacher(self, step: s.Run) -> None:
-        self.scope.fail(Slug.UNBUILT, "`run` inside a training is not built yet", step.span)
+    def _unbuilt_runs(self) -> bool:
+        """Whether the training makes runs: what reads them is then not looked at."""
+        runs = [step for step in self.tree.body if isinstance(step, s.Run)]
+        for step in runs:
+            self.study.collector.report(Slug.UNBUILT, "`run` inside a training is not built yet", step.span)
+        return bool(runs)
 
     def _output(self, kind: str, label: str, values: list[Val], span: Span, op: str = "") -> None:
         nodes = tuple(self.scope.node(value, span).name for value in values)

@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("file")
     run.add_argument("names", nargs="*", metavar="NAME", help="only these, with what they need")
     run.add_argument("--results", default="results", metavar="DIR", help="where results go")
-    run.add_argument("--resume", action="store_true", help="go on from checkpoints and kept results")
+    run.add_argument(
+        "--resume", action="store_true", help="go on from checkpoints and kept results"
+    )
     sites = command("sites", _sites, "list the addresses of a model")
     sites.add_argument("file")
     sites.add_argument("model")
@@ -62,14 +64,22 @@ def _parser() -> argparse.ArgumentParser:
     show = command("show", _show, "show a model's graph")
     show.add_argument("--after", metavar="PASS", help="as it stands after a pass")
     show.add_argument("--dot", action="store_true", help="in the dot language")
-    explain = command("explain", _explain, "say how a model, its attention and sweeps are run, and why")
+    explain = command(
+        "explain", _explain, "say how a model, its attention and sweeps are run, and why"
+    )
     emit = command("emit", _emit, "write out the code of a model")
     emit.add_argument("--to", choices=("torch", "graph"), default="torch")
     for sub in (show, explain, emit):
         sub.add_argument("file")
         sub.add_argument("model", nargs="?")
     for sub in (run, sites, show, explain, emit):
-        sub.add_argument("--set", action="append", default=[], metavar="MODEL.NAME=VALUE", help="a size or value from outside")
+        sub.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="MODEL.NAME=VALUE",
+            help="a size or value from outside",
+        )
         sub.add_argument("--seed", type=int, default=0)
         sub.add_argument("--device", default="cpu")
     return parser
@@ -150,7 +160,11 @@ def _load(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # runtime 
 def _run(args: argparse.Namespace) -> int:
     from .runtime.session import run_file
 
-    return FAILED if run_file(_load(args), args.names, Path(args.results), resume=args.resume) else WELL
+    return (
+        FAILED
+        if run_file(_load(args), args.names, Path(args.results), resume=args.resume)
+        else WELL
+    )
 
 
 def _sites(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ....dsl.core import DType
 from .expressions import literal
 from ..forms import Attention
-from .layout import ATOM, BOTH, Layout, Value, aligned, squeezed
+from .layout import ATOM, BOTH, MULTIPLIED, SIGNED, Layout, Value, aligned, squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,11 +75,10 @@ def _brought(
 ) -> str:
     """A view with four dimensions."""
     wanted = [*batch, *heads, *last]
-    whole = w.exactly(value, [sizes[axis] for axis in wanted])
     groups = [list(batch), list(heads), *([axis] for axis in last)]
-    if len(last) == 1:
-        groups.append([])
-    return w.flattened(whole, groups).text
+    if set(wanted) != set(value.axes):
+        value = w.exactly(value, [sizes[axis] for axis in wanted])
+    return w.flattened(value, [*groups, []] if len(last) == 1 else groups).text
 
 
 def _mask(w: Writer, piece: Piece, form: Attention, fronts: _Fronts, sizes: dict[str, Axis]) -> str:
@@ -88,12 +87,15 @@ def _mask(w: Writer, piece: Piece, form: Attention, fronts: _Fronts, sizes: dict
     wanted = (*fronts.every, form.query, form.key)
     values = [w.tensor(w.need(name, wanted)) for name in read]
     masks = [_shown(w, value, fronts, form, sizes) for value in values[: form.masks]]
-    biases = [
-        _shown(w, w.cast(value, DType.FLOAT), fronts, form, sizes) for value in values[form.masks :]
-    ]
-    kept = " & ".join(value.at(BOTH) for value in masks)
-    added = " + ".join(value.at(BOTH) for value in biases)
-    if masks and biases:
+    added = ""
+    for value, sign in zip(values[form.masks :], form.signs, strict=True):
+        bias = _shown(w, w.cast(value, DType.FLOAT), fronts, form, sizes)
+        if added:
+            added += f" {'+' if sign > 0 else '-'} {bias.at(MULTIPLIED)}"
+        else:
+            added = bias.text if sign > 0 else f"-{bias.at(SIGNED)}"
+    kept = masks[0].text if len(masks) == 1 else " & ".join(v.at(BOTH + 1) for v in masks)
+    if kept and added:
         return f"torch.where({kept}, {added}, -torch.inf)"
     return kept or added
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .expressions import literal
-from ..forms import CrossEntropy, LayerNorm, Pointwise, RMSNorm
+from ..forms import BatchNorm, CrossEntropy, LayerNorm, Pointwise, RMSNorm
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:
@@ -33,6 +33,23 @@ def write_norm(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     name = "layer_norm" if isinstance(form, LayerNorm) else "rms_norm"
     operands = ", ".join([x.text, shape, *extra])
     return Value(f"F.{name}({operands}, eps={literal(form.eps).text})", x.layout)
+
+
+def write_batch_norm(w: Writer, piece: Piece, wish: Layout | None) -> Value:
+    """By stored statistics; PyTorch wants their axis second."""
+    form = piece.form
+    assert isinstance(form, BatchNorm)
+    x = squeezed(w.need(piece.reads[0]))
+    at = x.layout.index(form.axis)
+    before, after = x.axes[:at], x.axes[at + 1 :]
+    flat = w.flattened(x, [before, [form.axis], *([axis] for axis in after)])
+    stored = [w.need(name).text for name in piece.reads[1:]]
+    operands = ", ".join([flat.text, *stored])
+    made = Value(f"F.batch_norm({operands}, eps={literal(form.eps).text})", flat.layout)
+    if len(before) < 2:
+        return made
+    sizes = {axis.name: axis for axis in piece.node.axes}
+    return made.view(f".unflatten(0, ({w.shape(sizes[axis] for axis in before)}))", x.layout)
 
 
 def write_cross_entropy(w: Writer, piece: Piece, wish: Layout | None) -> Value:

@@ -14,59 +14,95 @@ _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 def wrapped(text: str, indent: int) -> list[str]:
-    """The statement as lines of at most WIDTH, broken inside its outermost last brackets."""
+    """The statement as lines of at most WIDTH: broken inside brackets, or before operators."""
     if len(text) + indent <= WIDTH:
         return [" " * indent + text]
-    found = _breakable(text)
-    if found is None:
-        return [" " * indent + text]
-    start, end = found
-    head, inside, tail = text[: start + 1], text[start + 1 : end], text[end:]
-    if len(inside) + indent + 4 <= WIDTH and len(head) + indent <= WIDTH:
-        middle = [" " * (indent + 4) + inside]
+    head, whole, tail = _parts(text)
+    found = _bulk(whole)
+    if found is not None:
+        start, end = found
+        return _opened(head + whole[: start + 1], whole[start + 1 : end], whole[end:] + tail, indent)
+    pieces = _terms(whole)
+    if len(pieces) > 1:
+        inside = [line for piece in pieces for line in wrapped(piece, indent + 4)]
+        return [f"{' ' * indent}{head}(", *inside, f"{' ' * indent}){tail}"]
+    return [" " * indent + text]
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """What is assigned or returned, with what stands before and after."""
+    if text.startswith("return "):
+        return "return ", text.removeprefix("return "), ""
+    if text.startswith("for ") and " in " in text:
+        head, _, rest = text.partition(" in ")
+        return f"{head} in ", rest.removesuffix(":"), ":"
+    for at, char, depth in _scan(text):
+        if char == "=" and not depth and text[at - 1] == text[at + 1] == " ":
+            return text[: at + 2], text[at + 2 :], ""
+    return "", text, ""
+
+
+def _opened(head: str, inside: str, tail: str, indent: int) -> list[str]:
+    """What stands in a pair of brackets, on lines of its own."""
+    pad = " " * (indent + 4)
+    if len(inside) + indent + 4 <= WIDTH:
+        middle = [pad + inside]
     else:
         parts = _split(inside)
-        comma = "" if len(parts) == 1 and " for " in inside else ","  # none after a comprehension
-        middle = [line for part in parts for line in wrapped(f"{part}{comma}", indent + 4)]
+        call = len(head) > 1 and (head[-2].isalnum() or head[-2] in "_])")
+        comma = "," if call or len(parts) > 1 or inside.endswith(",") else ""
+        middle = [line for part in parts for line in _with(wrapped(part, indent + 4), comma)]
     return [" " * indent + head, *middle, " " * indent + tail]
 
 
-def _breakable(text: str) -> tuple[int, int] | None:
-    """The longest pair of outermost brackets."""
-    best: tuple[int, int] | None = None
-    stack: list[int] = []
-    quoted = False
+def _with(lines: list[str], tail: str) -> list[str]:
+    return [*lines[:-1], lines[-1] + tail]
+
+
+def _scan(text: str) -> Iterator[tuple[int, str, int]]:
+    """Each character that is not in a string, with how many brackets are open before it."""
+    depth, quoted = 0, False
     for at, char in enumerate(text):
         if char == '"':
             quoted = not quoted
         if quoted:
             continue
+        if char in _PAIRS.values():
+            depth -= 1
+        yield at, char, depth
         if char in _PAIRS:
-            stack.append(at)
-        elif char in _PAIRS.values():
-            start = stack.pop()
-            if not stack and (best is None or at - start > best[1] - best[0]):
-                best = start, at
-    return best if best is not None and best[1] - best[0] > 1 else None
+            depth += 1
+
+
+def _bulk(text: str) -> tuple[int, int] | None:
+    """The outermost brackets that hold most of the text."""
+    starts, best = 0, (0, 0)
+    for at, char, depth in _scan(text):
+        if depth == 0 and char in _PAIRS:
+            starts = at
+        elif depth == 0 and char in _PAIRS.values() and at - starts > best[1] - best[0]:
+            best = starts, at
+    return best if 2 * (best[1] - best[0]) > len(text) else None
+
+
+def _terms(text: str) -> list[str]:
+    """Parts before the outermost operators that bind least."""
+    for operators in ((" & ", " | "), (" + ", " - "), (" * ", " / ", " @ ", " % ", " // ")):
+        cuts = [
+            at for at, _, depth in _scan(text) if not depth and text.startswith(operators, at)
+        ]
+        if cuts:
+            ends = [*cuts, len(text)]
+            return [text[start:end].strip() for start, end in zip([0, *cuts], ends, strict=True)]
+    return [text]
 
 
 def _split(text: str) -> list[str]:
     """Parts between the outermost commas."""
-    parts, depth, start, quoted = [], 0, 0, False
-    for at, char in enumerate(text):
-        if char == '"':
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif char in _PAIRS:
-            depth += 1
-        elif char in _PAIRS.values():
-            depth -= 1
-        elif char == "," and not depth:
-            parts.append(text[start:at].strip())
-            start = at + 1
-    rest = text[start:].strip()
-    return [*parts, rest] if rest else parts
+    cuts = [at for at, char, depth in _scan(text) if char == "," and not depth]
+    ends = [*cuts, len(text)]
+    parts = [text[start:end].strip(" ,") for start, end in zip([0, *cuts], ends, strict=True)]
+    return [part for part in parts if part]
 
 
 def body(lines: Sequence[Line], places: Mapping[str, str], indent: int = 8) -> Iterator[str]:

@@ -9,7 +9,6 @@ from ..functions import Call
 from .expressions import literal
 from .layout import ATOM, Layout, Value, permuted, squeezed
 from .parameters import reference
-from .writer import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +105,7 @@ class Loop:
         nodes = [w.flow.nodes[name] for name in call.gives]
         if len(nodes) == 1:
             value = replace(method.results[0], text=text, rank=ATOM)
-            w.values[call.gives[0]] = w.assign(value, label(nodes[0], "value"), nodes[0])
+            w.values[call.gives[0]] = w.assign(value, w.label(nodes[0], "value"), nodes[0])
             return
         targets = [w.target(node, "value") for node in nodes]
         w.line(f"{', '.join(targets)} = {text}" if targets else text, None)
@@ -144,7 +143,7 @@ class Loop:
             else:
                 others = [squeezed(w.need(self._taken(call)[slot])) for call in self.run[1:]]
                 texts = [value.text, *(permuted(v, value.axes).text for v in others)]
-                name = w.names.take(label(w.flow.nodes[self._taken(self.run[0])[slot]], "each"))
+                name = w.names.take(w.label(w.flow.nodes[self._taken(self.run[0])[slot]], "each"))
                 varying.append((name, f"({', '.join(texts)})"))
                 operands.append(name)
         for at in range(len(self.run[0].numbers)):

@@ -33,17 +33,17 @@ def called(site: str) -> str:
 
 
 class Names:
-    """Which names are taken in one function. Those of values that nobody reads any more are not."""
+    """Which names are taken in one place."""
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = set(taken)
+    def __init__(self, taken: Iterable[str] = (), between: str = "_") -> None:
+        self.taken, self.between = set(taken), between
 
     def take(self, wanted: str) -> str:
         """A name like the wanted one; from now on it is taken."""
         base = name = identifier(wanted)
         count = 2
         while name in self.taken:
-            name = f"{base}_{count}"
+            name = f"{base}{self.between}{count}"
             count += 1
         self.taken.add(name)
         return name

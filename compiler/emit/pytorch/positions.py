@@ -30,7 +30,7 @@ def write_rename(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     attrs = piece.node.attrs
     assert isinstance(attrs, RenameAttrs)
     value = w.need(piece.reads[0])
-    for old, new in attrs.pairs:
+    for old, new in sorted(attrs.pairs, key=lambda pair: len(pair[1]) > 1):  # splits last
         if len(old) > 1:
             value = squeezed(value)
             at = min(value.layout.index(axis) for axis in old)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ....dsl import sizes as size_rules
 from ....dsl.core import Node, names
 from ....dsl.ops import INPUT, InputAttrs
-from ..flow import Flow, flow
+from ..flow import Flow, flow, titles
 from ..functions import Call, Function, Path, functions, path_of
 from ..recognise.selection import Plan, plan
 from .formatting import body
 from .layout import Value, permuted, squeezed
 from .loops import Loop, runs, unified
-from .names import Names, called, camel
+from .names import Names, camel
 from .parameters import ClassText, Holders, Module, entries, reference, tree
 from .table import rule
 from .writer import Line, Lines, Writer, leaf
@@ -76,7 +76,7 @@ class Program:
     @classmethod
     def of(cls, graph: Graph, model: CheckedModel) -> Program:
         """The program of a graph, planned."""
-        known = flow(graph)
+        known = flow(graph, titles(model.body, model.aliases))
         count = len(known.results) - len(model.updates)
         updates: dict[str, list[str]] = {}
         for name, site in zip(known.results[count:], model.updates, strict=True):
@@ -149,8 +149,8 @@ class Program:
         w = self._writer(own, held, function)
         nodes = [own.nodes[name] for name in (*function.takes, *held.borrowed)]
         layouts = [value.axes for value in given]
-        for node, layout in zip(nodes, layouts, strict=True):
-            self._argument(w, node, layout)
+        for node, layout, value in zip(nodes, layouts, given, strict=True):
+            self._argument(w, node, layout, value.text if value.text.isidentifier() else "given")
         for user, position in function.numbers:
             node = own.nodes[f"{user}:{position}"]
             name = w.names.take("number")
@@ -189,8 +189,8 @@ class Program:
 
         return Writer(own, held, rule, parameter, scope=function.scope)
 
-    def _argument(self, w: Writer, node: Node, layout: Sequence[str]) -> None:
-        name = w.names.take(called(node.site) if node.site else "given")
+    def _argument(self, w: Writer, node: Node, layout: Sequence[str], word: str = "given") -> None:
+        name = w.names.take(w.label(node, word))
         w.arguments[name] = node
         value = Value(name, tuple(layout), node.dtype)
         w.values[node.name] = value
@@ -206,8 +206,8 @@ class Program:
         for item in runs(function.items):
             if isinstance(item, list):
                 Loop(self, w, item, function.home or (), function).write()
-            elif item in w.plan.pieces and not w.plan.inside(item):
-                if item not in w.values and w.flow.nodes[item].op.name != "scan":
+            elif item in w.plan.pieces and not w.plan.inside(item) and item not in w.values:
+                if w.flow.nodes[item].op.name != "scan":
                     w.peek(item)
 
     def _update(self, w: Writer, name: str, path: Path) -> None:
@@ -270,7 +270,7 @@ class Program:
     def text(self, passes: Sequence[str]) -> ModuleText:
         """The program as the template wants it."""
         root = self._root()
-        taken = Names({"Part", "Tensor", "F", "nn"})
+        taken = Names({"Part", "SideBySide", "Joined"}, between="")
         groups: dict[object, list[Path]] = {}
         for path, found in self.homes.items():
             module = self._at(path)

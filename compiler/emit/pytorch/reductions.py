@@ -79,6 +79,8 @@ def _dimensions(value: Value, gone: tuple[str, ...]) -> tuple[Value, str]:
         places = ["-1"] if len(gone) == 1 else [str(at) for at in range(len(value.layout))]
     else:
         places = [str(place(value, axis)) for axis in gone]
+        if len(places) > 1:
+            places = [str(value.layout.index(axis)) for axis in gone]
     if len(places) == 1:
         return value, places[0]
     return value, f"({', '.join(sorted(places, key=int))})"

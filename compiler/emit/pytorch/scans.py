@@ -10,9 +10,9 @@ from ....dsl.core import Axis, Body, Node, names
 from ....dsl.ops import ItemAttrs, ScanAttrs
 from ..flow import LEAVES, flow
 from .layout import ATOM, Layout, Value, permuted, squeezed
-from .names import called
+from .names import called, identifier
 from ..recognise.selection import plan_body
-from .writer import Writer, label
+from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class _Scan:
         self.w, self.piece, self.items, self.attrs = w, piece, items, attrs
         self.kept = [i for i in range(len(attrs.body.results)) if i < attrs.carries or i in items]
         results = tuple(attrs.body.results[index] for index in self.kept)
-        self.flow = flow(Body(attrs.body.steps, results))
+        self.flow = flow(Body(attrs.body.steps, results), w.flow.titles)
         self.inputs = [s.node for s in attrs.body.steps if s.node.op.name == "input"]
         self.inner = Writer(
             self.flow, plan_body(self.flow), w.rule, w.parameter,
@@ -76,7 +76,7 @@ class _Scan:
         self._closed()
         for index in sorted(self.items):
             if index >= attrs.carries:
-                name = w.names.take(f"{called(self.items[index].site or 'output')}_steps")
+                name = w.names.take(f"{w.label(self.items[index], 'output')}_steps")
                 self.outputs[index] = name
                 w.line(f"{name} = []", self.piece.node)
         self._loop(sequences)
@@ -84,7 +84,7 @@ class _Scan:
 
     def _named(self, value: Value, node: Node) -> Value:
         return value if value.rank == ATOM and "(" not in value.text else self.w.assign(
-            value, label(node, "given"), self.piece.node
+            value, self.w.label(node, "given"), self.piece.node
         )
 
     def _start(self, given: Sequence[Value]) -> None:
@@ -107,9 +107,9 @@ class _Scan:
         new = self.attrs.body.results[index]
         for position in range(self.attrs.carries, len(self.attrs.body.results)):
             if self.attrs.body.results[position] == new and position in self.items:
-                return called(self.items[position].site or "carry")
+                return self.w.label(self.items[position], "carry")
         node = next(s.node for s in self.attrs.body.steps if s.node.name == new)
-        return called(node.site) if node.site else "carry"
+        return self.inner.label(node, "carry")
 
     def _closed(self) -> None:
         """What depends on no step is computed before the loop."""
@@ -121,7 +121,7 @@ class _Scan:
                 )
                 if read_inside and not self.flow.is_number(name):
                     value = inner.peek(name)
-                    inner.values[name] = self.w.assign(value, label(self.flow.nodes[name], "table"))
+                    inner.values[name] = self.w.assign(value, inner.label(self.flow.nodes[name], inner.plan.call_it(inner.plan.pieces[name])))
 
     def _loop(self, sequences: Sequence[tuple[str, str]]) -> None:
         w, attrs = self.w, self.attrs
@@ -220,7 +220,7 @@ class _Scan:
             text = f"torch.stack({self.outputs[index]}{turned}, {at})"
             layout.insert(at, attrs.axis.name)
             value = Value(text, tuple(layout), node.dtype)
-            w.values[node.name] = w.assign(value, label(node, "stacked"), node)
+            w.values[node.name] = w.assign(value, w.label(node, "stacked"), node)
 
     def _place(self, layout: Sequence[str]) -> int:
         """Where the steps' axis goes: where most of what is read per step has it."""
@@ -236,7 +236,7 @@ class _Scan:
 def _word(value: Value, node: Node) -> str:
     if value.text.isidentifier():
         return value.text
-    return label(node, "step")
+    return identifier(called(node.site)) if node.site else "step"
 
 
 def _turned(source: str, attrs: ScanAttrs) -> str:

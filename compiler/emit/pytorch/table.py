@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..forms import (
     Attention,
+    BatchNorm,
     Convolution,
     Core,
     CrossEntropy,
@@ -17,7 +18,7 @@ from ..forms import (
     Spread,
 )
 from .attention import write_attention
-from .calls import write_cross_entropy, write_norm, write_pointwise
+from .calls import write_batch_norm, write_cross_entropy, write_norm, write_pointwise
 from .contractions import write_contract, write_linear
 from .convolutions import write_convolution, write_pool
 from .pointwise import write_map, write_spread
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 FORMS: dict[type[Form], Rule] = {
     LayerNorm: write_norm,
     RMSNorm: write_norm,
+    BatchNorm: write_batch_norm,
     Pointwise: write_pointwise,
     Spread: write_spread,
     Linear: write_linear,

@@ -5,6 +5,7 @@ A value that one other reads, and that has no address of its own, is written whe
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
 
+WHOLE = "\1"  # marks a dimension that is several axes
+SPLIT = re.compile(r"\.unflatten\((-?\d+), \(([^()]*)\)\)$")
 LONGEST = 64  # an expression that is longer gets a name instead of standing inside another
 
 
@@ -101,8 +104,13 @@ class Writer:
         value = self.rule(piece)(self, piece, wish)
         if name in self.values:  # written together with others
             return self.values[name]
-        if not self.plan.inside(name) or len(value.text) > LONGEST:
-            value = self.assign(value, label(node, self.plan.call_it(piece)), node)
+        word = self.label(node, self.plan.call_it(piece))
+        if not self.plan.inside(name):
+            value = self.assign(value, word, node)
+        elif len(value.text) > LONGEST:
+            split = SPLIT.search(value.text)  # may be undone by the reader
+            value = self.assign(replace(value, text=SPLIT.sub("", value.text)), word, node)
+            value = replace(value, text=value.text + (split[0] if split else ""))
         self.values[name] = value
         return value
 
@@ -140,6 +148,12 @@ class Writer:
         calls = {DType.FLOAT: f".to({self.float})", DType.INT: ".long()", DType.BOOL: ".bool()"}
         return replace(value.view(calls[dtype], value.layout), dtype=dtype)
 
+    def label(self, node: Node, fallback: str) -> str:
+        """What a value is called: by its address, else by what it is."""
+        if node.site is None:
+            return fallback
+        return identifier(called(self.flow.titles.get(node.site, node.site)))
+
     def is_weight(self, name: str) -> bool:
         """Whether a node is a parameter."""
         return self.flow.nodes[name].op.name == "param"
@@ -160,7 +174,7 @@ class Writer:
 
     def target(self, node: Node, fallback: str) -> str:
         """A name for the value of a node, which is about to be assigned."""
-        return self.names.take(label(node, fallback))
+        return self.names.take(self.label(node, fallback))
 
     def part(self, node: Node) -> str:
         """The call of the spec that a node belongs to, seen from this function."""
@@ -234,7 +248,9 @@ class Writer:
 
     def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> Value:
         """The value with each group of axes as one dimension, called as the first of them."""
-        value = permuted(squeezed(value), [axis for group in groups for axis in group])
+        groups = [list(group) for group in groups]
+        value = _unsplit(squeezed(value), groups)
+        value = permuted(value, [axis for group in groups for axis in group])
         done = value
         for at, group in reversed(list(enumerate(groups))):
             start = sum(len(other) for other in groups[:at])
@@ -244,8 +260,24 @@ class Writer:
             elif len(group) > 1:
                 where = f"{start}" if last else f"{start}, {start + len(group) - 1}"
                 done = done.view(f".flatten({where})", ())
-        layout = tuple(group[0] if group else None for group in groups)
+        layout = tuple(group[0].rstrip(WHOLE) if group else None for group in groups)
         return replace(done, layout=layout)
+
+
+def _unsplit(value: Value, groups: list[list[str]]) -> Value:
+    """The value as it was before it was split into axes that are to be one again."""
+    found = SPLIT.search(value.text)
+    if found is None:
+        return value
+    count = found[2].count(",") + 1
+    start = int(found[1]) if found[1] != "-1" else len(value.layout) - count
+    split = list(value.axes[start : start + count])
+    if split not in groups:
+        return value
+    whole = split[0] + WHOLE
+    groups[groups.index(split)] = [whole]
+    layout = (*value.layout[:start], whole, *value.layout[start + count :])
+    return replace(value, text=value.text[: found.start()], layout=layout)
 
 
 def renamed(size: Size, names_of: Mapping[str, str]) -> Size:
@@ -272,7 +304,3 @@ def leaf(node: Node, text: str) -> Value:
     assert isinstance(node.attrs, ParamAttrs | StateAttrs | InputAttrs | RandomAttrs)
     return Value(text, names(node.attrs.axes), node.dtype)
 
-
-def label(node: Node, fallback: str) -> str:
-    """What a value is called: by its address, else by what it is."""
-    return identifier(called(node.site)) if node.site else fallback

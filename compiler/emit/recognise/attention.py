@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ....dsl.core import names
-from ....dsl.ops import AlongAttrs, ContractAttrs, IotaAttrs, MapAttrs
+from ....dsl.ops import AlongAttrs, ContractAttrs, IotaAttrs, MapAttrs, RenameAttrs
 from ..forms import Attention
 
 if TYPE_CHECKING:
-    from ....dsl.core import Node
+    from ....dsl.core import Axes, Node
     from .patterns import View
+
+
+Pairs = tuple[tuple[tuple[str, ...], "Axes"], ...]
 
 
 @dataclass
@@ -24,7 +27,8 @@ class _Scores:
 
     scale: float = 1.0
     masks: list[str] = field(default_factory=list)
-    biases: list[str] = field(default_factory=list)
+    biases: list[tuple[str, int]] = field(default_factory=list)  # with their signs
+    merged: Pairs = ()  # axes of the product that are one above it, until the pattern splits them
     inner: set[str] = field(default_factory=set)
     dot: str = ""
 
@@ -38,11 +42,17 @@ def attention(view: View, root: Node) -> tuple[Attention, tuple[str, ...], froze
     if len(read) != 2:
         return None
     for pattern, v in (read, read[::-1]):
+        scores = _Scores()
         attrs = view.flow.nodes[pattern].attrs
-        if isinstance(attrs, AlongAttrs) and attrs == AlongAttrs("softmax", (key,)):
+        if isinstance(attrs, RenameAttrs) and view.once(pattern):  # heads split into groups
+            scores.inner.add(pattern)
+            scores.merged = attrs.pairs
+            (pattern,) = view.flow.reads[pattern]
+            attrs = view.flow.nodes[pattern].attrs
+        if attrs == AlongAttrs("softmax", (key,)):
             if not view.once(pattern):
                 return None
-            scores = _Scores(inner={pattern})
+            scores.inner.add(pattern)
             if _open(view, view.flow.reads[pattern][0], scores, key):
                 return _form(view, root, scores, key, v)
     return None
@@ -57,7 +67,7 @@ def _open(view: View, name: str, scores: _Scores, key: str) -> bool:
             return False
         scores.inner.add(name)
         match node.attrs:
-            case ContractAttrs(axes=(_,)) if len(read) == 2:
+            case ContractAttrs(axes=(_,)) if len(read) == 2 and not scores.merged:
                 scores.dot = name
                 return True
             case MapAttrs(fn="where") if view.number(read[2]) == -math.inf:
@@ -65,11 +75,17 @@ def _open(view: View, name: str, scores: _Scores, key: str) -> bool:
                     return False
                 scores.masks.append(read[0])
                 name = read[1]
-            case MapAttrs(fn="add") if scores.scale == 1.0:
-                name, bias = _core(view, read)
+            case MapAttrs(fn="add" | "sub" as fn) if scores.scale == 1.0:
+                name, bias = _core(view, read) if fn == "add" else read
                 if view.number(bias) is not None:
                     return False
-                scores.biases.append(bias)
+                scores.biases.append((bias, 1 if fn == "add" else -1))
+            case RenameAttrs(pairs=pairs) if _undone(scores.merged, pairs):
+                seen = [*scores.masks, *(name for name, _ in scores.biases)]
+                if any(_axes(view, other) & {o for old, _ in scores.merged for o in old} for other in seen):
+                    return False
+                scores.merged = ()
+                (name,) = read
             case MapAttrs(fn="mul" | "div" as fn):
                 name, factor = _core(view, read) if fn == "mul" else read
                 number = view.number(factor)
@@ -78,6 +94,12 @@ def _open(view: View, name: str, scores: _Scores, key: str) -> bool:
                 scores.scale *= number if fn == "mul" else 1 / number
             case _:
                 return False
+
+
+def _undone(split: Pairs, merged: Pairs) -> bool:
+    """Whether the one takes apart exactly what the other puts together."""
+    wanted = {(names(new), old) for old, new in split}
+    return bool(split) and wanted == {(old, names(new)) for old, new in merged}
 
 
 def _core(view: View, read: tuple[str, ...]) -> tuple[str, str]:
@@ -123,7 +145,7 @@ def _form(
     query = _query(view, root, scores, q_axes - k_axes - v_axes, k, key)
     if query is None or len(value) > 1 or not v_axes - value - {key} <= q_axes | k_axes:
         return None
-    extra = (*scores.masks, *scores.biases)
+    extra = (*scores.masks, *(name for name, _ in scores.biases))
     if any(not _axes(view, name) <= (q_axes | k_axes) - {inner} for name in extra):
         return None
     q_node = view.flow.nodes[q]
@@ -134,7 +156,8 @@ def _form(
     usual = isinstance(size, int) and math.isclose(scores.scale, size**-0.5, rel_tol=1e-9)
     scale = None if usual else scores.scale
     form = Attention(
-        query, key, inner, tuple(value), scale, causal, 0 if causal else len(scores.masks)
+        query, key, inner, tuple(value), scale, causal, 0 if causal else len(scores.masks),
+        tuple(sign for _, sign in scores.biases),
     )
     return form, (q, k, v, *(() if causal else extra)), frozenset(scores.inner)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..forms import CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm, Spread
+from ..forms import BatchNorm, CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm
 from .patterns import (
     Found,
     Pattern,
@@ -22,6 +22,7 @@ from .patterns import (
     only_along,
     product,
     reduction,
+    stored,
     total,
     value,
 )
@@ -35,6 +36,11 @@ POWER = total("eps", (reduction("mean", SQUARED), 1))
 WEIGHT, BIAS = only_along("weight"), only_along("bias")
 NORMED = (CENTRED, 1), (SPREAD, -0.5)
 SCALED = product(1, *NORMED, (WEIGHT, 1))
+STORED = (
+    (total(0, (X, 1), (stored("mean"), -1)), 1),
+    (total("eps", (stored("variance"), 1)), -0.5),
+    (only_along("weight"), 1),
+)
 CUBIC = total(0, (X, 1), (product(0.044715, (X, 3)), 1))
 TANH = call("tanh", product(math.sqrt(2 / math.pi), (CUBIC, 1)))
 ERF = call("erf", product(math.sqrt(0.5), (X, 1)))
@@ -59,6 +65,10 @@ def _rms_norm(found: Found) -> Form:
     return RMSNorm(found.axes, found.numbers["eps"])
 
 
+def _batch_norm(found: Found) -> Form:
+    return BatchNorm(found.axes[0], found.numbers["eps"])
+
+
 def _pointwise(text: str) -> Callable[[Found], Form]:
     return lambda _: Pointwise(text)
 
@@ -69,6 +79,12 @@ IDIOMS = (
     Idiom("layer norm", product(1, *NORMED), _layer_norm),
     Idiom("rms norm", product(1, (X, 1), (POWER, -0.5), (WEIGHT, 1)), _rms_norm, ("x", "weight")),
     Idiom("rms norm", product(1, (X, 1), (POWER, -0.5)), _rms_norm),
+    Idiom(
+        "batch norm",
+        total(0, (product(1, *STORED), 1), (BIAS, 1)),
+        _batch_norm,
+        ("x", "mean", "variance", "weight", "bias"),
+    ),
     Idiom("gelu", product(0.5, (X, 1), (total(1, (ERF, 1)), 1)), _pointwise("F.gelu({})")),
     Idiom(
         "gelu",

@@ -13,7 +13,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from ....dsl.core import names
-from ....dsl.ops import Gather, IndexAttrs, MapAttrs, ReduceAttrs
+from ....dsl.ops import Gather, IndexAttrs, MapAttrs, ParamAttrs, ReduceAttrs, StateAttrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,6 +261,20 @@ def only_along(label: str) -> Pattern:
     def fits(view: View, name: str, found: Found) -> Iterator[Found]:
         if sorted(names(view.flow.nodes[name].axes)) == sorted(found.axes):
             yield from value(label)(view, name, found)
+
+    return fits
+
+
+def stored(label: str) -> Pattern:
+    """What is kept along one axis and not trained; all in a pattern are along the same."""
+
+    def fits(view: View, name: str, found: Found) -> Iterator[Found]:
+        node = view.flow.nodes[name]
+        kept = isinstance(node.attrs, StateAttrs) or (
+            isinstance(node.attrs, ParamAttrs) and not node.attrs.trained
+        )
+        if kept and len(node.axes) == 1 and found.axes in ((), names(node.axes)):
+            yield from value(label)(view, name, replace(found, axes=names(node.axes)))
 
     return fits
 

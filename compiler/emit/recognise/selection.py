@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
-from ....dsl.ops import ContractAttrs, MapAttrs, ParamAttrs, ReduceAttrs
+from ....dsl.ops import ContractAttrs, IotaAttrs, MapAttrs, ParamAttrs, ReduceAttrs
 from .attention import attention
 from ..flow import LEAVES
 from ..forms import (
     Attention,
+    BatchNorm,
     Convolution,
     Core,
     CrossEntropy,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 NICKNAMES: dict[type[Form], str] = {
     LayerNorm: "normed",
     RMSNorm: "normed",
+    BatchNorm: "normed",
     Linear: "projected",
     Attention: "attended",
     Pointwise: "active",
@@ -64,7 +66,9 @@ class Plan:
         """A name for a value that has no address."""
         attrs = piece.node.attrs
         if isinstance(piece.form, Core):
-            return getattr(attrs, "fn", None) or {"contract": "product"}.get(
+            if isinstance(attrs, IotaAttrs):
+                return f"{attrs.axis.name}_index"
+            return getattr(attrs, "fn", None) or {"contract": "product", "rename": "view"}.get(
                 piece.node.op.name, piece.node.op.name
             )
         return NICKNAMES.get(type(piece.form), "value")
