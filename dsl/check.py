@@ -104,7 +104,7 @@ def _check(statement: s.Statement, module: Module, collector: Collector, found: 
 def _check_unbuilt(tree: s.Unbuilt, module: Module, collector: Collector) -> None:
     """Of `calibrate` and `verify`, the model that they are about."""
     match tree.parts:
-        case (s.Name(), model, *_):
+        case (s.Name(), s.Name("of"), model, *_):
             while isinstance(model, s.Call | s.Index):
                 model = model.target if isinstance(model, s.Call) else model.base
             if isinstance(model, s.Name):

@@ -258,7 +258,12 @@ def nearest(word: str, candidates: Iterable[str], most: int = 3) -> list[str]:
 
 def or_nearest(word: str, candidates: Iterable[str]) -> str | None:
     """A hint that offers the nearest candidates; None if none is near."""
-    near = [f"`{candidate}`" for candidate in nearest(word, candidates)]
-    if not near:
+    return alternatives(nearest(word, candidates))
+
+
+def alternatives(near: Iterable[str]) -> str | None:
+    """A hint that offers these; None if there are none."""
+    *first, last = [None, *(f"`{candidate}`" for candidate in near)]
+    if last is None:
         return None
-    return f"did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?"
+    return f"did you mean {' or '.join(filter(None, [', '.join(filter(None, first)), last]))}?"

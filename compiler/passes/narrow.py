@@ -103,8 +103,16 @@ class _Narrowing:
                 self.edit.remove(operand)
 
     def _is_part(self, user: str) -> bool:
+        """Whether the reader takes little enough of the value that making just that is worth it:
+        most of an axis is better made whole, in the shape that kernels know."""
         attrs = self.edit.node(user).attrs
-        return isinstance(attrs, IndexAttrs) and not isinstance(attrs.how, Window)
+        match attrs:
+            case IndexAttrs(Slice(axis, start, stop)):
+                size, taken = self.node.size(axis), sizes.subtract(stop, start)
+                return isinstance(size, int) and isinstance(taken, int) and 2 * taken <= size
+            case IndexAttrs(how):
+                return not isinstance(how, Window)
+        return False
 
     def _part(self, index: Node, at: tuple[str, ...]) -> str | None:
         """The part made directly; None where the selection has to stay."""

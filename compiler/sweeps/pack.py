@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...dsl.core import names
 from ...dsl.ops import (
     AlongAttrs,
+    ConcatAttrs,
     ContractAttrs,
     Gather,
     IndexAttrs,
@@ -21,6 +22,7 @@ from ...dsl.ops import (
     RenameAttrs,
     ScanAttrs,
     Select,
+    Slice,
     StopAttrs,
 )
 from ..lift import retyped
@@ -30,12 +32,12 @@ from .rows import CannotError, Rows, RowSet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ...dsl.core import Node
+    from ...dsl.core import Axes, Axis, Node
     from ..graph import Edit, Graph
-    from ..reference.values import NamedArray
+    from ..reference import NamedArray
+    from .rows import Numbers
+
+WORTH = 0.75  # of the positions of its members, at most so many are kept as rows of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,19 @@ class Packed:
     new sizes counts."""
 
     graph: Graph
-    numbers: dict[str, NDArray[np.int64]]
+    numbers: dict[str, Numbers]
     rows: dict[str, int]
 
 
-def pack(
-    graph: Graph,
-    swept: tuple[str, ...],
-    given: Mapping[str, NamedArray],
-    lengths: Mapping[str, int],
-) -> Packed | str:
+def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, int]) -> Packed | str:
     """The sweep in rows; or why it cannot be.
 
-    `given` are the values of the swept variables by node name, `lengths` the run-time sizes: which
-    rows there are follows from them alone.
+    `given` are the values of the swept variables by node name, in the order of the variables, and
+    `lengths` the run-time sizes: which rows there are follows from them alone.
     """
+    swept = tuple(axis for name in given for axis in graph.node(name).axes)
     with graph.edit() as edit:
-        work = _Pack(edit, graph, swept, Regions(edit, frozenset(swept), given, lengths))
+        work = _Pack(edit, graph, swept, Regions(edit, names(swept), given, lengths))
         try:
             for name in graph.in_order():
                 work.visit(name)
@@ -68,16 +66,17 @@ def pack(
         except CannotError as reason:
             return str(reason)
         edit.set_results([result])
-    rows = {rows.axis.name: len(rows.places) for rows in work.rows.sets.values()}
+    rows = {rows.axis.name: len(rows) for rows in work.rows.sets.values()}
     return Packed(edit.graph, work.rows.numbers, rows)
 
 
 class _Pack:
-    def __init__(self, edit: Edit, graph: Graph, swept: tuple[str, ...], regions: Regions) -> None:
+    def __init__(self, edit: Edit, graph: Graph, swept: Axes, regions: Regions) -> None:
         self.edit, self.graph, self.swept, self.regions = edit, graph, swept, regions
-        self.rows = Rows(edit, graph, self.regions)
+        self.rows = Rows(edit, regions, swept)
         self.values: dict[str, tuple[str, RowSet]] = {}
-        self.free: set[str] = set()
+        self.free: set[str] = set()  # other in every member, and everywhere
+        self.freed: dict[tuple[str, str], str] = {}
         self.twins: dict[str, str] = {}
         self.known: dict[object, str] = {}
 
@@ -95,6 +94,7 @@ class _Pack:
         self.regions.found[name] = region = self.regions.simple(region)
         rows = self._layout(node, operands, region)
         self.values[name] = (self._compute(node, operands, rows), rows)
+        self.twin(name)
 
     def result(self) -> str:
         """The result along the swept axes."""
@@ -104,40 +104,52 @@ class _Pack:
         if name not in self.values:
             raise CannotError("no member differs")
         value, rows = self.values[name]
-        twin = self.twin(name)
         members = self.rows.of(self.regions.found[name], self.swept)
-        return self.rows.members(
-            self.rows.convert(value, rows, twin, members), members, twin, self.swept
-        )
+        value = self.rows.convert(value, rows, self.twin(name), members)
+        return self.rows.members(value, members, self.twin(name))
 
     # ---- which rows
 
     def _layout(self, node: Node, operands: tuple[str, ...], region: Region) -> RowSet:
-        """Members; and positions too, where the value differs along one such axis only and the
-        operation is by itself at each."""
-        along = sorted((self.regions.axes(region) - set(self.swept)) & node.axis_names)
-        if len(along) != 1 or not self._apart(node, operands, along[0]):
-            along = []
-        return self.rows.of(region, (*self.swept, *along))
+        """Members; and positions too, where the value differs along one such axis only, at a part
+        of its positions, and the operation is by itself at each."""
+        members = self.rows.of(region, self.swept)
+        spoken = self.regions.axes(region) - set(names(self.swept))
+        part = [axis for axis in node.axes if axis.name in spoken and self._is_part(region, axis)]
+        if len(part) == 1 and self._is_apart(node, operands, part[0].name):
+            return self.rows.of(region, (*self.swept, part[0]))
+        return members
 
-    def _apart(self, node: Node, operands: tuple[str, ...], axis: str) -> bool:
+    def _is_part(self, region: Region, axis: Axis) -> bool:
+        """Whether few enough positions of the axis are in the region."""
+        mask = self.rows.mask(region, (*self.swept, axis))
+        return bool(mask.sum() <= WORTH * mask.any(-1).sum() * mask.shape[-1])
+
+    def _is_apart(self, node: Node, operands: tuple[str, ...], axis: str) -> bool:
         """Whether each position of the axis is computed by itself."""
-        lifted = [o for o in operands if o in self.values]
         match node.attrs:
-            case MapAttrs() | StopAttrs() | ReduceAttrs() | AlongAttrs():
-                return all(
-                    axis in self.values[o][1].axes or axis not in self.graph.node(o).axis_names
-                    for o in lifted
-                )
             case ContractAttrs():
-                return (
-                    all(axis in self.graph.node(o).axis_names for o in lifted) and len(lifted) == 1
-                )
+                lifted = [o for o in operands if o in self.values]
+                return len(lifted) == 1 and axis in self.graph.node(lifted[0]).axis_names
             case RenameAttrs(pairs):
                 return all(axis not in names(new) for _, new in pairs)
+            case IndexAttrs(Select(picked)):
+                return picked not in self._rows_of(operands[0])
+            case IndexAttrs(Slice(cut)) if cut == axis:
+                return axis in self._rows_of(operands[0])
             case IndexAttrs(how):
-                return not isinstance(how, Gather)
+                return not isinstance(how, Gather) and how.axis != axis
+            case MapAttrs() | StopAttrs() | ReduceAttrs() | AlongAttrs() | ConcatAttrs():
+                return all(
+                    axis in self._rows_of(o) or axis not in self.graph.node(o).axis_names
+                    for o in operands
+                    if o in self.values
+                )
         return False
+
+    def _rows_of(self, name: str) -> tuple[str, ...]:
+        """The axes that a value's rows stand for."""
+        return self.values[name][1].axes if name in self.values else ()
 
     # ---- the run without writes
 
@@ -147,13 +159,10 @@ class _Pack:
             return name
         if name not in self.twins:
             node, operands = self.graph.node(name), self.graph.operands(name)
-            match node.attrs:
-                case MapAttrs("where") if self.edit.node(operands[0]).axis_names & set(
-                    self.swept
-                ) and (operands[0] in self.regions.closed):
-                    self.twins[name] = self.twin(operands[2])
-                case _:
-                    self.twins[name] = self._same(node, tuple(self.twin(o) for o in operands))
+            if self.regions.is_write(node, operands):
+                self.twins[name] = self.twin(operands[2])
+            else:
+                self.twins[name] = self._same(node, tuple(self.twin(o) for o in operands))
         return self.twins[name]
 
     def _same(self, node: Node, operands: tuple[str, ...]) -> str:
@@ -165,37 +174,24 @@ class _Pack:
 
     def _like(self, node: Node, operands: tuple[str, ...]) -> str:
         """The same operation on other operands, with the type that they give."""
-        typed = retyped(
-            replace(node, site=None, made_by="sweep"), [self.edit.node(o) for o in operands]
-        )
-        name = self.edit.add(
+        typed = retyped(node, [self.edit.node(o) for o in operands])
+        return self.edit.add(
             node.op, typed.attrs, operands, span=node.span, scope=node.scope, made_by="sweep"
         )
-        return name
 
     # ---- values in rows
 
     def _compute(self, node: Node, operands: tuple[str, ...], rows: RowSet) -> str:
         """The operation on its operands, all brought to the rows of the result."""
-        attrs = node.attrs
-        match attrs:
+        match node.attrs:
             case ScanAttrs() | ItemAttrs():
                 raise CannotError("a recurrence runs in every member whole")
-            case IndexAttrs(Select(axis, at)) if (
-                operands[0] in self.values and axis in self.values[operands[0]][1].axes
-            ):
+            case IndexAttrs(Select(axis, at)) if axis in self._rows_of(operands[0]):
                 value, old = self.values[operands[0]]
-                if set(old.axes) - {axis} != set(rows.axes):
-                    raise CannotError("a selection from rows of another kind")
                 return self.rows.at(value, old, rows, axis, at)
-            case IndexAttrs(how) if how.axis in rows.axes:
-                raise CannotError("a part of an axis that rows stand for")
-            case RenameAttrs(pairs) if any(set(old) & set(rows.axes) for old, _ in pairs):
-                raise CannotError("an axis that rows stand for is renamed")
-            case ContractAttrs(axes) | ReduceAttrs(_, axes) | AlongAttrs(_, axes) if set(
-                axes
-            ) & set(rows.axes):
-                raise CannotError("an axis that rows stand for is reduced")
+            case IndexAttrs(Slice(axis, start)) if axis in rows.axes:
+                value, old = self.values[operands[0]]
+                return self.rows.shifted(value, old, rows, axis, start)
         return self._like(node, tuple(self._bring(o, rows) for o in operands))
 
     def _bring(self, name: str, rows: RowSet) -> str:
@@ -208,17 +204,29 @@ class _Pack:
         return self.rows.convert(value, old, self.twin(name), rows)
 
     def _free(self, name: str, rows: RowSet) -> str:
-        """A value that is another in every member, at the members of given rows; its own axes stay."""
-        node = self.graph.node(name)
+        """A value that is another in every member, at the members of given rows; its own axes
+        stay."""
+        waiting = [name]
+        while waiting:
+            top = waiting[-1]
+            missing = [
+                o
+                for o in self.graph.operands(top)
+                if o in self.free and (o, rows.axis.name) not in self.freed
+            ]
+            waiting += missing
+            if not missing:
+                waiting.pop()
+                self.freed[top, rows.axis.name] = self._made_free(top, rows)
+        return self.freed[name, rows.axis.name]
+
+    def _made_free(self, name: str, rows: RowSet) -> str:
         operands = []
         for operand in self.graph.operands(name):
             if operand in self.free:
-                operands.append(self._free(operand, rows))
+                operands.append(self.freed[operand, rows.axis.name])
             elif operand in self.values:
                 raise CannotError("what is written reads another write of the sweep")
             else:
-                operands.append(self.rows.spread(operand, rows, among=self.swept))
-        key = ("free", name, tuple(operands))
-        if key not in self.known:
-            self.known[key] = self._like(node, tuple(operands))
-        return self.known[key]
+                operands.append(self.rows.spread(operand, rows, names(self.swept)))
+        return self._same(self.graph.node(name), tuple(operands))

@@ -7,9 +7,11 @@ rule of their own: a mask that is false somewhere says that nothing comes throug
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...dsl.core import Axes
 from ...dsl.ops import (
     CONST,
     CONTRACT,
@@ -18,6 +20,7 @@ from ...dsl.ops import (
     REDUCE,
     RENAME,
     AlongAttrs,
+    ConcatAttrs,
     ConstAttrs,
     ContractAttrs,
     Gather,
@@ -28,17 +31,20 @@ from ...dsl.ops import (
     Select,
     Slice,
     StopAttrs,
+    Window,
 )
 from ..reference import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ...dsl.core import Node
+    from ...dsl.ops import Attrs, OpDef
     from ..graph import Edit
-    from ..reference.values import NamedArray
+    from ..reference import NamedArray
 
 Term = frozenset[str]
+Pairs = tuple[tuple[tuple[str, ...], Axes], ...]
 MOST_TERMS = 3
 
 
@@ -58,21 +64,26 @@ EVERYWHERE = Region((frozenset(),))
 
 
 class Regions:
-    """The regions of a graph's values, and masks made on the way."""
+    """The regions of a graph's values, and masks made on the way.
+
+    `given` are the values of the swept variables by node name, `sizes` the run-time sizes.
+    """
 
     def __init__(
         self,
         edit: Edit,
-        swept: frozenset[str],
+        swept: Iterable[str],
         given: Mapping[str, NamedArray],
         sizes: Mapping[str, int],
     ) -> None:
-        self.edit, self.swept, self.sizes = edit, swept, sizes
-        self._arrays = dict(given)
+        self.edit, self.swept, self.sizes = edit, frozenset(swept), sizes
         self.found: dict[str, Region] = {}
-        self.support: dict[str, str] = {}
         self.closed: set[str] = set()
+        self._span = edit.node(next(iter(given))).span
+        self._arrays = dict(given)
         self._made: dict[object, str] = {}
+        self._zero: dict[str, str] = {}  # outside of which mask a value is 0
+        self._hidden: dict[str, str] = {}  # outside of which mask a value is -inf
 
     # ---- masks
 
@@ -81,63 +92,47 @@ class Regions:
         waiting = [name]
         while waiting:
             top = waiting[-1]
-            node, operands = self.edit.node(top), self.edit.operands(top)
-            missing = [o for o in operands if o not in self._arrays]
-            if top in self._arrays or not missing:
+            missing = [o for o in self.edit.operands(top) if o not in self._arrays]
+            waiting += missing
+            if not missing:
                 waiting.pop()
                 if top not in self._arrays:
-                    self._arrays[top] = value_of(
-                        node, [self._arrays[o] for o in operands], self.sizes
-                    )
-            waiting += missing
+                    read = [self._arrays[o] for o in self.edit.operands(top)]
+                    self._arrays[top] = value_of(self.edit.node(top), read, self.sizes)
         return self._arrays[name]
 
     def axes(self, region: Region) -> frozenset[str]:
         """The axes that the region speaks of."""
-        return frozenset(
-            a for term in region.terms for mask in term for a in self.edit.node(mask).axis_names
-        )
+        masks = [self.edit.node(mask) for term in region.terms for mask in term]
+        return frozenset(axis for mask in masks for axis in mask.axis_names)
 
-    def mask(self, op: object, attrs: object, operands: Iterable[str]) -> str:
+    def mask(self, op: OpDef, attrs: Attrs, operands: tuple[str, ...] = ()) -> str:
         """A closed node, made once."""
-        operands = tuple(operands)
-        key = (op, attrs, operands)
+        key = (op, repr(attrs), operands)
         if key not in self._made:
-            cause = self.edit.node(operands[0]) if operands else None
-            span = (
-                cause.span
-                if cause is not None
-                else next(iter(self.edit.node(n) for n in self.closed)).span
-            )
-            name = self.edit.add(op, attrs, operands, span=span, made_by="sweep")  # type: ignore[arg-type]
-            self._made[key] = name
-            self.closed.add(name)
+            span = self.edit.node(operands[0]).span if operands else self._span
+            self._made[key] = self.edit.add(op, attrs, operands, span=span, made_by="sweep")
+            self.closed.add(self._made[key])
         return self._made[key]
 
     def union(self, regions: Iterable[Region]) -> Region:
         """Where any of them holds; a term that another contains is dropped."""
         terms = list(dict.fromkeys(term for region in regions for term in region.terms))
-        kept = [t for t in terms if not any(other < t for other in terms)]
-        region = Region(tuple(kept))
-        return self.simple(region) if len(kept) > MOST_TERMS else region
+        region = Region(tuple(t for t in terms if not any(other < t for other in terms)))
+        return self.simple(region) if len(region.terms) > MOST_TERMS else region
 
     def simple(self, region: Region) -> Region:
         """The same as one mask."""
-        if region.everywhere or (len(region.terms) == 1 and len(region.terms[0]) == 1):
-            return region
-        return Region((frozenset((self.single(region),)),))
+        return region if region.everywhere else Region((frozenset((self.single(region),)),))
 
     def single(self, region: Region) -> str:
-        """One node that is true in the region."""
-        assert not region.everywhere
-        whole: str | None = None
-        for term in region.terms:
-            part: str | None = None
-            for name in sorted(term):
-                part = name if part is None else self.mask(MAP, MapAttrs("and"), (part, name))
-            assert part is not None
-            whole = part if whole is None else self.mask(MAP, MapAttrs("or"), (whole, part))
-        assert whole is not None
+        """One node that is true in the region, which is not everywhere."""
+        return self._joined("or", [self._joined("and", sorted(term)) for term in region.terms])
+
+    def _joined(self, fn: str, masks: list[str]) -> str:
+        whole, *others = masks
+        for other in others:
+            whole = self.mask(MAP, MapAttrs(fn), (whole, other))
         return whole
 
     def where_any(self, region: Region, gone: Iterable[str]) -> Region:
@@ -145,19 +140,20 @@ class Regions:
         gone = frozenset(gone)
         terms: list[Term] = []
         for term in region.terms:
-            inside = sorted(m for m in term if self.edit.node(m).axis_names & gone)
+            inside = tuple(sorted(m for m in term if self.edit.node(m).axis_names & gone))
             rest = term - set(inside)
             if inside:
-                axes = {a for m in inside for a in self.edit.node(m).axis_names} & gone
-                if len(inside) == 1:
-                    new = self.mask(REDUCE, ReduceAttrs("any", tuple(sorted(axes))), inside)
-                else:
-                    total = self.mask(CONTRACT, ContractAttrs(tuple(sorted(axes))), inside)
-                    zero = self.mask(CONST, ConstAttrs(0), ())
-                    new = self.mask(MAP, MapAttrs("gt"), (total, zero))
-                rest |= {new}
+                axes = sorted({a for m in inside for a in self.edit.node(m).axis_names} & gone)
+                rest |= {self._any(inside, tuple(axes))}
             terms.append(rest)
         return self.union([Region(tuple(terms))])
+
+    def _any(self, masks: tuple[str, ...], axes: tuple[str, ...]) -> str:
+        """Where all the masks hold at once, at any of the positions."""
+        if len(masks) == 1:
+            return self.mask(REDUCE, ReduceAttrs("any", axes), masks)
+        count = self.mask(CONTRACT, ContractAttrs(axes), masks)
+        return self.mask(MAP, MapAttrs("gt"), (count, self.mask(CONST, ConstAttrs(0))))
 
     # ---- values
 
@@ -166,14 +162,18 @@ class Regions:
         different."""
         node = self.edit.node(name)
         operands = self.edit.operands(name)
+        self._learn(node, operands)
         if self._is_closed(node, operands):
             self.closed.add(name)
             return None
         region = self._region(node, operands)
-        self._support(node, operands)
         if region is not None:
             self.found[name] = region
         return region
+
+    def is_write(self, node: Node, operands: tuple[str, ...]) -> bool:
+        """Whether members are chosen here: the run without writes has the third operand."""
+        return node.attrs == MapAttrs("where") and operands[0] in self._numbers(operands)
 
     def _is_closed(self, node: Node, operands: tuple[str, ...]) -> bool:
         match node.op.name:
@@ -185,100 +185,112 @@ class Regions:
                 return False
         return all(operand in self.closed for operand in operands)
 
-    def _lifted(self, operand: str) -> bool:
-        return operand in self.found
-
-    def _region(self, node: Node, operands: tuple[str, ...]) -> Region | None:
-        swept_numbers = [
+    def _numbers(self, operands: tuple[str, ...]) -> list[str]:
+        """Those operands that swept values alone decide about."""
+        return [
             o for o in operands if o in self.closed and self.edit.node(o).axis_names & self.swept
         ]
-        match node.attrs:
-            case MapAttrs("where") if operands[0] in self.closed:
-                return self._written(operands, swept_numbers)
-            case _ if swept_numbers:
-                return EVERYWHERE
-        known = [self.found[o] for o in operands if self._lifted(o)]
+
+    def _region(self, node: Node, operands: tuple[str, ...]) -> Region | None:
+        numbers = self._numbers(operands)
+        if node.attrs == MapAttrs("where") and operands[0] in self.closed:
+            return self._written(operands, numbers)
+        if numbers:
+            return EVERYWHERE
+        known = [self.found[o] for o in operands if o in self.found]
         if not known:
             return None
+        region = self.union(known)
         match node.attrs:
             case MapAttrs() | StopAttrs():
-                return self.union(known)
+                return region
             case ContractAttrs(axes):
-                through = [self.support[o] for o in operands if o in self.support]
-                return self.where_any(self._through(self.union(known), through), axes)
-            case ReduceAttrs(_, axes):
-                return self.where_any(self.union(known), axes)
-            case AlongAttrs(_, axes):
-                through = [self.support[o] for o in operands if o in self.support]
-                return self.where_any(self._through(self.union(known), through), axes)
+                through = [self._zero[o] for o in operands if o in self._zero]
+                return self.where_any(self._through(region, through), axes)
+            case ReduceAttrs(_, axes) | AlongAttrs(_, axes):
+                return self.where_any(region, axes)
+            case ConcatAttrs(axis):
+                return self.where_any(region, [axis])
             case RenameAttrs(pairs):
-                return self._renamed(known[0], pairs)
+                return self._renamed(region, pairs)
             case IndexAttrs(Select() | Slice() as how):
-                return self._picked(known[0], how)
-            case IndexAttrs(Gather(axis)) if not self._lifted(operands[1]) and self._lifted(
-                operands[0]
-            ):
-                return self.where_any(known[0], [axis, *self.edit.node(operands[1]).axis_names])
-        others = self.axes(self.union(known)) - self.swept
-        return self.where_any(self.union(known), others)
+                return self._picked(region, how)
+            case IndexAttrs(Window() as how):
+                return self._picked(region, replace(how, fill=0.0))
+            case IndexAttrs(Gather(axis)) if operands[1] not in self.found:
+                return self.where_any(region, [axis, *self.edit.node(operands[1]).axis_names])
+        return self.where_any(region, self.axes(region) - self.swept)
 
-    def _through(self, region: Region, masks: list[str]) -> Region:
-        return Region(tuple(term | set(masks) for term in region.terms)) if masks else region
+    @staticmethod
+    def _through(region: Region, masks: list[str]) -> Region:
+        return Region(tuple(term.union(masks) for term in region.terms))
 
-    def _written(self, operands: tuple[str, ...], swept: list[str]) -> Region | None:
-        """A write: what it picks, and where what was there differed already."""
+    def _written(self, operands: tuple[str, ...], numbers: list[str]) -> Region | None:
+        """A choice by a mask: what a write picks, and where what was there differed already."""
         condition, new, old = operands
-        known = [self.found[o] for o in (new, old) if self._lifted(o)]
-        if condition in swept:
-            here = [self.found[old]] if self._lifted(old) else []
+        known = [self.found[o] for o in (new, old) if o in self.found]
+        if condition in numbers:
             if old in self.closed:
                 return EVERYWHERE
+            here = [self.found[old]] if old in self.found else []
             return self.union([Region((frozenset((condition,)),)), *here])
-        if [o for o in swept if o != condition]:
+        if numbers:
             return EVERYWHERE
         if not known:
             return None
-        # one of the two is a number: nothing comes through where it stands
-        if self._is_number(old) and self._lifted(new):
+        if self._number(old) is not None and new in self.found:  # it stands there in all members
             return self._through(self.found[new], [condition])
         return self.union(known)
 
-    def _is_number(self, name: str) -> bool:
-        return self.edit.node(name).op.name == "const"
+    def _number(self, name: str) -> float | None:
+        attrs = self.edit.node(name).attrs
+        return attrs.value if isinstance(attrs, ConstAttrs) else None
 
-    def _support(self, node: Node, operands: tuple[str, ...]) -> None:
+    def _learn(self, node: Node, operands: tuple[str, ...]) -> None:
         """Where a value can be other than nothing: a mask that was put on it, kept by softmax."""
         match node.attrs:
-            case MapAttrs("where") if operands[0] in self.closed and self._nothing(operands[2]):
-                if not self.edit.node(operands[0]).axis_names & self.swept:
-                    self.support[node.name] = operands[0]
-            case AlongAttrs("softmax") | StopAttrs() | RenameAttrs(()):
-                if operands[0] in self.support:
-                    self.support[node.name] = self.support[operands[0]]
+            case MapAttrs("where") if operands[0] in self.closed and operands[
+                0
+            ] not in self._numbers(operands):
+                table = {0: self._zero, -math.inf: self._hidden}.get(self._number(operands[2]))
+                if table is not None:
+                    table[node.name] = operands[0]
+            case AlongAttrs("softmax") if operands[0] in self._hidden:
+                self._zero[node.name] = self._hidden[operands[0]]
+            case StopAttrs() | RenameAttrs():
+                pairs = node.attrs.pairs if isinstance(node.attrs, RenameAttrs) else ()
+                for table in (self._zero, self._hidden):
+                    mask = table.get(operands[0])
+                    if (
+                        mask is not None
+                        and not self._mixed(pairs) & self.edit.node(mask).axis_names
+                    ):
+                        table[node.name] = self._turned(mask, pairs)
 
-    def _nothing(self, name: str) -> bool:
-        attrs = self.edit.node(name).attrs
-        return isinstance(attrs, ConstAttrs) and attrs.value in (0, float("-inf"))
+    # ---- axes of masks
 
-    def _each(self, region: Region, change: object) -> Region:
-        return self.union(
-            [Region(tuple(frozenset(change(m) for m in term) for term in region.terms))]
-        )  # type: ignore[operator]
+    def _each(self, region: Region, change: Callable[[str], str]) -> Region:
+        """The region with each of its masks changed."""
+        terms = (frozenset([change(mask) for mask in sorted(term)]) for term in region.terms)
+        return self.union([Region(tuple(terms))])
 
-    def _renamed(
-        self, region: Region, pairs: tuple[tuple[tuple[str, ...], tuple[object, ...]], ...]
-    ) -> Region:
-        plain = tuple((old, new) for old, new in pairs if len(old) == len(new) == 1)
-        mixed = [name for old, new in pairs if len(old) != 1 or len(new) != 1 for name in old]
-        region = self.where_any(region, mixed) if mixed else region
+    def _renamed(self, region: Region, pairs: Pairs) -> Region:
+        region = self.where_any(region, self._mixed(pairs))
+        return self._each(region, lambda mask: self._turned(mask, pairs))
 
-        def change(mask: str) -> str:
-            own = tuple(pair for pair in plain if pair[0][0] in self.edit.node(mask).axis_names)
-            return self.mask(RENAME, RenameAttrs(own), (mask,)) if own else mask  # type: ignore[arg-type]
+    @staticmethod
+    def _mixed(pairs: Pairs) -> frozenset[str]:
+        """Axes that are split or merged."""
+        return frozenset(
+            name for old, new in pairs if len(old) != 1 or len(new) != 1 for name in old
+        )
 
-        return self._each(region, change)
+    def _turned(self, mask: str, pairs: Pairs) -> str:
+        """A mask with its axes renamed."""
+        own = tuple(pair for pair in pairs if pair[0][0] in self.edit.node(mask).axis_names)
+        return self.mask(RENAME, RenameAttrs(own), (mask,)) if own else mask
 
-    def _picked(self, region: Region, how: Select | Slice) -> Region:
+    def _picked(self, region: Region, how: Select | Slice | Window) -> Region:
         def change(mask: str) -> str:
             if how.axis not in self.edit.node(mask).axis_names:
                 return mask

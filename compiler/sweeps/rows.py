@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...dsl import sizes
-from ...dsl.core import Axis, DType
+from ...dsl.core import Axis, DType, names
 from ...dsl.ops import (
     INDEX,
     INPUT,
@@ -26,12 +26,17 @@ from ...dsl.ops import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from ...dsl.core import Axes
     from ...dsl.ops import Attrs, OpDef
     from ...dsl.source import Span
-    from ..graph import Edit, Graph
+    from ..graph import Edit
     from .regions import Region, Regions
+
+    Numbers = NDArray[np.int64]
 
 
 class CannotError(Exception):
@@ -46,47 +51,64 @@ class RowSet:
 
     axes: tuple[str, ...]
     axis: Axis
-    places: NDArray[np.int64]
-    lookup: NDArray[np.int64]
+    places: Numbers
+    lookup: Numbers
+
+    def along(self, axis: str) -> Numbers:
+        """Where each row is along one of its axes."""
+        return self.places[:, self.axes.index(axis)]
+
+    def size(self, axis: str) -> int:
+        """The size of one of its axes."""
+        return self.lookup.shape[self.axes.index(axis)]
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 class Rows:
     """All row sets of a sweep, the index inputs that they need, and conversions between them."""
 
-    def __init__(self, edit: Edit, graph: Graph, regions: Regions) -> None:
-        self.edit, self.graph, self.regions = edit, graph, regions
-        self.sets: dict[tuple[tuple[str, ...], bytes], RowSet] = {}
-        self.numbers: dict[str, NDArray[np.int64]] = {}
+    def __init__(self, edit: Edit, regions: Regions, swept: Axes) -> None:
+        self.edit, self.regions, self.swept = edit, regions, swept
+        self.sets: dict[tuple[tuple[str, ...], tuple[int, ...], bytes], RowSet] = {}
+        self.numbers: dict[str, Numbers] = {}
+        self._inputs: dict[tuple[str, bytes], str] = {}
         self._made: dict[object, str] = {}
-        self._sizes = {
-            axis.name: axis.size for name in graph.in_order() for axis in graph.node(name).axes
-        }
 
     # ---- sets
 
-    def of(self, region: Region, axes: tuple[str, ...]) -> RowSet:
-        """The rows of a region over some axes. Equal sets are one set."""
+    def of(self, region: Region, axes: Axes) -> RowSet:
+        """The rows of a region over some axes."""
+        return self._at(names(axes), self.mask(region, axes))
+
+    def mask(self, region: Region, axes: Axes) -> NDArray[np.bool_]:
+        """Where on these axes the region is."""
         regions = self.regions
-        region = regions.where_any(region, regions.axes(region) - set(axes))
-        mask = regions.array(regions.single(region))
-        shape = {axis: sizes.evaluate(self.size(axis), regions.sizes) for axis in axes}
-        array = mask.spread(axes, shape)
-        key = (axes, array.tobytes())
+        region = regions.where_any(region, regions.axes(region) - set(names(axes)))
+        shape = {axis.name: sizes.evaluate(axis.size, regions.sizes) for axis in axes}
+        return regions.array(regions.single(region)).spread(names(axes), shape)
+
+    def _at(self, axes: tuple[str, ...], mask: NDArray[np.bool_]) -> RowSet:
+        """The rows where a mask holds; equal sets are one set."""
+        key = (axes, mask.shape, mask.tobytes())
         if key not in self.sets:
-            places = np.argwhere(array)
-            lookup = np.full(array.shape, -1, np.int64)
+            places = np.argwhere(mask)
+            lookup = np.full(mask.shape, -1, np.int64)
             lookup[tuple(places.T)] = np.arange(len(places))
             label = f"rows{len(self.sets)}"
             self.sets[key] = RowSet(axes, Axis(label, sizes.symbol(label)), places, lookup)
         return self.sets[key]
 
-    def size(self, axis: str) -> sizes.Size:
-        """The size of an axis of the graph."""
-        return self._sizes[axis]
+    def _members(self, rows: RowSet) -> RowSet:
+        """The members that have any row."""
+        swept = names(self.swept)
+        there = (rows.lookup >= 0).any(tuple(range(len(swept), len(rows.axes))))
+        return self._at(swept, there)
 
     # ---- nodes
 
-    def put(self, op: OpDef, attrs: Attrs, operands: tuple[str, ...]) -> str:
+    def put(self, op: OpDef, attrs: Attrs, *operands: str) -> str:
         """A node, made once."""
         key = (op, repr(attrs), operands)
         if key not in self._made:
@@ -96,130 +118,134 @@ class Rows:
             )
         return self._made[key]
 
-    def index(self, along: RowSet, numbers: NDArray[np.int64], span: Span) -> str:
+    def _index(self, along: RowSet, numbers: Numbers, span: Span) -> str:
         """An input that holds a number for each row, made once."""
-        for name, known in self.numbers.items():
-            if self.edit.node(name).axes == (along.axis,) and np.array_equal(known, numbers):
-                return name
-        attrs = InputAttrs((along.axis.name,), (along.axis,), DType.INT)
-        name = self.edit.add(INPUT, attrs, (), span=span, made_by="sweep")
-        self.edit.put(replace(self.edit.node(name), site=f"index{len(self.numbers)}"))
-        self.numbers[name] = numbers
-        return name
+        key = (along.axis.name, numbers.tobytes())
+        if key not in self._inputs:
+            attrs = InputAttrs((along.axis.name,), (along.axis,), DType.INT)
+            name = self.edit.add(INPUT, attrs, span=span, made_by="sweep")
+            self.edit.put(replace(self.edit.node(name), site=f"index{len(self._inputs)}"))
+            self._inputs[key] = name
+            self.numbers[name] = numbers
+        return self._inputs[key]
 
-    def position(self, rows: RowSet, axis: str, span: Span) -> str:
-        """Where each row is along one of its axes."""
-        return self.index(rows, rows.places[:, rows.axes.index(axis)], span)
-
-    def place(
+    def _place(
         self,
         rows: RowSet,
         among: RowSet,
         span: Span,
         *,
         inner: str | None = None,
-        at: tuple[str, int] | None = None,
+        at: Mapping[str, Numbers] | None = None,
     ) -> str:
-        """The number that each row has among others (at the position `at` of an axis that it
-        lacks), times the size of the axis `inner` plus its position there."""
-        own = {axis: rows.places[:, i] for i, axis in enumerate(rows.axes)}
-        if at is not None:
-            own[at[0]] = np.full(
-                len(rows.places), at[1] % among.lookup.shape[among.axes.index(at[0])]
-            )
+        """The number that each row has among others, times the size of the axis `inner` plus its
+        position there. `at` are positions that are not the row's own."""
+        own = {axis: rows.along(axis) for axis in rows.axes} | dict(at or {})
         numbers = among.lookup[tuple(own[axis] for axis in among.axes)]
         if (numbers < 0).any():
             raise CannotError("a row has no place among those that should hold it")
         if inner is not None:
-            numbers = numbers * rows.lookup.shape[rows.axes.index(inner)] + own[inner]
-        return self.index(rows, numbers, span)
+            numbers = numbers * rows.size(inner) + own[inner]
+        return self._index(rows, numbers, span)
 
     # ---- conversions
 
-    def spread(self, name: str, rows: RowSet, *, among: tuple[str, ...] | None = None) -> str:
-        """A value of the run without writes, once for each row; `among` are the only axes looked at."""
+    def spread(self, name: str, rows: RowSet, axes: tuple[str, ...] | None = None) -> str:
+        """A value of the run without writes, once for each row; `axes` are the only ones looked
+        at."""
         node = self.edit.node(name)
-        for axis in rows.axes if among is None else among:
+        for axis in rows.axes if axes is None else axes:
             if axis in node.axis_names:
-                name = self.put(
-                    INDEX,
-                    IndexAttrs(Gather(axis)),
-                    (name, self.position(rows, axis, node.span)),
-                )
+                position = self._index(rows, rows.along(axis), node.span)
+                name = self.put(INDEX, IndexAttrs(Gather(axis)), name, position)
         return name
 
     def _whole(self, name: str, rows: RowSet) -> str:
         """As `spread`, with the rows' axis even if the value is the same in all rows."""
         name = self.spread(name, rows)
-        if rows.axis.name in self.edit.node(name).axis_names:
+        node = self.edit.node(name)
+        if rows.axis.name in node.axis_names:
             return name
-        place = self.position(rows, rows.axes[0], self.edit.node(name).span)
-        always = self.put(MAP, MapAttrs("ge"), (place, place))
-        return self.put(MAP, MapAttrs("where"), (always, name, name))
+        place = self._index(rows, rows.along(rows.axes[0]), node.span)
+        always = self.put(MAP, MapAttrs("ge"), place, place)
+        return self.put(MAP, MapAttrs("where"), always, name, name)
 
     def convert(self, value: str, old: RowSet, twin: str, new: RowSet) -> str:
         """A value in rows as it stands in other rows: where it has none, it is the twin's."""
         if old is new:
             return value
-        if set(new.axes) == set(old.axes):
-            place = self.place(old, new, self.edit.node(value).span)
-            return self.put(
-                SCATTER,
-                ScatterAttrs(new.axis.name, (old.axis.name,), add=False),
-                (self._whole(twin, new), place, value),
-            )
         gone, come = set(old.axes) - set(new.axes), set(new.axes) - set(old.axes)
-        if len(gone) == 1 and not come:
+        if come:
+            between = self._members(new)
+            value = self.convert(value, old, twin, between)
+            return self._closed(value, between, new, *come)
+        value, old = self._wanted(value, old, new)
+        if gone:
             return self._opened(value, old, twin, new, *gone)
-        if len(come) == 1 and not gone:
-            return self._closed(value, old, new, *come)
-        raise CannotError("rows of one kind become rows of another")
+        if len(old) == len(new):
+            return value
+        place = self._place(old, new, self.edit.node(value).span)
+        return self._filled(self._whole(twin, new), new.axis.name, place, value, old)
+
+    def _wanted(self, value: str, old: RowSet, new: RowSet) -> tuple[str, RowSet]:
+        """Only those rows that the new ones have something of."""
+        there = (new.lookup >= 0).reshape(new.lookup.shape + (1,) * (len(old.axes) - len(new.axes)))
+        left = self._at(old.axes, (old.lookup >= 0) & there)
+        if left is old:
+            return value, old
+        place = self._place(left, old, self.edit.node(value).span)
+        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place), left
+
+    def _filled(self, base: str, axis: str, place: str, value: str, rows: RowSet) -> str:
+        """A value along `axis`, with rows of another put at their places."""
+        attrs = ScatterAttrs(axis, (rows.axis.name,), add=False)
+        return self.put(SCATTER, attrs, base, place, value)
 
     def _opened(self, value: str, old: RowSet, twin: str, new: RowSet, axis: str) -> str:
         """An axis that the rows stood for gets its own again."""
         base = self._whole(twin, new)
         if axis not in self.edit.node(base).axis_names:
             raise CannotError(f"`{axis}` is not on the value without writes")
-        own = self.edit.node(base).size(axis)
-        flat = Axis(f"{new.axis.name}_{axis}", sizes.multiply(new.axis.size, own))
-        merged = self.put(RENAME, RenameAttrs((((new.axis.name, axis), (flat,)),)), (base,))
-        place = self.place(old, new, self.edit.node(value).span, inner=axis)
-        filled = self.put(
-            SCATTER, ScatterAttrs(flat.name, (old.axis.name,), add=False), (merged, place, value)
-        )
-        return self.put(
-            RENAME, RenameAttrs((((flat.name,), (new.axis, Axis(axis, own))),)), (filled,)
-        )
+        own = Axis(axis, self.edit.node(base).size(axis))
+        flat = Axis(f"{new.axis.name}_{axis}", sizes.multiply(new.axis.size, own.size))
+        merged = self.put(RENAME, RenameAttrs((((new.axis.name, axis), (flat,)),)), base)
+        place = self._place(old, new, self.edit.node(value).span, inner=axis)
+        filled = self._filled(merged, flat.name, place, value, old)
+        return self.put(RENAME, RenameAttrs((((flat.name,), (new.axis, own)),)), filled)
 
     def _closed(self, value: str, old: RowSet, new: RowSet, axis: str) -> str:
         """Rows come to stand for one more axis."""
         node = self.edit.node(value)
         if axis not in node.axis_names:
-            place = self.place(new, old, node.span)
-            return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), (value, place))
+            place = self._place(new, old, node.span)
+            return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
         flat = Axis(f"{old.axis.name}_{axis}", sizes.multiply(old.axis.size, node.size(axis)))
-        merged = self.put(RENAME, RenameAttrs((((old.axis.name, axis), (flat,)),)), (value,))
-        place = self.place(new, old, node.span, inner=axis)
-        return self.put(INDEX, IndexAttrs(Gather(flat.name)), (merged, place))
+        merged = self.put(RENAME, RenameAttrs((((old.axis.name, axis), (flat,)),)), value)
+        place = self._place(new, old, node.span, inner=axis)
+        return self.put(INDEX, IndexAttrs(Gather(flat.name)), merged, place)
 
     def at(self, value: str, old: RowSet, new: RowSet, axis: str, position: int) -> str:
         """Those rows that are at one position of an axis."""
-        place = self.place(new, old, self.edit.node(value).span, at=(axis, position))
-        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), (value, place))
+        at = np.full(len(new), position % old.size(axis))
+        place = self._place(new, old, self.edit.node(value).span, at={axis: at})
+        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
 
-    def members(self, value: str, rows: RowSet, twin: str, swept: tuple[str, ...]) -> str:
+    def shifted(self, value: str, old: RowSet, new: RowSet, axis: str, start: sizes.Size) -> str:
+        """Those rows that are in a part of an axis, renumbered from its start."""
+        at = new.along(axis) + sizes.evaluate(start, self.regions.sizes)
+        place = self._place(new, old, self.edit.node(value).span, at={axis: at})
+        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
+
+    def members(self, value: str, rows: RowSet, twin: str) -> str:
         """The value along the swept axes again."""
         base = twin
-        for axis in swept:
-            index = self.regions.mask(IOTA, IotaAttrs(Axis(axis, self.size(axis))), ())
+        for axis in self.swept:
+            index = self.regions.mask(IOTA, IotaAttrs(axis))
             always = self.regions.mask(MAP, MapAttrs("ge"), (index, index))
-            base = self.put(MAP, MapAttrs("where"), (always, base, base))
-        flat = Axis("members", sizes.product(self.size(axis) for axis in swept))
-        merged = self.put(RENAME, RenameAttrs(((swept, (flat,)),)), (base,))
+            base = self.put(MAP, MapAttrs("where"), always, base, base)
+        flat = Axis("members", sizes.product(axis.size for axis in self.swept))
+        merged = self.put(RENAME, RenameAttrs(((names(self.swept), (flat,)),)), base)
         numbers = np.ravel_multi_index(tuple(rows.places.T), rows.lookup.shape).astype(np.int64)
-        place = self.index(rows, numbers, self.edit.node(value).span)
-        filled = self.put(
-            SCATTER, ScatterAttrs(flat.name, (rows.axis.name,), add=False), (merged, place, value)
-        )
-        back = tuple(Axis(axis, self.size(axis)) for axis in swept)
-        return self.put(RENAME, RenameAttrs((((flat.name,), back),)), (filled,))
+        place = self._index(rows, numbers, self.edit.node(value).span)
+        filled = self._filled(merged, flat.name, place, value, rows)
+        return self.put(RENAME, RenameAttrs((((flat.name,), self.swept),)), filled)

@@ -106,10 +106,7 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
                 if bound is not None:
                     binding.bound[axis] = bound
                 else:
-                    size = where.size_of(value)
-                    if isinstance(size, int) and size < 0:
-                        where.fail(Slug.BAD_SIZE, f"an axis has no {size} positions", value.span)
-                    binding.sized[axis] = size
+                    binding.sized[axis] = where.axis_size(value)
             case s.Tuple(parts):
                 before += [(part, where) for part in parts]
             case _:
@@ -125,7 +122,7 @@ def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = No
             axis = where.need_axis(name, part.span)
             return (again.get(axis.name, axis),)
         case s.Bind(name, value):
-            size = where.size_of(value)
+            size = where.axis_size(value)
             known = where.axis(name)
             if known is not None and known.name in again:
                 return (Axis(known.name, size),)

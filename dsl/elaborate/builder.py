@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import ops
 from ..core import Axis, Node, Step, without
-from ..diagnostics import Collector, Severity, Slug
+from ..diagnostics import Collector, Note, Severity, Slug
 from .values import HaltError
 
 if TYPE_CHECKING:
@@ -54,6 +54,19 @@ class Context:
     aliases: dict[str, str] = field(default_factory=dict)
     updates: dict[str, Node] = field(default_factory=dict)
     limits: list[Limit] = field(default_factory=list)
+    calls: list[tuple[str, Span]] = field(default_factory=list)  # those that are being elaborated
+    swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
+
+    def report(
+        self, slug: Slug, message: str, span: Span, *, notes: Sequence[Note] = (), hint: str | None = None,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        """Report; what went wrong inside a block of another file, at the call of it in this one."""
+        if self.calls and span.source is not self.calls[0][1].source:
+            home = self.calls[0][1].source
+            name, at = [(name, at) for name, at in self.calls if at.source is home][-1]
+            notes, span, hint = [Note(f"inside `{name}`", span), *notes], at, None
+        self.collector.report(slug, message, span, notes=notes, hint=hint, severity=severity)
 
     def claim(self, address: str, rival: str) -> str:
         """The address if it is free, else the next under the name `rival`."""
@@ -83,7 +96,7 @@ class Context:
             if budget.most < MOST:
                 message = f"a check ends after {budget.most} operations; a run checks the rest"
                 severity = Severity.WARNING
-            self.collector.report(Slug.TOO_LARGE, message, span, severity=severity)
+            self.report(Slug.TOO_LARGE, message, span, severity=severity)
         raise HaltError
 
 

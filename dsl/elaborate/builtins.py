@@ -269,7 +269,7 @@ def _topk(given: Given) -> tuple[Val, ...]:
             given.wrong("`topk` says which axis becomes which, and how many are kept")
             raise HaltError
     graph = given.scope.axis_named(old, node, given.tree.span, f"`topk` is over `{old}`")
-    count = given.scope.size_of(size)
+    count = given.scope.axis_size(size)
     negative = given.scope.map("neg", [node], given.tree.span)
     order = given.emit(ops.ALONG_OP, ops.AlongAttrs("argsort", (graph,)), [negative]).node
     kept = given.emit(ops.INDEX, ops.IndexAttrs(ops.Slice(graph, 0, count)), [order]).node

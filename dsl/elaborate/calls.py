@@ -49,7 +49,19 @@ def call(
     inner_address = address if own and isinstance(target, Template) and not owns_parameters(block, base.module) else None
     values = _arguments(base, tree, scope, inner_address)
     where = target.path if isinstance(target, Instance) else None
-    results = _enter(base, values, tree, scope, address, where)
+    ctx = scope.ctx
+    ctx.spend(tree.span)
+    if ctx.depth >= DEEPEST:
+        scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
+    ctx.depth += 1
+    ctx.calls.append((block.name, tree.span))
+    outer_fill, ctx.fill = ctx.fill, 0.0
+    try:
+        results = _enter(base, values, tree, scope, address, where)
+    finally:
+        ctx.depth -= 1
+        ctx.calls.pop()
+        ctx.fill = outer_fill
     if anonymous and len(results) == 1 and isinstance(results[0], Value):
         node = results[0].node
         if node.name in scope.builder.place and scope.builder.current(node).site is None:
@@ -104,6 +116,8 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
         else:
             value = scope.evaluate(arg.value)
         values[name] = (value, arg.span)
+    if any(isinstance(value, Poison) for value, _ in values.values()):
+        raise HaltError
     for param in block.params:
         if param.name not in values and param.default is None:
             scope.fail(
@@ -127,9 +141,6 @@ def _enter(
     params: str | None,
 ) -> tuple[Val, ...]:
     block, ctx = base.block, scope.ctx
-    ctx.spend(tree.span)
-    if ctx.depth >= DEEPEST:
-        scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
     frame = Frame(base.module, reserved=scope.around())
     inner = Scope(
         ctx, scope.builder, frame, address, params if params is not None else _param_path(scope, address),
@@ -153,13 +164,7 @@ def _enter(
     for param in block.params:
         if param not in first:
             _bind_param(param, values, nodes, inner, scope, tree)
-    ctx.depth += 1
-    outer_fill, ctx.fill = ctx.fill, 0.0
-    try:
-        run_steps(block.body, inner)
-    finally:
-        ctx.depth -= 1
-        ctx.fill = outer_fill
+    run_steps(block.body, inner)
     results = check_count(block, inner)
     return tuple(
         _result(value, declared, renamed, block, tree, scope, inner, at)
@@ -341,7 +346,7 @@ def _own_axes(block: s.Block, binding: Binding, inner: Scope) -> None:
     for item in block.axes:
         if isinstance(item, s.Bind) and item.axis not in binding.bound:
             size = binding.sized.get(item.axis)
-            inner.new_axis(item.axis, size if size is not None else inner.size_of(item.value))
+            inner.new_axis(item.axis, size if size is not None else inner.axis_size(item.value))
         elif isinstance(item, s.Name) and item.id in binding.sized and item.id not in binding.bound:
             inner.new_axis(item.id, binding.sized[item.id])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import sizes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..source import Span
 
 PLOTS = ("heatmap", "line", "bars")
+PLOT_OPTIONS = ("x", "y", "title")
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 
 
@@ -60,6 +62,8 @@ class _Experiment:
             if own == model:  # made as the weights were made
                 model = source.model
         self.model_tree = model
+        if model is not None:
+            study.request(model)
         self.plans: dict[str, tuple[s.Given, ...]] = {}
 
     def steps(self) -> None:
@@ -84,8 +88,8 @@ class _Experiment:
                     if not isinstance(target, s.Name):
                         self.scope.fail(Slug.BAD_WRITE, "here a name is assigned", target.span)
                     found = self.scope.evaluate(value)
-                    self._bind(target.id, found, step.span)
-                    self._output("value", target.id, [found], step.span)
+                    self._bind(target.id, found, target.span)
+                    self._output("value", target.id, [found], value.span)
             case s.Show():
                 for value in step.values:
                     self._output("show", value.span.text, [self.scope.evaluate(value)], value.span)
@@ -130,6 +134,9 @@ class _Experiment:
         same = isinstance(name, s.Name) and name == _model_name(self.model_tree)
         config = self.model_tree if same and not isinstance(model, s.Index) and self.model_tree is not None else model
         request = self.study.request(config)
+        settled = {p.name for p in request.block.params if p.axes is None}
+        values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
+        request = replace(request, values={**request.values, **values})
         self._from_data(request.block, inputs, scope)
         _, items = split_weights(given, self.study)
         run = self.study.run(step.name, request, inputs, items, step.span, scope)
@@ -159,6 +166,9 @@ class _Experiment:
 
     def _sweep(self, step: s.Sweep) -> Val:
         inner = self.scope.inner(names={}, axes={})
+        for place, over in enumerate(step.over):
+            if over.name in [other.name for other in step.over[:place]]:
+                self.scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
         variables = [self._over(over, step, inner) for over in step.over]
         for part in step.body:
             if isinstance(part, s.Run):
@@ -209,6 +219,9 @@ class _Experiment:
         axis = Axis(graph, sizes.symbol(f"{step.name}_{over.name}"))
         source = SweepInput(step.name, graph, values, count)
         node = self.study.input(source, (axis,), dtype, over.span)
+        if isinstance(count, int) and dtype is DType.INT:
+            reach = values or (0, count - 1)
+            self.study.ctx.swept[node.node.name] = (int(min(reach)), int(max(reach)))
         inner.names[over.name] = node
         inner.axes[over.name] = axis
         inner.frame.riding[graph] = axis
@@ -261,21 +274,35 @@ class _Experiment:
                 Slug.UNKNOWN_NAME, "a plot is one of " + ", ".join(PLOTS), tree.span,
                 hint="plot heatmap(effect, x = p, y = l)",
             )
-        values, options = [], {"kind": tree.target.id}
+        shown = [arg for arg in tree.args if arg.name is None]
+        if len(shown) != 1:
+            self.scope.fail(
+                Slug.WRONG_ARGUMENTS, f"a plot shows 1 value, and this has {len(shown)}", tree.span,
+                hint="plot heatmap(effect)",
+            )
+        node = self.scope.node(self.scope.evaluate(shown[0].value), shown[0].span)
+        options = {"kind": tree.target.id}
         for arg in tree.args:
-            if arg.name is None:
-                values.append(self.scope.evaluate(arg.value))
-            elif isinstance(arg.value, s.Text):
-                options[arg.name] = arg.value.value
-            elif isinstance(arg.value, s.Name):
-                axis = self.scope.axis(arg.value.id)
-                options[arg.name] = axis.name if axis is not None else arg.value.id
-            else:
-                self.scope.fail(Slug.UNKNOWN_OPTION, f"`{arg.name}` is an axis or a text", arg.span)
-        if len(values) != 1:
-            self.scope.fail(Slug.WRONG_ARGUMENTS, "a plot shows one value", tree.span, hint="plot heatmap(effect)")
-        label = options.get("title") or tree.args[0].span.text
-        self._output("plot", label, values, step.span, options=tuple(options.items()))
+            if arg.name is not None:
+                options[arg.name] = self._plot_option(arg, node)
+        label = options.get("title") or shown[0].span.text
+        self._output("plot", label, [Value(node)], step.span, options=tuple(options.items()))
+
+    def _plot_option(self, arg: s.Argument, node: Node) -> str:
+        """Which axis goes where, or what stands above."""
+        if arg.name not in PLOT_OPTIONS:
+            self.scope.fail(
+                Slug.UNKNOWN_OPTION, f"a plot has no option `{arg.name}`", arg.span,
+                hint=or_nearest(arg.name or "", PLOT_OPTIONS) or f"one of {', '.join(PLOT_OPTIONS)}",
+            )
+        if arg.name == "title":
+            if not isinstance(arg.value, s.Text):
+                self.scope.fail(Slug.WRONG_DTYPE, "a title is a text", arg.span, hint='title = "..."')
+            return arg.value.value
+        if not isinstance(arg.value, s.Name):
+            self.scope.fail(Slug.NOT_AN_AXIS, f"`{arg.name}` is an axis of what is shown", arg.span)
+        what = f"`{arg.name}` is the axis `{arg.value.id}`"
+        return self.scope.axis_named(arg.value.id, node, arg.value.span, what)
 
 
 def expect(step: s.Expect, scope: Scope, output: object) -> None:
@@ -289,7 +316,12 @@ def expect(step: s.Expect, scope: Scope, output: object) -> None:
         if node.axes:
             scope.fail(
                 Slug.AXIS_MISMATCH, f"an expectation is about one number, and this has {scope.say_axes(node)}", side.span,
-                hint=f"mean[{node.axes[0].name}](...)",
+                hint=f"mean[{', '.join(axis.name for axis in node.axes)}]({side.span.text})",
+            )
+        if len(sides) == 1 and node.dtype != "bool":
+            scope.fail(
+                Slug.WRONG_DTYPE, f"what is expected is a truth, and this is {node.dtype}", side.span,
+                hint=f"expect {side.span.text} > 0",
             )
         values.append(value)
     op = tree.op if isinstance(tree, s.Binary) and len(sides) == 2 else ""

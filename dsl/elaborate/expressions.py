@@ -128,7 +128,8 @@ def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
     runs = [scope.evaluate(arg.value) for arg in tree.args]
     if len(runs) != len(params) or not all(isinstance(run, Run | Poison) for run in runs):
         scope.fail(
-            Slug.WRONG_ARGUMENTS, f"`{formula.tree.name}` is a measure of {len(params)} runs", tree.span,
+            Slug.WRONG_ARGUMENTS,
+            f"`{formula.tree.name}` is a measure of {len(params)} run{'' if len(params) == 1 else 's'}", tree.span,
             notes=[Note("it is said", formula.tree.span)], hint=f"{formula.tree.name}({', '.join(params)})",
         )
     inner = formula.scope.inner(names=dict(zip(params, runs, strict=True)), axes=scope.known_axes())
@@ -253,7 +254,7 @@ def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
         return
     if "float" not in (a.dtype, b.dtype) or a.dtype != b.dtype:
         return  # comparing and subtracting indices is how masks and distances are made
-    scope.ctx.collector.report(
+    scope.ctx.report(
         Slug.SHARED_NO_AXIS,
         f"the two sides share no axis: {scope.say_axes(a)} against {scope.say_axes(b)}",
         tree.span, severity=Severity.WARNING,

@@ -221,7 +221,7 @@ def _pair(
     unknown: list[str] = []
     for part in wanted:
         if isinstance(part, s.Bind):
-            new.append(scope.new_axis(part.axis, scope.size_of(part.value)))
+            new.append(scope.new_axis(part.axis, scope.axis_size(part.value)))
         elif isinstance(part, s.Name):
             known = scope.axis(part.id)
             if len(wanted) == 1:

@@ -127,7 +127,7 @@ def _lazy_size(value: s.Expr, scope: Scope, request: ModelRequest) -> sizes.Size
             if not decl.pack and scope.axis(decl.name) is None and decl.name not in _sized_names(request.block):
                 size = request.sizes.get(decl.name)
                 scope.axes[decl.name] = Axis(decl.name, size if size is not None else _unsized(decl.name, request))
-    return scope.size_of(value)
+    return scope.axis_size(value)
 
 
 def _sized_names(block: s.Block) -> set[str]:

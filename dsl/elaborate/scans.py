@@ -65,7 +65,7 @@ def _axis(step: s.Scan, scope: Scope) -> Axis:
     known = scope.axis(step.axis)
     if step.count is None:
         return scope.need_axis(step.axis, step.span.word(step.axis))
-    size = scope.size_of(step.count)
+    size = scope.axis_size(step.count)
     if known is not None and known.size != size:
         scope.fail(
             Slug.SIZE_MISMATCH, f"`{step.axis}` has size {known.size} here, and {size} steps are asked for",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .builder import Builder, Context
 
 
+LARGEST = 2**31  # positions of an axis
+
+
 def join(path: str, name: str) -> str:
     """An address inside another."""
     return f"{path}.{name}" if path else name
@@ -75,7 +78,7 @@ class Scope:
         hint: str | None = None,
     ) -> NoReturn:
         """Report, and give up on this step."""
-        self.ctx.collector.report(slug, message, span, notes=notes, hint=hint)
+        self.ctx.report(slug, message, span, notes=notes, hint=hint)
         raise HaltError
 
     # ---- names
@@ -214,6 +217,15 @@ class Scope:
             self.fail(Slug.BAD_SIZE, f"`{tree.span.text}` is no size: a size is a whole number", tree.span)
         return number
 
+    def axis_size(self, tree: Expr) -> Size:
+        """The size of an axis: 1 at least, and not more than can be counted."""
+        size = self.size_of(tree)
+        if isinstance(size, int) and size < 1:
+            self.fail(Slug.BAD_SIZE, f"an axis has 1 position at least, and this is {size}", tree.span)
+        if isinstance(size, int) and size > LARGEST:
+            self.fail(Slug.TOO_LARGE, f"an axis has at most {LARGEST} positions, and this is {size}", tree.span)
+        return size
+
     def node(self, value: Val, span: Span) -> Node:
         """The value as a tensor. Reports what is none."""
         match value:
@@ -243,7 +255,10 @@ class Scope:
                     hint=f"{name}.{next(iter(fields), 'field')}",
                 )
             case Formula(tree):
-                self.fail(Slug.NOT_A_VALUE, f"`{tree.name}` is a measure of a run", span, hint=f"{tree.name}(...)")
+                self.fail(
+                    Slug.NOT_A_VALUE, f"`{tree.name}` is a measure of a run", span,
+                    hint=f"{tree.name}({', '.join(tree.params)})",
+                )
             case _:
                 self.fail(Slug.NOT_A_VALUE, "a shared part is no value until it is called", span)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..core import Axis, Body, Node
-from ..diagnostics import Note, Slug, nearest
+from ..diagnostics import Note, Slug, alternatives, nearest
 from .values import HaltError, Known, Poison, Run, Val, Value
 
 if TYPE_CHECKING:
@@ -150,8 +150,16 @@ def unknown_site(found: Pattern, addresses: Mapping[str, object], tree: s.Tree, 
             notes = [Note(f"`{name}` has turns 0 to {max(turns)}")]
     scope.fail(
         Slug.UNKNOWN_SITE, f"no site matches `{wanted}`", tree.span, notes=notes,
-        hint="did you mean " + ", ".join(f"`{n}`" for n in near) + "?" if near and not notes else None,
+        hint=alternatives(_with_turns(n, found) for n in near) if not notes else None,
     )
+
+
+def _with_turns(general: str, found: Pattern) -> str:
+    """An address with the turns that were asked for."""
+    for name, turn in found.parts:
+        if turn is not None:
+            general = general.replace(f"{name}[*]", f"{name}[{turn}]")
+    return general
 
 
 def read_site(tree: s.Expr, scope: Scope) -> Val | None:
@@ -188,7 +196,7 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     known = dict.fromkeys(address for address, _ in body_sites(run.model.body))
     hits = matches(path, known, run.model.aliases)
     if not hits:
-        unknown_site(path, known, tree, scope)
+        unknown_site(path, {**known, **run.model.aliases}, tree, scope)
     table = {**run.values, **run.written} if run.before else run.values
     nodes = []
     for address, _ in hits:

@@ -25,7 +25,7 @@ def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
         if scope.frame.results is not None:
             if isinstance(steps[place - 1], s.Return):
                 message = "this stands after the `return`, and is never reached"
-                scope.ctx.collector.report(Slug.MISPLACED, message, step.span)
+                scope.ctx.report(Slug.MISPLACED, message, step.span)
             return
         try:
             _run(step, scope)
@@ -300,7 +300,7 @@ def _read_before(name: str, steps: tuple[s.Step, ...]) -> bool:
 
 def _bank(step: s.Loop, scope: Scope) -> None:
     """All turns side by side: what is made in the body, parameters too, has the axis."""
-    size = scope.size_of(step.count)
+    size = scope.axis_size(step.count)
     axis = scope.axis(step.name)
     if axis is None:
         axis = scope.new_axis(step.name, size)

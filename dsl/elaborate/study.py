@@ -143,7 +143,10 @@ class Study:
                     start = self.scope.size_of(low) if low is not None else None
                     stop = self.scope.size_of(high) if high is not None else None
                 case _:
-                    self.scope.fail(Slug.BAD_INDEX, "of data, a range of examples is taken", tree.span, hint="text[b = 0..64]")
+                    self.scope.fail(
+                        Slug.BAD_INDEX, "of data, a range of examples is taken", tree.span,
+                        hint=f"{tree.base.span.text}[b = 0..64]",
+                    )
             base = tree.base
         if not isinstance(base, s.Name):
             self.scope.fail(Slug.UNKNOWN_NAME, "what follows `on` is data", tree.span)
@@ -191,7 +194,7 @@ class Study:
             for item in base.items:
                 if not isinstance(item, s.Bind):
                     self.scope.fail(Slug.BAD_SIZE, "a model's axes are sized", item.span, hint="gpt[d = 128]")
-                sized[item.axis] = self.scope.size_of(item.value)  # type: ignore[assignment]
+                sized[item.axis] = self.scope.axis_size(item.value)  # type: ignore[assignment]
             base = base.base
         if not isinstance(base, s.Name):
             self.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
@@ -217,12 +220,13 @@ class Study:
         for param in request.block.params:
             if param.name in nodes and param.axes is not None:
                 nodes[param.name] = self._fit(param, nodes[param.name], sizes, request, inputs[param.name][1], scope)
+        _check_inputs(request, inputs, scope)
         request = replace(request, sizes=sizes)  # type: ignore[arg-type]
         model = self.elaborated(request)
         for decl in model.inputs:
             if decl.name not in nodes:
                 scope.fail(
-                    Slug.WRONG_ARGUMENTS, f"the run `{name}` gives no `{decl.name}`", span,
+                    Slug.WRONG_ARGUMENTS, f"the run gives no `{decl.name}`", span,
                     notes=[Note(f"`{model.name}` takes it", decl.span)], hint=f"{model.name}({decl.name} = ...)",
                 )
         return self.laid(name, model, nodes, given, scope)
@@ -259,6 +263,12 @@ class Study:
                     Slug.SIZE_MISMATCH, f"`{param.name}` has `{decl.name}` = {size}, and the model is made with {known}", span
                 )
             sizes[decl.name] = size
+        fits = {"int": ("int", "bool"), "bool": ("bool",)}.get(param.kind or "", (node.dtype,))
+        if node.dtype not in fits:
+            scope.fail(
+                Slug.WRONG_DTYPE, f"`{param.name}` wants {param.kind}, and this is {node.dtype}", span,
+                notes=[Note("it is declared", param.span)],
+            )
         return node
 
     def intervene(self, item: s.Given, model: CheckedModel, into: Plan, scope: Scope) -> None:
@@ -388,6 +398,18 @@ def find_model(tree: s.Name, module: Module, scope: Scope) -> tuple[s.Block, Mod
             hint = f"`{tree.id}` is a block; a model is declared with `model`"
         scope.fail(Slug.UNKNOWN_NAME, f"no model is called `{tree.id}`", tree.span, hint=hint)
     return found  # type: ignore[return-value]  # narrowed above
+
+
+def _check_inputs(request: ModelRequest, inputs: dict[str, tuple[Val, Span]], scope: Scope) -> None:
+    """What a run is given are inputs of its model."""
+    known = [param.name for param in request.block.params if param.axes is not None]
+    for name, (_, span) in inputs.items():
+        if name not in known:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS, f"`{request.block.name}` has no input `{name}`", span,
+                notes=[Note(f"it takes {', '.join(f'`{n}`' for n in known)}", request.block.span)],
+                hint=or_nearest(name, known),
+            )
 
 
 def _check_request(block: s.Block, sized: dict[str, int], values: dict[str, Val], tree: s.Expr, scope: Scope) -> None:

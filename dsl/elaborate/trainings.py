@@ -36,6 +36,7 @@ OPTIMISERS: dict[str, tuple[str, ...]] = {
     "asgd": ("lr", "lambd", "alpha", "t0", "weight_decay"),
     "lbfgs": ("lr", "max_iter", "history_size"),
 }
+GROUP_OPTIONS = frozenset(name for options in OPTIMISERS.values() for name in options)
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "warmup": ("steps",), "constant": ("steps",), "linear": ("to", "steps"), "cosine": ("to", "steps"),
     "exponential": ("rate", "steps"), "step": ("every", "rate"),
@@ -89,7 +90,7 @@ class _Lessons:
                     tree.data.span, notes=[Note("it is declared", param.span)],
                     hint=or_nearest(param.name, table.fields) or f"its fields are {', '.join(table.fields)}",
                 )
-        self.run = self.study.run("live", request, inputs, (*given, *writes), tree.span, self.scope)
+        self.run = self.study.run("", request, inputs, (*given, *writes), tree.span, self.scope)
         self.scope.frame.run = self.run
         self.loss = False
         self.steps()
@@ -127,8 +128,13 @@ class _Lessons:
             if node.axes:
                 self.scope.fail(
                     Slug.AXIS_MISMATCH, f"a loss is one number, and this has {self.scope.say_axes(node)}", tree.span,
-                    hint=f"mean[{', '.join(a.name for a in node.axes)}](...)",
+                    hint=f"mean[{', '.join(a.name for a in node.axes)}]({tree.span.text})",
                 )
+        if target.id in self.scope.spans:
+            self.scope.fail(
+                Slug.REASSIGNED, f"`{target.id}` already has a value", target.span,
+                notes=[Note("it has its value from here", self.scope.spans[target.id])],
+            )
         self.scope.names[target.id] = value
         self.scope.spans[target.id] = target.span
         if isinstance(value, Value) and not value.node.axes:
@@ -166,27 +172,52 @@ class _Lessons:
             scope.fail(Slug.WRONG_ARGUMENTS, f"the training `{tree.name}` says no loss", tree.span, hint="loss = ...")
         using = [step for step in tree.body if isinstance(step, s.Using)]
         if len(using) != 1:
+            place = using[1].span if using else tree.span.word(tree.name)
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"the training `{tree.name}` says {len(using)} times how", tree.span,
-                hint="using adamw(lr = 3e-4), batch 32, steps 2000",
+                Slug.WRONG_ARGUMENTS, f"the training `{tree.name}` has {len(using)} `using` lines, and wants 1", place,
+                hint="using adamw(lr = 3e-4), batch 32, steps 2000" if not using else None,
             )
-        optimiser, settings = self._using(using[0])
-        schedule = tuple(
-            self._call(part, SCHEDULES, "schedule") for step in tree.body if isinstance(step, s.Schedule) for part in step.parts
-        )
-        self._check_start()
-        every = tuple((step.count, self._action(step)) for step in tree.body if isinstance(step, s.Every))
-        fresh = tuple(self._matching(tree.fresh)) if tree.fresh is not None else ()
+        halted = False
+        found = []
+        for part in (  # each says what is wrong in it before the training is given up
+            lambda: self._using(using[0]), self._schedule, self._check_start, self._every, self._fresh, self._trained,
+            self._groups,
+        ):
+            try:
+                found.append(part())
+            except HaltError:
+                halted = True
+        if halted:
+            raise HaltError
+        (optimiser, settings), schedule, _, every, fresh, trained, groups = found
         return CheckedTraining(
-            tree.name, train.checked(), self.checked(), optimiser, schedule, settings, self._trained(), self._groups(),
-            every, self.start, fresh,
+            tree.name, train.checked(), self.checked(), optimiser, schedule, settings, trained, groups, every, self.start,
+            fresh,
         )
 
+    def _schedule(self) -> tuple[Call, ...]:
+        steps = [step for step in self.tree.body if isinstance(step, s.Schedule)]
+        return tuple(self._call(part, SCHEDULES, "schedule") for step in steps for part in step.parts)
+
+    def _every(self) -> tuple[tuple[int, str], ...]:
+        return tuple((step.count, self._action(step)) for step in self.tree.body if isinstance(step, s.Every))
+
+    def _fresh(self) -> tuple[str, ...]:
+        return tuple(self._matching(self.tree.fresh)) if self.tree.fresh is not None else ()
+
     def _check_start(self) -> None:
-        if self.tree.start is not None:
-            found = self.study.module.find(self.tree.start)
-            if found is None or not isinstance(found[0], s.Train | s.Weights):
-                self.scope.fail(Slug.UNKNOWN_NAME, f"no training or weights are called `{self.tree.start}`", self.tree.span)
+        start, module = self.tree.start, self.study.module
+        if start is None:
+            return
+        if start in module.broken:
+            raise HaltError
+        found = module.find(start)
+        if found is None or not isinstance(found[0], s.Train | s.Weights):
+            known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Train | s.Weights)]
+            self.scope.fail(
+                Slug.UNKNOWN_NAME, f"no training or weights are called `{start}`", self.tree.span.word(start),
+                hint=or_nearest(start, known),
+            )
 
     def _using(self, step: s.Using) -> tuple[Call, Mapping[str, float]]:
         optimiser: Call | None = None
@@ -234,7 +265,12 @@ class _Lessons:
 
     def _action(self, step: s.Every) -> str:
         if step.action not in ACTIONS or step.unit not in ("steps", "step"):
-            self.scope.fail(Slug.UNKNOWN_OPTION, f"`{step.span.text}` is none of the things done now and then", step.span, hint="every 100 steps: evaluate")
+            self.scope.fail(
+                Slug.UNKNOWN_OPTION, f"every so many steps, a training does one of {', '.join(ACTIONS)}", step.span,
+                hint="every 100 steps: evaluate",
+            )
+        if step.count < 1:
+            self.scope.fail(Slug.BAD_SIZE, f"every {step.count} steps is never", step.span, hint="every 100 steps: evaluate")
         return step.action
 
     def _params(self) -> dict[str, bool]:
@@ -268,6 +304,12 @@ class _Lessons:
         groups = []
         for step in self.tree.body:
             if isinstance(step, s.OptimiserGroup):
+                for name, value in step.settings:
+                    if name not in GROUP_OPTIONS:
+                        self.scope.fail(
+                            Slug.UNKNOWN_OPTION, f"no optimiser has an option `{name}`", value.span,
+                            hint=or_nearest(name, GROUP_OPTIONS),
+                        )
                 settings = tuple((name, float(self.scope.constant(value, f"`{name}`"))) for name, value in step.settings)
                 groups.append((tuple(self._matching(step.pattern)), settings))
         return tuple(groups)

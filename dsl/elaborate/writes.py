@@ -41,13 +41,18 @@ def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_tur
     site, selection = split_selection(write.site)
     path = pattern(site, scope)
     known = {address: node for address, node in body_sites(model.body)}
-    hits = _whole_turn(path, known) if _is_identity(write) else []
-    hits = hits or matches(path, known, model.aliases)
+    hits = _hits(path, known, write, model)
     if not hits:
         every = Pattern(tuple((name, turn if turn is None else "*") for name, turn in path.parts))
-        if any_turn and (matches(every, known, model.aliases) or _whole_turn(every, known)):
+        if any_turn and _hits(every, known, write, model):
             return
-        unknown_site(path, known, write.site, scope)
+        if _whole_turn(path, known):
+            scope.fail(
+                Slug.BAD_WRITE, f"`{path}` is a turn, and not one value", write.site.span,
+                hint=f"{path} = identity, or {path}.{_whole_turn(path, known)[0][0].rpartition('.')[2]} = ...",
+            )
+        unknown_site(path, {**known, **model.aliases}, write.site, scope)
+    _check_swept(path, hits, write, scope)
     for address, turns in hits:
         _check_selection(selection, known[address], address, scope)
         bound = tuple((loop, by, turn) for (loop, by), turn in zip(path.open, turns, strict=False))
@@ -55,6 +60,25 @@ def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_tur
         for other in into.get(address, ()):
             _overlap(entry, other, address, scope)
         into.setdefault(address, []).append(entry)
+
+
+def _check_swept(path: Pattern, hits: list[tuple[str, tuple[int, ...]]], write: Write, scope: Scope) -> None:
+    """A swept variable picks turns that there are."""
+    for place, (loop, by) in enumerate(path.open):
+        picked = scope.lookup(by) if by != "*" else None
+        reach = scope.ctx.swept.get(picked.node.name) if isinstance(picked, Value) else None
+        most = max(turns[place] for _, turns in hits)
+        if reach is not None and not 0 <= reach[0] <= reach[1] <= most:
+            scope.fail(
+                Slug.UNKNOWN_SITE, f"`{by}` goes from {reach[0]} to {reach[1]}, and `{loop}` has turns 0 to {most}",
+                write.site.span, hint=f"sweep ... over {by} in {loop}",
+            )
+
+
+def _hits(path: Pattern, known: dict[str, Node], write: Write, model: CheckedModel) -> list[tuple[str, tuple[int, ...]]]:
+    """The sites that a write is about, each with its turns."""
+    whole = _whole_turn(path, known) if _is_identity(write) else []
+    return whole or matches(path, known, model.aliases)
 
 
 def _is_identity(write: Write) -> bool:
@@ -106,7 +130,7 @@ def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
     for item in new.selection:
         if isinstance(item, s.Bind) and item.axis in ones and ones[item.axis] != item.value:
             return
-    scope.ctx.collector.report(
+    scope.ctx.report(
         Slug.OVERLAPPING_WRITE, f"`{address}` is written twice; the later write stands", new.write.span,
         notes=[Note("the earlier one", old.write.span)], severity=Severity.WARNING,
     )
