@@ -71,7 +71,10 @@ def check_module(module: Module, collector: Collector, budget: Budget | None = N
             collector.report(Slug.UNBUILT, f"{statement.feature} is not built yet", statement.span)
             _check_unbuilt(statement, module, collector)
         elif module.own.get(getattr(statement, "name", "")) is statement:
-            _check(statement, module, collector, found, budget or Budget())
+            try:
+                _check(statement, module, collector, found, budget or Budget())
+            except RecursionError:  # blocks in blocks, as far as Python goes
+                collector.report(Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span)
     found.diagnostics = collector.diagnostics
     return found
 

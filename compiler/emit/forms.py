@@ -99,10 +99,11 @@ class Slide:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Reads the value, the weight, the bias. Sums over the taps and `channels`."""
+    """Reads the value, the weight, the bias. Sums over the taps and `channels`; then `renames`."""
 
     slides: tuple[Slide, ...]
     channels: tuple[str, ...]
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

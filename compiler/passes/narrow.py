@@ -64,7 +64,8 @@ class _Narrowing:
         self.node = edit.node(name)
 
     def run(self) -> list[str]:
-        """Make each part by itself, if nobody reads the whole; what was made, to be looked at too."""
+        """Make each part by itself, if nobody reads the whole; what was made, to be looked at
+        too."""
         edit, name = self.edit, self.name
         users = edit.users(name)
         if name in edit.results or not users or self.node.site in self.ctx.keep:
@@ -77,18 +78,28 @@ class _Narrowing:
             index = edit.node(reader)
             assert isinstance(index.attrs, IndexAttrs)
             key = (repr(index.attrs), edit.operands(reader)[1:])
-            new = made.get(key) or self._part(index, edit.operands(reader)[1:])
-            if new is None:
-                continue
-            made[key] = new
-            if edit.node(new).site is None and index.site is not None and new not in made:
-                edit.put(replace(edit.node(new), site=index.site))
-                edit.put(replace(index, site=None))
-            edit.redirect(reader, new)
-            edit.remove(reader)
+            if key not in made:
+                part = self._part(index, edit.operands(reader)[1:])
+                if part is None:
+                    continue
+                made[key] = part
+            self._replace(index, made[key])
         if not edit.users(name) and name not in edit.results:
             self._drop(name)
         return list(made.values())
+
+    def _replace(self, index: Node, part: str) -> None:
+        """The part instead of the selection, under its address."""
+        edit, new = self.edit, self.edit.node(part)
+        if new.site is not None and index.site is not None and index.site in self.ctx.keep:
+            edit.put(replace(index, op=RENAME, attrs=RenameAttrs(), made_by="narrow"))
+            edit.set_operands(index.name, [part])
+            return
+        if new.site is None and index.site is not None:
+            edit.put(replace(index, site=None))
+            edit.put(replace(new, site=index.site))
+        edit.redirect(index.name, part)
+        edit.remove(index.name)
 
     def _drop(self, name: str) -> None:
         operands = self.edit.operands(name)

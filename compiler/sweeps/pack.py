@@ -6,7 +6,7 @@ What cannot be said in rows leaves the sweep as it is: every member whole, along
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...dsl.core import names

@@ -252,9 +252,11 @@ class Regions:
             case MapAttrs("where") if operands[0] in self.closed and operands[
                 0
             ] not in self._numbers(operands):
-                table = {0: self._zero, -math.inf: self._hidden}.get(self._number(operands[2]))
-                if table is not None:
-                    table[node.name] = operands[0]
+                match self._number(operands[2]):
+                    case 0:
+                        self._zero[node.name] = operands[0]
+                    case float(number) if number == -math.inf:
+                        self._hidden[node.name] = operands[0]
             case AlongAttrs("softmax") if operands[0] in self._hidden:
                 self._zero[node.name] = self._hidden[operands[0]]
             case StopAttrs() | RenameAttrs():

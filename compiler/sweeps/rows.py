@@ -60,7 +60,7 @@ class RowSet:
 
     def size(self, axis: str) -> int:
         """The size of one of its axes."""
-        return self.lookup.shape[self.axes.index(axis)]
+        return int(self.lookup.shape[self.axes.index(axis)])
 
     def __len__(self) -> int:
         return len(self.places)
@@ -103,8 +103,8 @@ class Rows:
     def _members(self, rows: RowSet) -> RowSet:
         """The members that have any row."""
         swept = names(self.swept)
-        there = (rows.lookup >= 0).any(tuple(range(len(swept), len(rows.axes))))
-        return self._at(swept, there)
+        there = np.any(rows.lookup >= 0, axis=tuple(range(len(swept), len(rows.axes))))
+        return self._at(swept, np.asarray(there))
 
     # ---- nodes
 

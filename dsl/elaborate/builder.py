@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..program import Limit
     from ..source import Span
-    from ..syntax import Expr
+    from ..syntax import Expr, Tree
     from .scope import Scope
     from .values import Val
 
@@ -48,6 +48,7 @@ class Context:
     budget: Budget = field(default_factory=Budget)
     seen: int = 0
     depth: int = 0
+    statement: Tree | None = None  # what is run at present, in which an axis may be made further on
     fill: float = 0.0  # what stands outside a window: the identity of the enclosing reduction
     params: dict[str, Node] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)

@@ -253,7 +253,7 @@ def _shift(given: Given) -> Val:
     """`shift[t](x, n)`: position t holds what was at t - n; zeros come in."""
     values = given.values(1, 2)
     node = given.scope.node(values[0], given.tree.args[0].span)
-    by = int(given.scope.constant(given.tree.args[1].value, "how far a shift goes")) if len(values) == 2 else 1
+    by = given.scope.whole(given.tree.args[1].value, "how far a shift goes") if len(values) == 2 else 1
     (axis,) = given.axes([node])
     window = ops.Window(axis, ((Axis(axis, node.size(axis)), 1),), -by, 0.0)
     return given.emit(ops.INDEX, ops.IndexAttrs(window), [node])

@@ -56,12 +56,13 @@ def call(
     ctx.depth += 1
     ctx.calls.append((block.name, tree.span))
     outer_fill, ctx.fill = ctx.fill, 0.0
+    statement = ctx.statement
     try:
         results = _enter(base, values, tree, scope, address, where)
     finally:
         ctx.depth -= 1
         ctx.calls.pop()
-        ctx.fill = outer_fill
+        ctx.fill, ctx.statement = outer_fill, statement
     if anonymous and len(results) == 1 and isinstance(results[0], Value):
         node = results[0].node
         if node.name in scope.builder.place and scope.builder.current(node).site is None:

@@ -76,6 +76,7 @@ class _Experiment:
                     self.scope.names.setdefault(name, Poison())
 
     def _step(self, step: s.Trial) -> None:
+        self.study.ctx.statement = step
         match step:
             case s.Run():
                 self._bind(step.name, self._run(step, self.scope), step.span)

@@ -14,12 +14,13 @@ from .builtins import BUILTINS, UNARY, as_block, builtin_call
 from .calls import DEEPEST, call, template
 from .indexing import index_value
 from .sites import read_site
+from .structure import walk
 from .values import Formula, HaltError, Instance, Known, Poison, Run, Table, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..core import Node
+    from ..core import Axis, Node
     from .scope import Scope
 
 CONSTANTS: dict[str, float | bool] = {
@@ -155,6 +156,7 @@ def _name(tree: s.Name, scope: Scope) -> Val:
     if tree.id == "training":
         return Known(scope.ctx.training)
     axis = scope.need_axis(tree.id, tree.span) if tree.id.endswith("'") else scope.axis(tree.id)
+    axis = axis or introduced(tree.id, scope)
     if axis is not None:
         builder = scope.builder
         while builder.axis is not None and builder.axis.name == axis.name and builder.parent:
@@ -173,6 +175,15 @@ def _name(tree: s.Name, scope: Scope) -> Val:
         Slug.UNKNOWN_NAME, f"`{tree.id}` is not assigned above", tree.span,
         hint=or_nearest(tree.id, near),
     )
+
+
+def introduced(name: str, scope: Scope) -> Axis | None:
+    """An axis that a copy further on in the same statement makes: `where(s <= t, f(key[t -> s]), 0)`."""
+    for tree in walk(scope.ctx.statement):
+        match tree:
+            case s.Arrow(s.Name(old), s.Name(new)) if new == name and scope.axis(old) is not None:
+                return scope.new_axis(name, scope.need_axis(old, tree.span).size)
+    return None
 
 
 def _all_names(scope: Scope | None) -> list[str]:

@@ -108,8 +108,8 @@ def _cut(item: s.Item, study: Study) -> Cut | int:
         case s.Everything():
             return (None, None)
         case s.Range(start, stop):
-            low = int(study.scope.constant(start, "where a part starts")) if start is not None else None
-            high = int(study.scope.constant(stop, "where a part ends")) if stop is not None else None
+            low = study.scope.whole(start, "where a part starts") if start is not None else None
+            high = study.scope.whole(stop, "where a part ends") if stop is not None else None
             return (low, high)
         case s.Number(int() as place):
             return place

@@ -50,6 +50,9 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
         return _elaborate(request, ctx, scope)
     except HaltError:
         return None
+    except RecursionError:  # blocks in blocks, as far as Python goes
+        collector.report(Slug.TOO_LARGE, f"calls stand too deep in one another in `{request.block.name}`", request.block.span)
+        return None
 
 
 def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedModel | None:

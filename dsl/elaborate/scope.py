@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -206,6 +207,20 @@ class Scope:
         if not isinstance(value, Known) or isinstance(value.value, str | sizes.Poly):
             self.fail(Slug.NOT_CONSTANT, f"{what} must be known before the model runs", tree.span)
         return value.value
+
+    def whole(self, tree: Expr, what: str) -> int:
+        """A whole number that must be known at compile time."""
+        number = self.constant(tree, what)
+        if isinstance(number, bool) or not isinstance(number, int):
+            self.fail(Slug.BAD_SIZE, f"{what} is a whole number, and this is {number}", tree.span)
+        return number
+
+    def finite(self, tree: Expr, what: str) -> float:
+        """A number that must be known at compile time, and not infinite."""
+        number = float(self.constant(tree, what))
+        if not math.isfinite(number):
+            self.fail(Slug.BAD_SIZE, f"{what} is a number, and this is {number}", tree.span)
+        return number
 
     def size_of(self, tree: Expr) -> Size:
         """A size: an int, or arithmetic on run-time sizes."""

@@ -27,6 +27,7 @@ def run_steps(steps: tuple[s.Step, ...], scope: Scope) -> None:
                 message = "this stands after the `return`, and is never reached"
                 scope.ctx.report(Slug.MISPLACED, message, step.span)
             return
+        scope.ctx.statement = step
         try:
             _run(step, scope)
         except HaltError:

@@ -98,6 +98,7 @@ class _Lessons:
     def steps(self) -> None:
         """Values and expectations; how it goes is read by `how`."""
         for step in self.tree.body:
+            self.study.ctx.statement = step
             try:
                 match step:
                     case s.Assign(targets, values):
@@ -229,9 +230,13 @@ class _Lessons:
                         Slug.UNKNOWN_OPTION, f"a training has no setting `{part.name}`", part.span,
                         hint=or_nearest(part.name, SETTINGS) or f"one of {', '.join(SETTINGS)}",
                     )
-                settings[part.name] = float(self.scope.constant(part.value, f"`{part.name}`"))
-                if settings[part.name] < 0 or (part.name not in ("clip",) and settings[part.name] != int(settings[part.name])):
-                    self.scope.fail(Slug.BAD_SIZE, f"`{part.name}` is a whole number", part.span)
+                read = self.scope.finite if part.name == "clip" else self.scope.whole
+                settings[part.name] = float(read(part.value, f"`{part.name}`"))
+                if settings[part.name] < 0 or (part.name == "batch" and settings[part.name] < 1):
+                    self.scope.fail(
+                        Slug.BAD_SIZE, f"`{part.name}` cannot be {part.value.span.text}", part.span,
+                        hint=f"{part.name} {SETTINGS[part.name]:.0f}" if SETTINGS[part.name] else None,
+                    )
             else:
                 optimiser = self._call(part, OPTIMISERS, "optimiser")
         if optimiser is None:
@@ -251,7 +256,7 @@ class _Lessons:
             )
         numbers, options = [], []
         for arg in args:
-            number = float(self.scope.constant(arg.value, f"what the {what} is given"))
+            number = self.scope.finite(arg.value, f"what the {what} is given")
             if arg.name is None:
                 numbers.append(number)
             elif arg.name in table[target.id]:
@@ -310,6 +315,6 @@ class _Lessons:
                             Slug.UNKNOWN_OPTION, f"no optimiser has an option `{name}`", value.span,
                             hint=or_nearest(name, GROUP_OPTIONS),
                         )
-                settings = tuple((name, float(self.scope.constant(value, f"`{name}`"))) for name, value in step.settings)
+                settings = tuple((name, self.scope.finite(value, f"`{name}`")) for name, value in step.settings)
                 groups.append((tuple(self._matching(step.pattern)), settings))
         return tuple(groups)

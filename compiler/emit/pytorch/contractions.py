@@ -28,10 +28,12 @@ def write_linear(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     x = squeezed(w.need(piece.reads[0]))
     weight = squeezed(w.need(piece.reads[1]))
     bias = squeezed(w.need(piece.reads[2])) if len(piece.reads) > 2 else None
-    return linear(w, x, weight, bias, piece)
+    return linear(w, x, weight, bias, piece, steady=w.constants.issuperset(piece.reads[1:]))
 
 
-def linear(w: Writer, x: Value, weight: Value, bias: Value | None, piece: Piece) -> Value:
+def linear(
+    w: Writer, x: Value, weight: Value, bias: Value | None, piece: Piece, *, steady: bool = False
+) -> Value:
     """The sum over the axes that value and weight share, plus a bias along the weight's others."""
     summed = tuple(axis for axis in weight.axes if axis in x.axes)
     made = tuple(axis for axis in weight.axes if axis not in x.axes)
@@ -40,9 +42,12 @@ def linear(w: Writer, x: Value, weight: Value, bias: Value | None, piece: Piece)
     if not made:
         text = f"{flat.at(MULTIPLIED)} @ {w.flattened(weight, [summed]).at(MULTIPLIED + 1)}"
         return Value(text, rest, rank=MULTIPLIED)
-    text = f"F.linear({flat.text}, {_matrix(w, weight, made, summed)}"
+    texts = [_matrix(w, weight, made, summed)]
     if bias is not None:
-        text += f", {w.flattened(bias, [made]).text}"
+        texts.append(w.flattened(bias, [made]).text)
+    if steady:
+        texts = [w.steady(text, word) for text, word in zip(texts, ("matrix", "bias"), strict=False)]
+    text = f"F.linear({', '.join([flat.text, *texts])}"
     return _split(w, Value(f"{text})", (*rest, "*")), made, piece)
 
 
@@ -82,7 +87,14 @@ def _side_by_side(w: Writer, piece: Piece, group: Sequence[str]) -> Value:
 
 
 def _joined(w: Writer, parts: Sequence[Value], inputs: int) -> str:
-    """Parameters as one matrix, or as one vector. They are kept side by side in memory."""
+    """Parameters as one matrix, or as one vector: kept side by side in memory, or before a loop."""
+    if w.outer is not None:
+        if inputs:
+            axes = [(value.axes[:inputs], value.axes[inputs:]) for value in parts]
+            listed = [_matrix(w, v, out, own) for v, (own, out) in zip(parts, axes, strict=True)]
+        else:
+            listed = [w.flattened(value, [value.axes]).text for value in parts]
+        return w.steady(f"torch.cat(({', '.join(listed)}))", "matrix" if inputs else "bias")
     w.helper("side_by_side")
     texts = tuple(value.text for value in parts)
     return f"{w.laid_out(texts, inputs)}({', '.join(texts)})"

@@ -91,7 +91,9 @@ def write_convolution(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         bias = permuted(squeezed(w.need(piece.reads[2])), [*grouped, *made])
         texts.append(w.flattened(bias, [[*grouped, *made]]).text)
     result = Value(f"F.conv{len(steps)}d({', '.join([*texts, *options])}){cut}")
-    return _opened(w, result, [batch, [*grouped, *made]], [s.slide.out for s in steps], sizes)
+    result = _opened(w, result, [batch, [*grouped, *made]], [s.slide.out for s in steps], sizes)
+    called = dict(form.renames)
+    return replace(result, layout=tuple(called.get(a or "", a) for a in result.layout))
 
 
 def write_pool(w: Writer, piece: Piece, wish: Layout | None) -> Value:

@@ -109,8 +109,8 @@ def body(lines: Sequence[Line], places: Mapping[str, str], indent: int = 8) -> I
     """The statements of a function; a comment before each group says which call it is, and where."""
     last = ""
     for line in lines:
-        if line.part != last and line.part and not line.depth:
-            yield f"{' ' * indent}# {line.part}: {places.get(line.part, '')}".rstrip(": ")
+        if line.part != last and line.part in places and not line.depth:
+            yield f"{' ' * indent}# {line.part}: {places[line.part]}"
         if not line.depth:
             last = line.part
         yield from wrapped(line.text, indent + 4 * line.depth)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESERVED = frozenset(
-    "torch nn F self Tensor Part super range zip len list tuple int float bool max min sum abs "
-    "reversed slice".split()
+    "torch nn F self Part super range zip len list tuple int float bool max min sum abs pow all any "
+    "reversed slice round map filter type id input iter next hash set dict str print".split()
 )
 
 

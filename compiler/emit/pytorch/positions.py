@@ -279,6 +279,10 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     largest = max(values, key=lambda value: len(value.axes))
     order = [axis for axis in largest.axes if axis in axes]
     order += [axis for axis in names(node.axes) if axis not in order and axis != attrs.axis]
+    if attrs.new and len(values) == 1:
+        (part,) = values
+        whole = w.exactly(part, [axes[axis] for axis in order])
+        return whole.view(".unsqueeze(-1)", (*order, attrs.axis))
     if attrs.new:
         parts = [w.exactly(value, [axes[axis] for axis in order]).text for value in values]
         at = len(order)
@@ -288,6 +292,8 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         where = -1 if at == len(order) else at
         return Value(f"torch.stack(({_listed(parts)}), {where})", layout, node.dtype)
     order += [attrs.axis] if attrs.axis not in order else []
+    last = w.tail(node.name)
+    order = [axis for axis in order if axis not in last] + [axis for axis in order if axis in last]
     parts = []
     for name, value in zip(piece.reads, values, strict=True):
         own = {a.name: a for a in w.flow.nodes[name].axes}

@@ -18,6 +18,7 @@ from .loops import Loop, runs, unified
 from .names import Names, camel
 from .parameters import ClassText, Holders, Module, entries, reference, tree
 from .table import rule
+from .tails import Tails
 from .writer import Line, Lines, Writer, leaf
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Program:
     homes: dict[Path, list[Function]] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
     stored: tuple[Node, ...] = ()
+    tails: Tails = field(default_factory=lambda: Tails({}))
     module: Module = field(default_factory=lambda: Module(()))
 
     @classmethod
@@ -82,6 +84,7 @@ class Program:
         for name, site in zip(known.results[count:], model.updates, strict=True):
             updates.setdefault(name, []).append(site)
         program = cls(model, known, functions(known, updates))
+        program.tails = Tails(program.plans)
         program._plan(program.root)
         program._settle(program.root, ())
         kept = {s.node.site: s.node for s in model.body.steps if s.node.op.name in KEPT}
@@ -187,7 +190,9 @@ class Program:
                 raise KeyError(node.name)
             return leaf(node, reference(path[len(home) :]))
 
-        return Writer(own, held, rule, parameter, scope=function.scope)
+        w = Writer(own, held, rule, parameter, scope=function.scope)
+        w.tail = lambda name: self.tails.of(function, name)
+        return w
 
     def _argument(self, w: Writer, node: Node, layout: Sequence[str], word: str = "given") -> None:
         name = w.names.take(w.label(node, word))
@@ -263,7 +268,7 @@ class Program:
             if part not in found or (own and not found[part][0]):
                 line = node.span.source.position(node.span.start)[0]
                 found[part] = own, f"{PurePath(node.span.source.name).name}:{line}"
-        return {part: place for part, (_, place) in found.items()}
+        return {part: place for part, (_, place) in found.items() if part}
 
     # ---- the whole
 

@@ -45,23 +45,32 @@ class _Scan:
         results = tuple(attrs.body.results[index] for index in self.kept)
         self.flow = flow(Body(attrs.body.steps, results), w.flow.titles)
         self.inputs = [s.node for s in attrs.body.steps if s.node.op.name == "input"]
+        constants = dict(
+            zip(
+                [node.name for node in self.inputs[attrs.carries + attrs.steps :]],
+                piece.reads[attrs.carries + attrs.steps :],
+                strict=True,
+            )
+        )
+        weights = frozenset(inside for inside, name in constants.items() if w.is_weight(name))
         self.inner = Writer(
-            self.flow, plan_body(self.flow), w.rule, w.parameter,
+            self.flow, plan_body(self.flow, weights), w.rule, w.parameter,
             lines=w.lines, names=w.names, scope=w.scope, outer=w,
         )
+        self.inner.weights, self.inner.constants = weights, frozenset(constants)
         self.outputs: dict[int, str] = {}
         self.layouts: dict[int, tuple[str, ...]] = {}
 
     def write(self) -> None:
         """The initial carries, what does not change, the loop, the outputs."""
         w, attrs = self.w, self.attrs
-        given = [squeezed(w.tensor(w.need(name))) for name in self.piece.reads]
+        given = [squeezed(w.need(name)) for name in self.piece.reads]
         steps = given[attrs.carries : attrs.carries + attrs.steps]
         sequences = []
         for node, value in zip(self.inputs[attrs.carries :], steps, strict=False):
             if node.name not in self.flow.nodes:
                 continue
-            value = self._named(value, node)
+            value = self._named(w.tensor(value), node)
             at = value.layout.index(attrs.axis.name)
             layout = tuple(axis for axis in value.layout if axis != attrs.axis.name)
             step = w.names.take(f"{_word(value, node)}_{attrs.axis.name}")
@@ -83,9 +92,9 @@ class _Scan:
         self._collect()
 
     def _named(self, value: Value, node: Node) -> Value:
-        return value if value.rank == ATOM and "(" not in value.text else self.w.assign(
-            value, self.w.label(node, "given"), self.piece.node
-        )
+        if value.plain or (value.rank == ATOM and "(" not in value.text):
+            return value
+        return self.w.assign(value, self.w.label(node, "given"), self.piece.node)
 
     def _start(self, given: Sequence[Value]) -> None:
         """Carries: variables that hold every axis from the start."""
@@ -120,8 +129,9 @@ class _Scan:
                     user not in self.flow.closed for user in self.flow.users[name]
                 )
                 if read_inside and not self.flow.is_number(name):
-                    value = inner.peek(name)
-                    inner.values[name] = self.w.assign(value, inner.label(self.flow.nodes[name], inner.plan.call_it(inner.plan.pieces[name])))
+                    word = inner.plan.call_it(inner.plan.pieces[name])
+                    word = inner.label(self.flow.nodes[name], word)
+                    inner.values[name] = self.w.assign(inner.peek(name), word)
 
     def _loop(self, sequences: Sequence[tuple[str, str]]) -> None:
         w, attrs = self.w, self.attrs
@@ -133,10 +143,12 @@ class _Scan:
             targets = ", ".join(step for step, _ in sequences)
             sources = ", ".join(_turned(source, attrs) for _, source in sequences)
             head = f"for {targets} in zip({sources}):"
+        w.lines.loops.append(len(w.lines.lines))
         w.line(head, self.piece.node)
         w.lines.depth += 1
         self._body()
         w.lines.depth -= 1
+        w.lines.loops.pop()
 
     def _body(self) -> None:
         inner = self.inner

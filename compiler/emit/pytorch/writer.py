@@ -48,10 +48,17 @@ class Lines:
 
     lines: list[Line] = field(default_factory=list)
     depth: int = 0
+    loops: list[int] = field(default_factory=list)  # where the loops begin that are open
 
     def add(self, text: str, part: str = "") -> None:
         """Append a statement."""
         self.lines.append(Line(text, self.depth, part))
+
+    def before(self, text: str) -> None:
+        """Put a statement in front of the innermost loop."""
+        at = self.loops[-1]
+        self.lines.insert(at, Line(text, self.lines[at].depth, self.lines[at].part))
+        self.loops[-1] += 1
 
 
 class Writer:
@@ -78,6 +85,10 @@ class Writer:
         self.symbols: dict[str, str] = {} if outer is None else outer.symbols
         self.helpers: dict[str, None] = {} if outer is None else outer.helpers
         self.examples: list[Value] = [] if outer is None else outer.examples
+        self.weights: frozenset[str] = frozenset()  # in a loop: what stands for parameters,
+        self.constants: frozenset[str] = frozenset()  # and for all that is the same at each step
+        self.hoisted: dict[str, str] = {}
+        self.tail: Callable[[str], tuple[str, ...]] = lambda _: ()  # axes that readers want last
         self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
         self.laid: dict[str, tuple[tuple[str, ...], int]] = {}  # parameters side by side in memory
 
@@ -144,7 +155,7 @@ class Writer:
     def cast(self, value: Value, dtype: DType) -> Value:
         """The value as floats or ints."""
         if value.dtype == dtype or value.plain:
-            return value
+            return replace(value, dtype=dtype)
         calls = {DType.FLOAT: f".to({self.float})", DType.INT: ".long()", DType.BOOL: ".bool()"}
         return replace(value.view(calls[dtype], value.layout), dtype=dtype)
 
@@ -155,8 +166,17 @@ class Writer:
         return identifier(called(self.flow.titles.get(node.site, node.site)))
 
     def is_weight(self, name: str) -> bool:
-        """Whether a node is a parameter."""
-        return self.flow.nodes[name].op.name == "param"
+        """Whether a node is a parameter, or stands for one in a loop."""
+        return self.flow.nodes[name].op.name == "param" or name in self.weights
+
+    def steady(self, text: str, wanted: str) -> str:
+        """An expression of what does not change in a loop: computed before it."""
+        if "(" not in text:
+            return text
+        if text not in self.hoisted:
+            self.hoisted[text] = self.names.take(wanted)
+            self.lines.before(f"{self.hoisted[text]} = {text}")
+        return self.hoisted[text]
 
     # ---- statements
 
@@ -234,6 +254,8 @@ class Writer:
     def exactly(self, value: Value, axes: Sequence[Axis]) -> Value:
         """The value with these dimensions, repeated along those that it lacks."""
         order = names(tuple(axes))
+        if value.plain and order:
+            return self._filled(value, axes)
         own = [axis for axis in order if axis in value.axes]
         value = permuted(self.tensor(value), own)
         if len(own) == len(order):
@@ -245,6 +267,17 @@ class Writer:
             value = value.view(f"[{', '.join(steps)}]", value.layout)
         shape = ", ".join("-1" if a.name in own else self.size(a.size) for a in axes)
         return value.view(f".expand({shape})", order)
+
+    def _filled(self, value: Value, axes: Sequence[Axis]) -> Value:
+        """The number everywhere."""
+        dtype = {DType.FLOAT: self.float, DType.INT: "torch.int64", DType.BOOL: "torch.bool"}
+        shape, where = self.shape(axes), f"dtype={dtype[value.dtype]}{self.on_device}"
+        usual = {"0": "zeros", "1": "ones", "0.0": "zeros", "1.0": "ones"}.get(value.text)
+        listed = f"({shape},)" if len(axes) == 1 else f"({shape})"
+        text = f"torch.full({listed}, {value.text}, {where})"
+        if usual is not None:
+            text = f"torch.{usual}({shape}, {where})"
+        return Value(text, names(tuple(axes)), value.dtype)
 
     def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> Value:
         """The value with each group of axes as one dimension, called as the first of them."""
@@ -259,7 +292,7 @@ class Writer:
                 done = done.view(f".unsqueeze({-1 if last else start})", ())
             elif len(group) > 1:
                 where = f"{start}" if last else f"{start}, {start + len(group) - 1}"
-                done = done.view(f".flatten({where})", ())
+                done = done.view(f".flatten({where})" if start or not last else ".flatten()", ())
         layout = tuple(group[0].rstrip(WHOLE) if group else None for group in groups)
         return replace(done, layout=layout)
 

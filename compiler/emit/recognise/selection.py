@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
-from ....dsl.ops import ContractAttrs, IotaAttrs, MapAttrs, ParamAttrs, ReduceAttrs
+from ....dsl.ops import ContractAttrs, IotaAttrs, MapAttrs, ReduceAttrs, RenameAttrs
 from .attention import attention
 from ..flow import LEAVES
 from ..forms import (
@@ -80,18 +80,20 @@ def plan(flow: Flow, function: Function, inner: Mapping[int, Plan], *, is_root: 
     return _Selector(flow, frozenset(own)).plan(function, inner, is_root)
 
 
-def plan_body(flow: Flow) -> Plan:
-    """The pieces of a program that stands alone, such as a scan's body."""
+def plan_body(flow: Flow, weights: frozenset[str] = frozenset()) -> Plan:
+    """The pieces of a program that stands alone, such as a scan's body, given parameters there."""
     own = [n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES and n not in flow.closed]
-    selector = _Selector(flow, frozenset(own))
+    selector = _Selector(flow, frozenset(own), weights)
     selector.uses.update(flow.results)
     selector.take([n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES], {})
     return selector.finished(())
 
 
 class _Selector:
-    def __init__(self, flow: Flow, own: frozenset[str]) -> None:
-        self.flow, self.own = flow, own
+    def __init__(
+        self, flow: Flow, own: frozenset[str], weights: frozenset[str] = frozenset()
+    ) -> None:
+        self.flow, self.own, self.weights = flow, own, weights
         self.view = View(flow, own)
         self.uses: Counter[str] = Counter()
         self.pieces: dict[str, Piece] = {}
@@ -140,8 +142,7 @@ class _Selector:
         return {name: tuple(group) for group in alike.values() if len(group) > 1 for name in group}
 
     def _is_private(self, name: str) -> bool:
-        attrs = self.flow.nodes[name].attrs
-        return isinstance(attrs, ParamAttrs) and len(self.flow.users[name]) == 1
+        return self._is_weight(name) and len(self.flow.users[name]) == 1
 
     # ---- forms
 
@@ -212,7 +213,7 @@ class _Selector:
         return Piece(node, Linear(node.attrs.axes), (x, w))
 
     def _is_weight(self, name: str) -> bool:
-        return self.flow.nodes[name].op.name == "param"
+        return self.flow.nodes[name].op.name == "param" or name in self.weights
 
     def _affine(self, node: Node) -> Piece | None:
         """A linear map or a convolution, and a bias along what it makes."""
@@ -220,12 +221,17 @@ class _Selector:
             return None
         read = self.flow.reads[node.name]
         for product, bias in (read, read[::-1]):
+            product, renames = self._renamed(product)
             if product not in self.own or not self.view.once(product):
                 continue
             inner = self.flow.nodes[product]
             found = self._product(inner) if isinstance(inner.attrs, ContractAttrs) else None
             if found is None or not isinstance(found.form, Linear | Convolution):
                 continue
+            if renames:
+                if not isinstance(found.form, Convolution):
+                    continue
+                found = replace(found, form=replace(found.form, renames=renames))
             x, w = (self.flow.nodes[name] for name in found.reads[:2])
             made = w.axis_names - x.axis_names - self._taps(found.form)
             if isinstance(found.form, Convolution):
@@ -234,6 +240,16 @@ class _Selector:
             if own.axis_names == made and made and own.dtype is DType.FLOAT and bias != product:
                 return Piece(node, found.form, (*found.reads, bias))
         return None
+
+    def _renamed(self, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """What stands under a rename of single axes that nobody else reads, and what it renames."""
+        attrs = self.flow.nodes[name].attrs
+        if not isinstance(attrs, RenameAttrs) or name not in self.own or not self.view.once(name):
+            return name, ()
+        if any(len(old) != 1 or len(new) != 1 for old, new in attrs.pairs):
+            return name, ()
+        pairs = tuple((old[0], new[0].name) for old, new in attrs.pairs)
+        return self.flow.reads[name][0], pairs
 
     @staticmethod
     def _taps(form: Form) -> frozenset[str]:
