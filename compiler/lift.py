@@ -76,7 +76,7 @@ def lifted(scan: ScanAttrs, operands: Sequence[Typed]) -> ScanAttrs:
             wanted.append((axes, dtype))
     if axis == scan.axis and not _differ(scan, wanted):
         return scan
-    return replace(scan, axis=axis, body=_settled(scan, wanted))
+    return replace(scan, axis=axis, body=settled(scan, wanted))
 
 
 def _differ(scan: ScanAttrs, wanted: Sequence[Typed]) -> bool:
@@ -89,7 +89,7 @@ def _differ(scan: ScanAttrs, wanted: Sequence[Typed]) -> bool:
     return False
 
 
-def _settled(scan: ScanAttrs, wanted: list[Typed]) -> Body:
+def settled(scan: ScanAttrs, wanted: list[Typed]) -> Body:
     """The body with input types such that every carry holds what its next value is."""
     while True:
         body = with_inputs(scan.body, wanted)

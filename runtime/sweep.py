@@ -81,7 +81,7 @@ def _run(
         values = inputs[node.site or name].numpy()
         given[name] = NamedArray((axis,), values)
         lengths[str(node.axes[0].size)] = len(values)
-    packed = pack(graph, tuple(variables), given, lengths)
+    packed = pack(graph, given, lengths)
     if isinstance(packed, str):
         how: tuple[str, ...] = (f"every member whole, because {packed}",)
         ready, known = graph, lengths

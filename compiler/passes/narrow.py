@@ -132,6 +132,8 @@ class _Narrowing:
         operands = self.edit.operands(self.name)
         try:
             match self.node.attrs:
+                case MapAttrs() | ContractAttrs() | ReduceAttrs() | AlongAttrs() if _fills(how):
+                    return None
                 case MapAttrs() | StopAttrs():
                     return self._again(operands, how, at, index)
                 case ContractAttrs(axes) | ReduceAttrs(_, axes) | AlongAttrs(_, axes):
@@ -327,6 +329,11 @@ class _Narrowing:
         return self.edit.add(
             CONST, ConstAttrs(value), [], span=index.span, scope=index.scope, made_by="narrow"
         )
+
+
+def _fills(how: How) -> bool:
+    """Whether a number stands where nothing is read; a function of it is another."""
+    return isinstance(how, Gather) and how.fill is not None
 
 
 def _identity() -> tuple[OpDef, RenameAttrs]:

@@ -79,7 +79,7 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
     }
     return CheckedModel(
         block.name, body, tuple(inputs), tuple(decl for _, decl in nodes), block.span,
-        updates=tuple(ctx.updates), aliases=dict(ctx.aliases), limits=tuple(ctx.limits), ragged=ragged,
+        updates=tuple(ctx.updates), aliases=dict(ctx.aliases), limits=tuple(dict.fromkeys(ctx.limits)), ragged=ragged,
     )
 
 

@@ -11,6 +11,7 @@ from .declarations import declare
 from .scans import run_scan
 from .scope import Scope, join
 from .structure import assigned, walk
+from .turns import MODELS, Copier, Mark, can_copy
 from .values import HaltError, Instance, Known, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
@@ -201,7 +202,13 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
             step.count.span,
         )
     carried = _carried(step, scope)
+    copier: Copier | None = None
+    tries = MODELS if count > 2 and can_copy(step, scope) else 0
     for turn in range(count):
+        if copier is not None and copier.fits():
+            copier.make(turn)
+            continue
+        mark = Mark.now(turn, carried, scope) if turn and tries else None
         path = join(scope.path, f"{step.name}[{turn}]")
         params = join(scope.params, step.name) if step.kind == "share" else join(scope.params, f"{step.name}[{turn}]")
         inner = scope.inner(path=path, params=params, counts={}, names={step.name: Known(turn)})
@@ -221,9 +228,11 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
             _carry_out(name, inner, scope, step)
         if scope.frame.results is not None:
             _no_return(step, scope)
-        _check_turns(step, count, scope.ctx.budget.spent - spent, scope)
         if scope.ctx.collector.errors > errors:
             return  # the other turns would say the same
+        _check_turns(step, count, scope.ctx.budget.spent - spent, scope)
+        if mark is not None:
+            copier, tries = Copier(step, mark, carried, scope), tries - 1
 
 
 def _no_return(step: s.Loop | s.Scan, scope: Scope) -> None:

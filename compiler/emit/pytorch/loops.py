@@ -78,7 +78,8 @@ class Loop:
     def write(self) -> None:
         """The statements, and the values that they make."""
         w = self.w
-        given = [w.need(name) for name in self._taken(self.run[0])]
+        given = [w.need(name) for name in self.run[0].takes]
+        given += [w.need(name, self.program.wish(self.function, name)) for name in self.borrowed]
         for call in self.run[1:]:
             for slot, name in enumerate(self._taken(call)):
                 if slot in self.carried:

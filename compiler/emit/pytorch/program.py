@@ -127,6 +127,14 @@ class Program:
                     found.append(item.function)
             self._settle(item.function, home if inner is None else inner)
 
+    def wish(self, function: Function, name: str) -> tuple[str, ...] | None:
+        """The order of axes in which a function would have a table that it is given."""
+        axes = self.flow.nodes[name].axis_names
+        for piece in self.plans[id(function)].pieces.values():
+            if name in piece.reads and axes <= piece.node.axis_names:
+                return tuple(axis for axis in names(piece.node.axes) if axis in axes)
+        return None
+
     def length(self, path: Path) -> int:
         """How many turns stand at a path."""
         module = self.module
@@ -199,6 +207,7 @@ class Program:
         w.arguments[name] = node
         value = Value(name, tuple(layout), node.dtype)
         w.values[node.name] = value
+        w.rounded.add(node.name)
         w.examples.append(value)
 
     def _body(self, w: Writer, function: Function) -> None:
@@ -234,6 +243,7 @@ class Program:
                     if node.size(axis) == size_rules.symbol(symbol) and at not in found:
                         found[at] = symbol
                         del wanted[symbol]
+                lines += _solved(w, name, at, node.size(axis), wanted)
             if len(found) == 1 and len(layout) > 1:
                 ((at, symbol),) = found.items()
                 lines.append(f"{w.symbols[symbol]} = {name}.shape[{at}]")
@@ -379,6 +389,24 @@ class Program:
         w.line(f"return {', '.join(value.text for value in results)}")
         self._sizes(w)
         return self._finished(function, w, results, [], [])
+
+
+def _solved(w: Writer, name: str, at: int, size: Size, wanted: dict[str, None]) -> list[str]:
+    """A symbol from a size such as `2 * t + 1`."""
+    if isinstance(size, int):
+        return []
+    terms = dict(size.terms)
+    rest = terms.pop((), 0)
+    if len(terms) != 1:
+        return []
+    ((monomial, count),) = terms.items()
+    if len(monomial) != 1 or monomial[0] not in wanted or (count == 1 and not rest):
+        return []
+    symbol = str(monomial[0])
+    del wanted[symbol]
+    top = f"{name}.shape[{at}]" + (f" - {rest}" if rest > 0 else f" + {-rest}" if rest else "")
+    text = f"({top}) // {count}" if rest and count != 1 else f"{top} // {count}" if count != 1 else top
+    return [f"{w.symbols[symbol]} = {text}"]
 
 
 def _order(node: Node) -> tuple[str, ...]:

@@ -132,6 +132,7 @@ class _Scan:
                     word = inner.plan.call_it(inner.plan.pieces[name])
                     word = inner.label(self.flow.nodes[name], word)
                     inner.values[name] = self.w.assign(inner.peek(name), word)
+                    inner.rounded.add(name)
 
     def _loop(self, sequences: Sequence[tuple[str, str]]) -> None:
         w, attrs = self.w, self.attrs

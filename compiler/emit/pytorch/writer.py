@@ -88,6 +88,9 @@ class Writer:
         self.weights: frozenset[str] = frozenset()  # in a loop: what stands for parameters,
         self.constants: frozenset[str] = frozenset()  # and for all that is the same at each step
         self.hoisted: dict[str, str] = {}
+        self.closed = False  # whether what is written depends on indices and numbers alone
+        self.rounded: set[str] = set()
+        self.wide = ""
         self.tail: Callable[[str], tuple[str, ...]] = lambda _: ()  # axes that readers want last
         self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
         self.laid: dict[str, tuple[tuple[str, ...], int]] = {}  # parameters side by side in memory
@@ -101,21 +104,33 @@ class Writer:
 
     def peek(self, name: str, wish: Layout | None = None) -> Value:
         """The value of a node, without counting a reader."""
-        if name in self.values:
-            return self.values[name]
         if name in self.flow.numbers:
             return literal(self.flow.numbers[name])
         if name in self.flow.lengths:
             text = self.size(self.flow.lengths[name])
             return Value(text, dtype=DType.INT, rank=ADDED if " " in text else ATOM, plain=True)
         node = self.flow.nodes[name]
-        if isinstance(node.attrs, ParamAttrs | StateAttrs):
+        if name not in self.values and isinstance(node.attrs, ParamAttrs | StateAttrs):
             return self.parameter(node)
-        piece = self.plan.pieces[name]
+        if name not in self.values:
+            inside, self.closed = self.closed, name in self.flow.closed
+            self._write(name, wish)
+            self.closed = inside
+        value = self.values[name]
+        if name in self.flow.closed and not self.closed and name not in self.rounded:
+            return self._rounded(value)
+        return value
+
+    def _write(self, name: str, wish: Layout | None) -> None:
+        node, piece = self.flow.nodes[name], self.plan.pieces[name]
         value = self.rule(piece)(self, piece, wish)
         if name in self.values:  # written together with others
-            return self.values[name]
+            return
         word = self.label(node, self.plan.call_it(piece))
+        if self.closed and all(user not in self.flow.closed for user in self.flow.users[name]):
+            self.closed = False
+            value = self._rounded(value)
+            self.rounded.add(name)
         if not self.plan.inside(name):
             value = self.assign(value, word, node)
         elif len(value.text) > LONGEST:
@@ -123,7 +138,12 @@ class Writer:
             value = self.assign(replace(value, text=SPLIT.sub("", value.text)), word, node)
             value = replace(value, text=value.text + (split[0] if split else ""))
         self.values[name] = value
-        return value
+
+    def _rounded(self, value: Value) -> Value:
+        """A value of indices and numbers alone, which is computed in float32 at least."""
+        if value.dtype is not DType.FLOAT or value.plain:
+            return value
+        return value.view(f".to({self.float})", value.layout)
 
     def several(self, read: Sequence[str], wish: Layout | None = None) -> list[Value]:
         """The values of all operands: those that are there first, so that others may follow them."""
@@ -245,9 +265,18 @@ class Writer:
 
     @property
     def float(self) -> str:
-        """The dtype of floats."""
+        """The dtype of floats; at least float32 for what is made of indices and numbers alone."""
         example = self.example(DType.FLOAT)
-        return "torch.get_default_dtype()" if example is None else f"{example.text}.dtype"
+        own = "torch.get_default_dtype()" if example is None else f"{example.text}.dtype"
+        if not self.closed:
+            return own
+        top = self
+        while top.outer is not None:
+            top = top.outer
+        if not top.wide:
+            top.wide = self.names.take("wide")
+            self.line(f"{top.wide} = torch.promote_types({own}, torch.float32)")
+        return top.wide
 
     # ---- layouts
 

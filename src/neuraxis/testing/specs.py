@@ -57,6 +57,7 @@ def _model(
         size = s.pick([2, 3, 4])
         s.new_axis(size, axis)
         header.append(f"{axis} = {size}")
+    s.pending.clear()
     inputs = [_input(s, "x", ("b", "t", "d"), "float", ragged)]
     if s.often():
         inputs.append(_input(s, "at", ("b", "t"), "int", False))
@@ -127,6 +128,7 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
         rest = tuple(a for a in takes if a != axis)
         made = s.let(Term(f"dot[{axis}](x, w)", (*rest, "o"), "float", 6))
         assert made is not None
+    s.pending.clear()
     grow(s, s.pick([0, 1, 2]), ("let", "let", "linear", "norm", "if", "loop", "scan", "param", "bank", "call"))
     wanted = takes if arrow is None else tuple("o" if a == axis else a for a in takes)
     results = []

@@ -18,6 +18,7 @@ def grow(s: Suite, count: int, kinds: tuple[str, ...]) -> None:
     """Write about so many statements."""
     for _ in range(count):
         RULES[s.pick(kinds)](s)
+        s.forget()
 
 
 def _let(s: Suite) -> None:
@@ -134,11 +135,11 @@ def _attention(s: Suite) -> None:
     known = [a for a in s.known(x) if a != "t"] if x else []
     if x is None or not known or "t" in s.steps or len(x.axes) > 3:
         return
-    d, twin = s.pick(known), s.twin("t", x)
+    d, twin = s.pick(known), s.new_axis(s.sizes["t"])
     h, k = s.new_axis(2), s.new_axis(2)
     rest = tuple(a for a in x.axes if a not in (d, "t"))
     q, key, v = (
-        s.let(Term(f"linear[{d} -> {h}, {k}]({x.text})", (*rest, "t", h, k), "float", 3)) for _ in range(3)
+        s.let(Term(f"linear[{d} -> {h} = 2, {k} = 2]({x.text})", (*rest, "t", h, k), "float", 3)) for _ in range(3)
     )
     if q is None or key is None or v is None:
         return

@@ -84,6 +84,7 @@ class Suite:
     steps: tuple[str, ...] = ()  # axes of the scans around
     banks: tuple[str, ...] = ()
     most: int = 3  # how many axes a value has at most
+    pending: list[str] = field(default_factory=list)  # axes that no line has made yet
 
     # ---- choices
 
@@ -139,9 +140,17 @@ class Suite:
         axis = stem if stem is not None else self.pick(free[:6]) if free else self.block.name("z")
         self.block.taken.add(axis)
         self.sizes[axis] = size
+        self.pending.append(axis)
         if isinstance(size, int) if fixed is None else fixed:
             self.fixed.add(axis)
         return axis
+
+    def forget(self) -> None:
+        """Axes for which nothing was written are not there."""
+        for axis in self.pending:
+            self.sizes.pop(axis, None)
+            self.fixed.discard(axis)
+        self.pending.clear()
 
     def twin(self, axis: str, term: Term) -> str:
         """Another name for an axis: one of equal size that the value lacks, or a new one."""
@@ -163,6 +172,7 @@ class Suite:
 
     def line(self, text: str) -> None:
         """Write a line."""
+        self.pending.clear()
         self.lines.append("    " * self.depth + text)
 
     def let(self, made: Term | None, name: str | None = None) -> Term | None:
@@ -192,7 +202,7 @@ class Suite:
 
     def inner(self, **changes: Any) -> Suite:
         """A suite inside this one: it reads what this one does, and what it makes stays in it."""
-        return replace(
-            self, depth=self.depth + 1, lines=[], values=list(self.values), sizes=dict(self.sizes),
-            fixed=set(self.fixed), **changes,
-        )
+        own: dict[str, Any] = {
+            "values": list(self.values), "sizes": dict(self.sizes), "fixed": set(self.fixed),
+        }
+        return replace(self, depth=self.depth + 1, lines=[], pending=[], **{**own, **changes})

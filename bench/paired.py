@@ -1,0 +1,137 @@
+"""Timing on a machine that others use too: interleaved pairs in one process, and their ratios.
+
+One thread is timed by process CPU time. Two or more are timed by the wall clock, for CPU time does
+not say whether work was shared out well; the CPU time is given beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of ours / theirs over pairs, with the 95 % bootstrap interval of that median."""
+
+    median: float
+    low: float
+    high: float
+    pairs: int
+    ours: float
+    theirs: float
+
+    def __str__(self) -> str:
+        times = f"{1e3 * self.ours:.1f} / {1e3 * self.theirs:.1f} ms"
+        return f"{self.median:.3f} [{self.low:.3f}, {self.high:.3f}]  {times}  {self.pairs} pairs"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Ours against theirs by both clocks, and theirs against itself."""
+
+    cpu: Ratio
+    wall: Ratio
+    control_cpu: Ratio
+    control_wall: Ratio
+
+    def show(self, label: str) -> None:
+        for clock in ("cpu", "wall"):
+            print(f"{label:32} {clock:4} {getattr(self, clock)}", flush=True)
+            control = getattr(self, f"control_{clock}")
+            print(f"{'':32} A/A  {control.median:.3f} [{control.low:.3f}, {control.high:.3f}]")
+
+
+def use_threads(count: int) -> None:
+    """Before torch is imported: so many threads, which sleep when they wait."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def pairs(
+    ours: Callable[[], object], theirs: Callable[[], object], count: int, *, control: int | None = None
+) -> Pairing:
+    """Time both in turn, each as often first as second; and `theirs` against itself."""
+    return Pairing(*_ratios(ours, theirs, count), *_ratios(theirs, theirs, control or count))
+
+
+def _ratios(
+    ours: Callable[[], object], theirs: Callable[[], object], count: int
+) -> tuple[Ratio, Ratio]:
+    ours()
+    theirs()
+    left: list[tuple[float, float]] = []
+    right: list[tuple[float, float]] = []
+    for turn in range(count):
+        order = (ours, left), (theirs, right)
+        for function, times in order if turn % 2 else reversed(order):
+            times.append(_timed(function))
+    cpu, wall = (
+        _ratio([pair[clock] for pair in left], [pair[clock] for pair in right]) for clock in (0, 1)
+    )
+    return cpu, wall
+
+
+def _timed(function: Callable[[], object]) -> tuple[float, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    function()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    stream = random.Random(0)
+    medians = sorted(
+        statistics.median(stream.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES)
+    )
+    low, high = medians[RESAMPLES // 40], medians[-RESAMPLES // 40]
+    return Ratio(
+        statistics.median(ratios),
+        low,
+        high,
+        len(ratios),
+        statistics.median(ours),
+        statistics.median(theirs),
+    )
+
+
+def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a script of this folder by itself; the last line that it prints is JSON."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def memory_now() -> int:
+    """The resident size in KiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise RuntimeError("no VmRSS in /proc/self/status")
+
+
+def machine() -> str:
+    """Of what kind this machine is, and what runs on it."""
+    import torch
+
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, {versions}"

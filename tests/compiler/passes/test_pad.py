@@ -1,0 +1,215 @@
+"""The law of ragged batches: each example of a batch is what it is alone."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.compiler.studies import parameters
+
+from neuraxis.compiler.build import build
+from neuraxis.compiler.context import Context
+from neuraxis.compiler.driver import compile_graph
+from neuraxis.compiler.lengths import UnsupportedError
+from neuraxis.compiler.passes.pad import pad
+from neuraxis.compiler.reference import NamedArray, evaluate
+from neuraxis.compiler.verify import verify
+from neuraxis.dsl import sizes as size_rules
+from neuraxis.dsl.check import check_text
+from neuraxis.dsl.core import DType, names
+from neuraxis.dsl.ops import INPUT
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
+    from neuraxis.dsl.program import CheckedModel
+
+HEAD = "model m[d = 2](x[b, t of b, d], n[b, t]: int) -> "
+
+ROWS = {  # what is returned, and its type
+    "sum": ("sum[t](x)", "[b, d]"),
+    "prod": ("prod[t](x)", "[b, d]"),
+    "norm": ("norm[t, d](x)", "[b]"),
+    "mean": ("mean[t](x)", "[b, d]"),
+    "mean of all": ("mean[d, t](x)", "[b]"),
+    "mean over examples": ("mean[b, t, d](x)", "[]"),
+    "var": ("var[t](x)", "[b, d]"),
+    "max": ("max[t](x) + min[t](n)", "[b, d]"),
+    "max of ints": ("max[t](n)", "[b]"),
+    "max of truths": ("max[t](n > 2) + min[t](n > 2)", "[b]"),
+    "argmax": ("argmax[t](x) + argmin[t](n)", "[b, d]"),
+    "any": ("any[t](n > 2)", "[b]"),
+    "all": ("all[t](n > 2)", "[b]"),
+    "logsumexp": ("logsumexp[t](x) + logsumexp[t](n > 2)", "[b, d]"),
+    "size": ("x / |t|", "[b, t, d]"),
+    "index from the end": ("where(t == |t| - 1, x, 0)", "[b, t, d]"),
+    "dot": ("dot[t](x, n, x[d -> e])", "[b, d, e]"),
+    "softmax": ("softmax[t](x)", "[b, t, d]"),
+    "softmax of both": ("softmax[t, d](x)", "[b, t, d]"),
+    "log softmax": ("log_softmax[t](n)", "[b, t]"),
+    "cumsum": ("cumsum[t](x) + cummax[t](x) + cumprod[t](x)", "[b, t, d]"),
+    "sort": ("sort[t](x) + argsort[t](x)", "[b, t, d]"),
+    "rank": ("rank[t](n)", "[b, t]"),
+    "flip": ("flip[t](x)", "[b, t, d]"),
+    "last": ("x[t = -1]", "[b, d]"),
+    "all but the last": ("sum[t](x[t = 0..-1])", "[b, d]"),
+    "from the second": ("mean[t](x[t = 1..] * x[t = 0..-1])", "[b, d]"),
+    "the last two": ("x[t = -2..]", "[b, t, d]"),
+    "stride": ("sum[t](x[t = 2 * t])", "[b, d]"),
+    "shift": ("shift[t](x, 1) + shift[t](x, -1)", "[b, t, d]"),
+    "gather": ("x[t = 2 * |t| // 2 - 1 - int(n / 9)]", "[b, t, d]"),
+    "gather or else": ("x[t = t + n else 9]", "[b, t, d]"),
+    "pairs": ("sum[s](where(s < t, x * x[t -> s], 0))", "[b, t, d]"),
+    "other order": ("mean[t](max[s](x + 2 * x[t -> s]))", "[b, d]"),
+    "attention": ("attention[h = 2, k = 2](x)", "[b, t, d]"),
+    "causal attention": ("causal_attention[h = 2, k = 2](x)", "[b, t, d]"),
+    "window attention": ("window_attention[h = 2, k = 2](x, window = 2)", "[b, t, d]"),
+    "grouped attention": ("grouped_attention[h = 4, g = 2, k = 2](x)", "[b, t, d]"),
+    "convolution": ("shortconv[t, d](x, width = 3)", "[b, t, d]"),
+    "recurrence": ("lstm[n = 2](x)", "[b, t, n]"),
+}
+SCANS = {
+    "last carry": """
+        scan t:
+            carry y[d] = 0
+            y = tanh(y + x)
+        return y[t = -1]
+    """,
+    "reversed": """
+        scan t reversed:
+            carry y[d] = 0
+            carry c = 0
+            c = c + 1
+            y = 0.5 * y + c * x
+        return y[t = 0] + sum[t](y)
+    """,
+    "reads all at each step": """
+        v = x[t -> s]
+        scan t:
+            carry y[d] = 0
+            y = tanh(y + x) + dot[s](softmax[s](v), v) / |s|
+        return y[t = -1]
+    """,
+    "one in another": """
+        v = x[t -> s]
+        scan t:
+            carry y[d] = 0
+            scan s:
+                carry z[d] = 0
+                z = tanh(z + v * y)
+            y = x + z[s = -1]
+        return y[t = -1]
+    """,
+}
+
+
+def model(body: str, kind: str) -> CheckedModel:
+    lines = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
+    checked = check_text("ragged.nax", f"{HEAD}{kind}:\n{lines}\n")
+    assert checked.ok, "\n".join(map(str, checked.diagnostics))
+    return checked.models["m"]
+
+
+def arrays(graph: Graph, lengths: list[int]) -> dict[str, NamedArray]:
+    """Inputs of a batch; behind the ends stand numbers that would be seen."""
+    stream = np.random.default_rng(sum(lengths))
+    known = {"b": len(lengths), "t": max(lengths)}
+    found = {}
+    for node in map(graph.node, graph.in_order()):
+        if node.op is INPUT and not (node.site or "").startswith("lengths."):
+            shape = [size_rules.evaluate(axis.size, known) for axis in node.axes]
+            whole = node.dtype is DType.INT
+            array: Any = stream.integers(0, 5, shape) if whole else stream.normal(size=shape)
+            found[node.site or ""] = NamedArray(names(node.axes), array)
+    return found
+
+
+def check(found: CheckedModel, lengths: list[int]) -> None:
+    """The law, on the padded program and on what the passes make of it."""
+    graph = build(found)
+    padded = pad(graph, found.ragged)
+    verify(padded, "pad")
+    inputs, params = arrays(graph, lengths), parameters(found.body)
+    both = inputs | {"lengths.t": NamedArray(("b",), np.array(lengths))}
+    batch = evaluate(padded, both, params)
+    tidy = evaluate(compile_graph(padded, Context(verify=False)), both, params)
+    for place, length in enumerate(lengths):
+        one = {
+            name: NamedArray(value.axes, value.arranged(value.axes)[place : place + 1, :length])
+            for name, value in inputs.items()
+        }
+        alone = evaluate(graph, one, params)
+        for several in (batch, tidy):
+            for value, want in zip(several, alone, strict=True):
+                cut = tuple(
+                    slice(place, place + 1) if axis == "b" else slice(want.sizes[axis])
+                    for axis in want.axes
+                )
+                np.testing.assert_allclose(value.arranged(want.axes)[cut], want.array, atol=1e-12)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row != "mean over examples"])
+@settings(max_examples=5)
+@given(lengths=st.lists(st.integers(2, 5), min_size=1, max_size=3))
+def test_an_example_of_a_batch_is_what_it_is_alone(row: str, lengths: list[int]) -> None:
+    expression, kind = ROWS[row]
+    check(model(f"return {expression}", kind), lengths)
+
+
+@pytest.mark.parametrize("body", SCANS.values(), ids=SCANS)
+@settings(max_examples=5)
+@given(lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_recurrences_stop_at_the_end_of_each_example(body: str, lengths: list[int]) -> None:
+    check(model(body, "[b, d]"), lengths)
+
+
+def test_a_mean_over_examples_is_over_all_that_exists() -> None:
+    found = model("return mean[b, t, d](x)", "[]")
+    graph = build(found)
+    inputs = arrays(graph, [4, 2])
+    lengths = {"lengths.t": NamedArray(("b",), np.array([4, 2]))}
+    (value,) = evaluate(pad(graph, found.ragged), inputs | lengths)
+    x = inputs["x"].arranged(("b", "t", "d"))
+    np.testing.assert_allclose(value.array, (x[0].sum() + x[1, :2].sum()) / 12)
+
+
+def test_what_looks_back_only_needs_no_lengths() -> None:
+    body = "z = causal_attention[h = 2, k = 2](x)\nreturn cumsum[t](z)"
+    padded = pad(build(model(body, "[b, t, d]")), {"t": "b"})
+    assert padded.at_site("lengths.t") is None
+    assert len(padded) == len(build(model(body, "[b, t, d]")))
+
+
+def test_attention_is_masked_once() -> None:
+    body = "z = attention[h = 2, k = 2](x)\nreturn attention[h = 2, k = 2](z)"
+    padded = pad(build(model(body, "[b, t, d]")), {"t": "b"})
+    added = [n for n in map(padded.node, padded.in_order()) if n.made_by == "pad"]
+    # lengths, an index, where it is less; then for each softmax -inf and the mask
+    assert len(added) == 3 + 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "said"),
+    [
+        ("quantile[t](x, 0.5)", "[b, d]", "quantile[t]"),
+        ("concat[t](x, x)", "[b, t, d]", "concat"),
+        ("x[(t, d) -> m]", "[b, m]", "rename"),
+        ("mean[b](x)", "[t, d]", "mean[b]"),
+        ("x[b = 0]", "[t, d]", "index"),
+        ("softmax[b](x)", "[b, t, d]", "softmax[b]"),
+    ],
+)
+def test_what_is_not_done_to_ragged_axes_is_said(expression: str, kind: str, said: str) -> None:
+    found = model(f"y = {expression}\nreturn y", kind)
+    with pytest.raises(UnsupportedError) as error:
+        pad(build(found), found.ragged)
+    assert error.value.message == f"`t` has a length for each `b`: {said} is not built for it"
+    assert error.value.span.text in expression
+
+
+def test_sizes_that_are_known_are_left_alone() -> None:
+    found = model("return sum[t](x)", "[b, d]")
+    assert pad(build(found), {}).to_body() == found.body
