@@ -261,7 +261,9 @@ def _fold(op: str, a: object, b: object, tree: s.Binary, scope: Scope) -> Known 
 
 def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
     """Two tensors without a common axis make an outer product: seldom meant."""
-    if not a.axes or not b.axes or a.axis_names & b.axis_names:
+    side_by_side = {axis.name for axis in scope.banks}  # everything in a bank has these
+    left, right = a.axis_names - side_by_side, b.axis_names - side_by_side
+    if not left or not right or left & right:
         return
     if "float" not in (a.dtype, b.dtype) or a.dtype != b.dtype:
         return  # comparing and subtracting indices is how masks and distances are made

@@ -68,7 +68,9 @@ ROWS = {  # what is returned, and its type
     "causal attention": ("causal_attention[h = 2, k = 2](x)", "[b, t, d]"),
     "window attention": ("window_attention[h = 2, k = 2](x, window = 2)", "[b, t, d]"),
     "grouped attention": ("grouped_attention[h = 4, g = 2, k = 2](x)", "[b, t, d]"),
-    "convolution": ("shortconv[t, d](x, width = 3)", "[b, t, d]"),
+    "causal convolution": ("shortconv[t, d](x, width = 3)", "[b, t, d]"),
+    "convolution": ("conv1d[d -> d](x)", "[b, t, d]"),
+    "strided convolution": ("max[t](conv1d[d -> d](x, stride = 2))", "[b, d]"),
     "recurrence": ("lstm[n = 2](x)", "[b, t, n]"),
 }
 SCANS = {

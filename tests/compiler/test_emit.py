@@ -1,0 +1,116 @@
+"""Any well-typed graph runs: the emitted source against the oracle, values and gradients."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from tests.compiler.comparing import assert_same
+from tests.compiler.emitted import (
+    checked,
+    compiled,
+    doubles,
+    emulate,
+    inputs_of,
+    measured_slope,
+    model_of,
+    module,
+    slope,
+)
+from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
+
+from neuraxis.compiler.emit import emit
+from neuraxis.compiler.emit.forms import Core
+from neuraxis.compiler.emit.pytorch.expressions import OPERATORS
+from neuraxis.compiler.emit.pytorch.reductions import ALONG, OVER_ONE, OVER_SEVERAL
+from neuraxis.compiler.emit.pytorch.table import FORMS, OPS
+from neuraxis.compiler.reference import NamedArray, evaluate
+from neuraxis.dsl import functions
+from neuraxis.dsl import ops as core
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
+
+SMOOTH = [kind for kind in ALL_OPS if kind not in ("map", "along", "gather", "scan", "stop")]
+
+
+@given(graphs(), seeds, lengths)
+def test_emitted_source_computes_what_the_oracle_does(graph: Graph, seed: int, length: int) -> None:
+    data = data_for(graph, seed, length)
+    try:
+        wanted = evaluate(graph, **data.keywords())
+    except (IndexError, ZeroDivisionError):
+        assume(False)
+    assert_same(emulate(graph, data), wanted, tolerance=1e-7)
+
+
+@given(graphs(kinds=SMOOTH), seeds, lengths)
+def test_gradients_are_those_of_the_oracle(graph: Graph, seed: int, length: int) -> None:
+    data = data_for(graph, seed, length)
+    numbers = np.random.default_rng(seed)
+    data = replace(data, inputs={n: _jittered(v, numbers) for n, v in data.inputs.items()})
+    try:
+        evaluate(graph, **data.keywords())
+    except (IndexError, ZeroDivisionError):
+        assume(False)
+    with doubles():
+        model = checked(graph)
+        made = module(graph, data.params, data.seed, model)
+        inputs = inputs_of(graph, data.inputs)
+        leaves = [*made.parameters(), *(x for x in inputs if x.is_floating_point())]
+        way = [torch.from_numpy(np.asarray(numbers.normal(size=tuple(x.shape)))) for x in leaves]
+        made._calls = 0
+        found = slope(made, inputs, way)
+        fine, coarse = (
+            measured_slope(graph, model, made, data, way, step) for step in (1e-6, 1e-5)
+        )
+    assume(abs(fine - coarse) <= 1e-4 * (1 + abs(fine)))  # no kink is near
+    assert found == pytest.approx(fine, rel=1e-3, abs=1e-3)
+
+
+def _jittered(value: NamedArray, numbers: np.random.Generator) -> NamedArray:
+    """No two numbers equal, so that no maximum is a tie."""
+    if value.array.dtype != np.float64:
+        return value
+    return NamedArray(value.axes, value.array + numbers.uniform(-0.1, 0.1, value.array.shape))
+
+
+@given(graphs(), st.integers(0, 3))
+def test_the_same_graph_gives_the_same_bytes(graph: Graph, _: int) -> None:
+    model = checked(graph)
+    source = emit(graph, model).source
+    assert source == emit(graph, model).source
+    assert source.endswith("\n")
+    assert not source.endswith("\n\n")
+
+
+@given(graphs())
+def test_the_source_imports_only_torch(graph: Graph) -> None:
+    tree = ast.parse(emit(graph, checked(graph)).source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names: list[Any] = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert {name.split(".")[0] for name in names} == {"torch"}
+
+
+def test_every_operation_can_be_written() -> None:
+    leaves = {"input", "param", "state", "random", "const", "scan"}
+    assert {op.name for op in core.OPS} == OPS.keys() | leaves
+    assert functions.MAPS.keys() == OPERATORS.keys()
+    special = {"norm", "quantile"}
+    assert functions.REDUCTIONS.keys() == OVER_SEVERAL.keys() | OVER_ONE.keys() | special
+    assert functions.ALONG.keys() == ALONG.keys() | {"fft_re", "fft_im"}
+    assert Core not in FORMS
+
+
+def test_a_result_that_is_a_number_is_a_tensor() -> None:
+    model = model_of("model one(x[t]) -> [t]:\n    return x * 0 + 1\n")
+    made = module(compiled(model), {}, 0, model)
+    assert torch.equal(made(torch.zeros(3, dtype=torch.float64)), torch.ones(3).double())

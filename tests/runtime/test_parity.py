@@ -1,0 +1,118 @@
+"""Checkpoints of transformers in our models: the same logits and gradients, in float32.
+
+`bench/parity.py` does the same at full size, and compares time and memory too.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from neuraxis import specs
+from neuraxis.runtime.program import Program
+from neuraxis.runtime.session import Session
+from neuraxis.runtime.weights import read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Pair = tuple[torch.nn.Module, torch.nn.Module, Program]
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+transformers = pytest.importorskip("transformers")
+
+TOKENS = torch.randint(0, 90, (2, 11), generator=torch.Generator().manual_seed(1))
+
+
+def far(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """The largest difference, relative to the largest number wanted."""
+    return float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+
+
+def loss(logits: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), TOKENS[:, 1:].flatten())
+
+
+def drawn(model: torch.nn.Module) -> torch.nn.Module:
+    """All of its parameters drawn, so that no bias is 0 and no scale is 1."""
+    stream = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            centre = 1.0 if "ln_" in name or "norm" in name else 0.0
+            spread = torch.randn(value.shape, generator=stream)
+            value.copy_((centre if name.endswith("weight") else 0.0) + spread * 0.1)
+    return model.eval()
+
+
+def loaded(theirs: torch.nn.Module, text: str, root: Path, settings: list[str]) -> Pair:
+    """A model of transformers, and ours with its weights, by way of a checkpoint."""
+    save_file(held(theirs), root / "model.safetensors")
+    program = Program.from_text(text, settings=settings, root=root)
+    return theirs, Session(program, root).weights("pretrained"), program
+
+
+def held(model: torch.nn.Module, *, gradients: bool = False) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds, or the gradients by the same names; a tied matrix once."""
+    named = dict(model.named_parameters())
+    return {n: (v.grad if gradients else v.detach()) for n, v in named.items()}  # type: ignore[misc]
+
+
+@pytest.fixture
+def gpt2(tmp_path: Path) -> Pair:
+    config = transformers.GPT2Config(
+        n_embd=48, n_layer=3, n_head=4, vocab_size=90, n_positions=16, attn_implementation="sdpa",
+        resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+    )  # fmt: skip
+    text = specs.read("examples/gpt2_checkpoint")
+    for places in (3, 2, 1):  # where the parts of `c_attn` start and end
+        text = text.replace(str(768 * places), str(48 * places))
+    sizes = ["gpt2.d=48", "gpt2.h=4", "gpt2.vocab=90", "gpt2.ctx=16", "gpt2.L=3"]
+    return loaded(drawn(transformers.GPT2LMHeadModel(config)), text, tmp_path, sizes)
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Pair:
+    config = transformers.LlamaConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=40, vocab_size=90, rms_norm_eps=1e-5, attn_implementation="sdpa",
+    )  # fmt: skip
+    text = specs.read("examples/llama_checkpoint")
+    sizes = [f"llama.{size}" for size in ("d=32", "h=4", "g=2", "vocab=90", "m=40", "L=3")]
+    return loaded(drawn(transformers.LlamaForCausalLM(config)), text, tmp_path, sizes)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_logits_and_gradients_are_those_of_transformers(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    theirs, ours, program = request.getfixturevalue(name)
+    wanted, found = theirs(TOKENS, use_cache=False).logits, ours(TOKENS)
+    assert far(found, wanted) < 1e-4
+    loss(wanted).backward()
+    loss(found).backward()
+    save_file(held(theirs, gradients=True), tmp_path / "model.safetensors")
+    gradients = read_weights(program.checked.weights["pretrained"], tmp_path)
+    parameters = ours.parameters_by_site()[0]
+    assert gradients.keys() == parameters.keys()
+    for address, parameter in parameters.items():
+        assert parameter.grad is not None, address
+        wanted_grad = torch.as_tensor(gradients[address]).reshape(parameter.shape)
+        assert far(parameter.grad, wanted_grad) < 1e-3, address
+
+
+def test_a_step_of_training_is_the_same_step(gpt2: Pair) -> None:
+    theirs, ours, _ = gpt2
+    steps: list[Callable[..., Any]] = []
+    for model in (theirs, ours):
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        logits = model(TOKENS)
+        loss(getattr(logits, "logits", logits)).backward()
+        optimiser.step()
+        steps.append(model)
+    after = [model(TOKENS) for model in steps]
+    assert far(after[1], after[0].logits) < 1e-4
