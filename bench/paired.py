@@ -67,7 +67,11 @@ def use_threads(count: int) -> None:
 
 
 def pairs(
-    ours: Callable[[], object], theirs: Callable[[], object], count: int, *, control: int | None = None
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    count: int,
+    *,
+    control: int | None = None,
 ) -> Pairing:
     """Time both in turn, each as often first as second; and `theirs` against itself."""
     return Pairing(*_ratios(ours, theirs, count), *_ratios(theirs, theirs, control or count))

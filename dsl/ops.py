@@ -18,6 +18,14 @@ class OpError(Exception):
     """Operands that do not fit an operation."""
 
 
+class SizeError(OpError):
+    """One axis of two sizes."""
+
+    def __init__(self, axis: str, first: sizes.Size, second: sizes.Size) -> None:
+        self.axis, self.sizes = axis, (first, second)
+        super().__init__(f"axis {axis} has sizes {first} and {second}")
+
+
 Operand = tuple[Axes, DType]
 Typed = tuple[Axes, DType]
 
@@ -31,7 +39,7 @@ def broadcast(*operands: Axes) -> Axes:
     for axes in sorted(operands, key=len, reverse=True):
         for axis in axes:
             if merged.setdefault(axis.name, axis.size) != axis.size:
-                raise OpError(f"axis {axis.name} has sizes {merged[axis.name]} and {axis.size}")
+                raise SizeError(axis.name, merged[axis.name], axis.size)
     return tuple(Axis(name, size) for name, size in merged.items())
 
 
@@ -327,6 +335,8 @@ def _concat(attrs: ConcatAttrs, operands: Sequence[Operand]) -> Typed:
             total = sizes.add(total, next(a.size for a in axes if a.name == attrs.axis))
     dtype = MAPS["where"].dtype([DType.BOOL, *(d for _, d in operands)])
     if attrs.new:
+        if any(axis.name == attrs.axis for axes, _ in operands for axis in axes):
+            raise OpError(f"the axis {attrs.axis} is there already")
         return (*rest, Axis(attrs.axis, total)), dtype
     order = names(max((axes for axes, _ in operands), key=len))
     both = {axis.name: axis for axis in (*rest, Axis(attrs.axis, total))}

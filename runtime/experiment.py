@@ -5,139 +5,140 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import xarray
 
 from ..dsl.core import names
 from ..dsl.program import SweepInput, SweepOutput
-from .lowering import lower, part_of
-from .sources import lengths
-from .sweep import run_sweep
+from .lowering import lower
+from .results import together
+from .sources import address
+from .sweep import Sweep
 from .training.expectations import Expectation, expectation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
-    from ..dsl.core import Node
     from ..dsl.program import CheckedStudy, Output
-    from .sources import Library
+    from .sources import Given, Library
+
+    Coordinates = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass
 class Outcome:
-    """All that an experiment gave. `shown` and `plots` are names of `values`."""
+    """All that an experiment gave. `shown` are names of `values`, and so are the first of `plots`,
+    which have the options of each plot beside them."""
 
     name: str
     values: dict[str, xarray.DataArray] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
-    plots: list[tuple[str, dict[str, str | float]]] = field(default_factory=list)
+    plots: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
     how: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def dataset(self) -> xarray.Dataset:
         """The values as one data set, expectations as attributes."""
-        dataset = xarray.Dataset(
-            {_key(name): value.rename(_key(name)) for name, value in self.values.items()}
-        )
-        for place, expected in enumerate(self.expectations):
-            sides = expected.left if expected.right is None else [expected.left, expected.right]
-            dataset.attrs[f"expect_{place}"] = f"{expected.label}: {expected.holds} {sides}"
+        dataset = together(self.values)
+        for place, found in enumerate(self.expectations):
+            sides = found.left if found.right is None else [found.left, found.right]
+            dataset.attrs[f"expect_{place}"] = f"{found.label}: {found.holds} {sides}"
         return dataset
-
-
-def _key(name: str) -> str:
-    return name.replace("/", " over ")
 
 
 def run_experiment(
     study: CheckedStudy, shared: nn.Module, library: Library, *, seed: int = 0
 ) -> Outcome:
     """Run everything that the experiment declares."""
-    data = library.part(study.data) if study.data is not None else None
-    nodes = {step.node.name: step.node for step in study.body.steps}
-    inputs: dict[str, torch.Tensor] = {}
-    for name, source in study.sources.items():
-        if not isinstance(source, SweepOutput):
-            inputs[nodes[name].site or name] = library.tensor(nodes[name], source, data)
+    device = next((part.device for part in shared.parameters()), torch.device("cpu"))
+    given = library.given(study, device)
     outcome = Outcome(study.name)
-    known = lengths(data)
-    coordinates: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
-    for sweep in study.sweeps:
-        members = run_sweep(study, sweep, inputs, known, shared, seed=seed)
-        for name, source in study.sources.items():
-            if isinstance(source, SweepInput) and source.sweep == sweep.name:
-                coordinates[f"{sweep.name}:{source.variable}"] = inputs[
-                    nodes[name].site or name
-                ].numpy()
-        outcome.how[sweep.name] = members.how
-        read = next((n for n, s in study.sources.items() if s == SweepOutput(sweep.name)), None)
-        values = _named(members.values, members.axes, sweep.name, coordinates)
-        outcome.values[sweep.name] = values
-        if read is not None:
-            order = [members.axes.index(axis.name) for axis in nodes[read].axes]
-            inputs[nodes[read].site or read] = members.values.permute(order)
-    _outputs(study, outcome, inputs, nodes, shared, seed, known)
+    coordinates = _coordinates(given)
+    read = {
+        source.sweep: step.node
+        for step in study.body.steps
+        if isinstance(source := study.sources.get(step.node.name), SweepOutput)
+    }
+    labels: dict[str, str] = {}  # what values of the program are kept as
+    for plan in study.sweeps:
+        sweep = Sweep.of(study, plan, given.sizes, given.ragged)
+        found = sweep.run(given.inputs, given.sizes, shared, seed=seed)
+        outcome.how[plan.name] = found.how
+        outcome.values[plan.name] = _named(found.values, found.axes, plan.name, coordinates)
+        if plan.name in read:
+            node = read[plan.name]
+            labels[node.name] = plan.name
+            order = [found.axes.index(axis.name) for axis in node.axes]
+            given.inputs[address(node)] = found.values.permute(order)
+    _put_outputs(study, outcome, given, shared, labels, coordinates, seed)
     return outcome
 
 
-def _outputs(
+def _coordinates(given: Given) -> Coordinates:
+    """The values along swept axes, where all sweeps that have an axis of a name agree on them."""
+    found: dict[str, NDArray[np.generic]] = {}
+    unclear = set()
+    for site, source in given.sources.items():
+        if isinstance(source, SweepInput):
+            values = given.inputs[site].cpu().numpy()
+            if found.setdefault(source.variable, values).tolist() != values.tolist():
+                unclear.add(source.variable)
+    return {axis: values for axis, values in found.items() if axis not in unclear}
+
+
+def _put_outputs(
     study: CheckedStudy,
     outcome: Outcome,
-    inputs: Mapping[str, torch.Tensor],
-    nodes: Mapping[str, Node],
+    given: Given,
     shared: nn.Module,
+    labels: dict[str, str],
+    coordinates: Coordinates,
     seed: int,
-    known: Mapping[str, int],
 ) -> None:
-    wanted = tuple(dict.fromkeys(n for output in study.outputs for n in output.nodes))
+    """All outputs of the study, computed at once."""
+    wanted = tuple(dict.fromkeys(name for output in study.outputs for name in output.nodes))
     if not wanted:
         return
-    lowered = lower(part_of(study.body, wanted), study.name, study.model, shared, seed=seed)
+    lowered = lower(study, wanted, shared, ragged=given.ragged, seed=seed)
     with torch.no_grad():
-        found = lowered(inputs)
-    results = {
-        name: _named(tensor, names(node.axes), name, {})
-        for name, node, tensor in zip(wanted, lowered.results, found, strict=True)
-    }
-    del known, nodes
+        found = dict(zip(wanted, lowered(given.inputs), strict=True))
+    axes = {name: names(node.axes) for name, node in zip(wanted, lowered.results, strict=True)}
     for output in study.outputs:
-        _put(output, [results[n] for n in output.nodes], outcome)
+        first = output.nodes[0]
+        if output.kind == "expect":
+            sides = [float(found[name]) for name in output.nodes]
+            outcome.expectations.append(expectation(output, sides))
+            continue
+        if first not in labels:
+            label = output.label
+            while label in outcome.values:
+                label += "'"
+            labels[first] = label
+            outcome.values[label] = _named(found[first], axes[first], label, coordinates)
+        _put(output, labels[first], outcome)
 
 
-def _put(output: Output, values: list[xarray.DataArray], outcome: Outcome) -> None:
+def _put(output: Output, label: str, outcome: Outcome) -> None:
+    """Keep an output under its name."""
     match output.kind:
-        case "value":
-            outcome.values[output.label] = values[0].rename(output.label)
+        case "value":  # two names may stand for the same value
+            outcome.values.setdefault(output.label, outcome.values[label].rename(output.label))
         case "show":
-            known = outcome.values.get(output.label)
-            outcome.values[output.label] = (
-                values[0].rename(output.label) if known is None else known
-            )
-            outcome.shown.append(output.label)
+            outcome.shown.append(label)
         case "plot":
-            options = dict(output.options)
-            label = str(output.label)
-            known = next(
-                (
-                    v
-                    for v in outcome.values.values()
-                    if v.dims == values[0].dims and v.equals(values[0])
-                ),
-                None,
-            )
-            outcome.values.setdefault(
-                label, values[0].rename(label) if known is None else known.rename(label)
-            )
-            outcome.plots.append((label, options))
-        case "expect":
-            outcome.expectations.append(expectation(output, [float(v) for v in values]))
+            outcome.plots.append((label, {key: str(value) for key, value in output.options}))
 
 
 def _named(
-    tensor: torch.Tensor, axes: tuple[str, ...], name: str, coordinates: Mapping[str, np.ndarray]
-) -> xarray.DataArray:  # type: ignore[type-arg]
-    own = {axis: coordinates[f"{name}:{axis}"] for axis in axes if f"{name}:{axis}" in coordinates}
+    tensor: torch.Tensor, axes: tuple[str, ...], name: str, coordinates: Coordinates
+) -> xarray.DataArray:
+    own = {
+        axis: coordinates[axis]
+        for axis, size in zip(axes, tensor.shape, strict=True)
+        if axis in coordinates and len(coordinates[axis]) == size
+    }
     return xarray.DataArray(tensor.detach().cpu().numpy(), dims=axes, coords=own, name=name)

@@ -12,14 +12,16 @@ from ..dsl.core import Body, names
 from ..dsl.ops import INPUT, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from .module import Model, build
+from .ragged import padded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import torch
     from torch import nn
 
     from ..dsl.core import Node
+    from ..dsl.program import CheckedStudy
 
 
 @dataclass
@@ -43,25 +45,50 @@ class Lowered:
 
 
 def lower(
-    graph: Graph, name: str, model: CheckedModel, shared: nn.Module, *, seed: int = 0
+    study: CheckedStudy,
+    results: tuple[str, ...],
+    shared: nn.Module,
+    *,
+    ragged: Iterable[str] = (),
+    seed: int = 0,
 ) -> Lowered:
-    """Compile a graph whose inputs are all its input nodes, for the parameters of `shared`."""
-    graph = compile_graph(graph, Context())
+    """Some values of a study, for the parameters of `shared`, and for examples that have lengths
+    of their own along ragged axes."""
+    graph = padded(part_of(study.body, results), ragged)
+    return loaded(compile_graph(graph, Context()), study, shared, seed=seed)
+
+
+def loaded(
+    graph: Graph, study: CheckedStudy, shared: nn.Module, *, seed: int = 0, name: str = ""
+) -> Lowered:
+    """A compiled graph whose inputs are all its input nodes."""
     inputs = tuple(node for node in map(graph.node, graph.in_order()) if node.op is INPUT)
     results = tuple(graph.node(result) for result in graph.results)
     as_model = CheckedModel(
-        name,
+        name or study.name,
         _with_inputs_first(graph.to_body()),
         tuple(_declared(node) for node in inputs),
         tuple(ResultDecl(node.site or node.name, names(node.axes)) for node in results),
-        model.span,
+        study.model.span,
+        limits=study.limits,
     )
     return Lowered(build(graph, as_model, seed=seed, shared=shared), inputs, results)
 
 
+def needed(body: Body, results: tuple[str, ...]) -> Body:
+    """The part of a program that some of its values need."""
+    wanted = set(results)
+    kept = []
+    for step in reversed(body.steps):
+        if step.node.name in wanted:
+            wanted.update(step.operands)
+            kept.append(step)
+    return Body(tuple(reversed(kept)), results)
+
+
 def part_of(body: Body, results: tuple[str, ...]) -> Graph:
-    """The graph of some results of a program."""
-    return Graph.from_body(replace(body, results=results))
+    """The graph of some values of a program."""
+    return Graph.from_body(needed(body, results))
 
 
 def _declared(node: Node) -> InputDecl:
@@ -71,6 +98,5 @@ def _declared(node: Node) -> InputDecl:
 
 def _with_inputs_first(body: Body) -> Body:
     inputs = [step for step in body.steps if step.node.op is INPUT]
-    return replace(
-        body, steps=(*inputs, *(step for step in body.steps if step.node.op is not INPUT))
-    )
+    others = [step for step in body.steps if step.node.op is not INPUT]
+    return replace(body, steps=(*inputs, *others))

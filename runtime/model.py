@@ -51,6 +51,17 @@ class Site:
         return f"{self.address}[{', '.join(shown)}]: {self.node.dtype}"
 
 
+def matching_sites(checked: CheckedModel, pattern: str) -> list[Site]:
+    """The addresses of a model that match; a further address of a value only if its own does not."""
+    wanted = regex_of(pattern)
+    table = dict(body_sites(checked.body))
+    found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
+    for alias, address in checked.aliases.items():
+        if address in table and wanted.fullmatch(alias) and address not in found:
+            found[alias] = Site(alias, table[address])
+    return list(found.values())
+
+
 class SpecModel(Model):
     """A model: called with its inputs in the order in which its spec declares them."""
 
@@ -65,13 +76,7 @@ class SpecModel(Model):
 
     def sites(self, pattern: str = "*") -> list[Site]:
         """The addresses that match, such as `layer[*].attn.z`, with axes and sizes."""
-        wanted = regex_of(pattern)
-        table = dict(body_sites(self.checked.body))
-        found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
-        for alias, address in self.checked.aliases.items():
-            if address in table and wanted.fullmatch(alias) and address not in found:
-                found[alias] = Site(alias, table[address])
-        return list(found.values())
+        return matching_sites(self.checked, pattern)
 
     def under(self, name: str, **arguments: Any) -> SpecModel:
         """The same parameters with an intervention of the file in the graph. Numbers that pick no

@@ -9,9 +9,26 @@ import xarray
 from .atomic import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 ENGINE: Final = "h5netcdf"
+
+
+def together(arrays: Mapping[str, xarray.DataArray]) -> xarray.Dataset:
+    """Arrays as one data set. An axis that is another in an earlier array, by its size or by what
+    stands along it, or is called like an array, has the name of its own array in front."""
+    labels = [label.replace("/", " over ") for label in arrays]  # a file takes / for a folder
+    known: dict[str, list[object]] = {}
+    found = {}
+    for label, array in zip(labels, arrays.values(), strict=True):
+        clash = {}
+        for axis in map(str, array.dims):
+            along = array[axis].values.tolist()
+            if axis in labels or known.setdefault(axis, along) != along:
+                clash[axis] = f"{label}.{axis}"
+        found[label] = array.rename(clash).rename(label)
+    return xarray.Dataset(found)
 
 
 def save(dataset: xarray.Dataset, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The data that a spec names, loaded once each, and the tensors that a study's inputs are."""
+"""The data that a spec names, loaded once each, and what a study reads of it."""
 
 from __future__ import annotations
 
@@ -17,33 +17,41 @@ from ..dsl.program import (
     ArgumentInput,
     DataPart,
     FieldInput,
-    Source,
     StatisticInput,
     SweepInput,
+    SweepOutput,
     TextInput,
 )
 from ..dsl.signatures import declared_field
 from ..dsl.sources import SIGNATURES, TOKENIZER
-from .data import (
-    ByteTokenizer,
-    DataError,
-    Dataset,
-    load_data,
-    load_tokenizer,
-    ngram_bits,
-    single_token,
-)
+from .data import ByteTokenizer, DataError, load_data, load_tokenizer, ngram_bits, single_token
+from .lowering import needed
+from .ragged import check_limits, lengths_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from ..dsl.core import Node
     from ..dsl.modules import Module
+    from ..dsl.program import CheckedStudy, Source
     from ..dsl.source import Span
-    from .data import Tokenizer
+    from .data import Dataset, Tokenizer
 
 TORCH = {DType.FLOAT: torch.float32, DType.INT: torch.int64, DType.BOOL: torch.bool}
+
+
+@dataclass
+class Given:
+    """What a study reads: tensors by address (`sources` says where each comes from), the run-time
+    sizes by symbol, and the axes along which examples have lengths of their own."""
+
+    inputs: dict[str, torch.Tensor]
+    sources: dict[str, Source]
+    sizes: dict[str, int]
+    ragged: tuple[str, ...]
 
 
 @dataclass
@@ -61,26 +69,18 @@ class Library:
         if name not in self._loaded:
             tree = self._statement(name)
             fields = tuple(f for f in map(declared_field, tree.fields) if f is not None)
-            tokenizers = {
-                f.tokenizer: self.tokenizer(f.tokenizer) for f in fields if f.tokenizer is not None
-            }
-            assert isinstance(tree.value, s.Call) and isinstance(tree.value.target, s.Name)
-            options = data_options(tree)
-            for key, value in options.items():
-                kind = {o.name: o.kind for o in SIGNATURES[tree.value.target.id].options}.get(key)
-                if kind == "tokenizer" and isinstance(value, str):
-                    tokenizers[value] = self.tokenizer(value)
+            tokenizers = {used: self.tokenizer(used) for used in _tokenizers(tree)}
             try:
                 self._loaded[name] = load_data(
-                    tree.value.target.id,
-                    options,
+                    _source(tree),
+                    data_options(tree),
                     self.root,
                     self.seed,
                     fields=fields,
                     tokenizers=tokenizers,
                 )
             except DataError as error:
-                raise self._said(error, tree.span) from None
+                raise _said(error, tree.span) from None
         return self._loaded[name]
 
     def part(self, part: DataPart) -> Dataset:
@@ -92,72 +92,79 @@ class Library:
     def tokenizer(self, name: str) -> Tokenizer:
         """The tokeniser of that name."""
         tree = self._statement(name)
-        if (
-            not isinstance(tree.value, s.Call)
-            or not isinstance(tree.value.target, s.Name)
-            or tree.value.target.id != TOKENIZER.name
-        ):
+        if _source(tree) != TOKENIZER.name:
             return ByteTokenizer()
         path = data_options(tree).get("#0") or data_options(tree).get("path")
         try:
             return load_tokenizer(str(path), self.root)
         except DataError as error:
-            raise self._said(error, tree.span) from None
+            raise _said(error, tree.span) from None
 
     def _statement(self, name: str) -> s.Data:
         found = self.module.find(name)
-        assert found is not None and isinstance(found[0], s.Data), name
+        assert found is not None, name
+        assert isinstance(found[0], s.Data), name
         return found[0]
-
-    @staticmethod
-    def _said(error: DataError, span: Span) -> SpecError:
-        return SpecError([Diagnostic(error.slug, error.message, span, hint=error.hint)])
 
     # ---- inputs of studies
 
-    def tensor(
-        self, node: Node, source: Source, data: Dataset | None, device: str = "cpu"
-    ) -> torch.Tensor:
-        """The value of an input node, its axes in the node's order."""
-        array = self._array(node, source, data)
-        return torch.as_tensor(np.require(array, requirements="C")).to(
-            device=device, dtype=TORCH[node.dtype]
-        )
+    def given(self, study: CheckedStudy, device: torch.device | str = "cpu") -> Given:
+        """Everything that an experiment reads, but for what its sweeps give."""
+        nodes = [step.node for step in needed(study.body, study.body.results).steps]
+        read = [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
+        own = study.data
+        parts = {
+            source.data: self.part(
+                own if own is not None and own.name == source.data else DataPart(source.data)
+            )
+            for _, source in read
+            if isinstance(source, FieldInput)
+        }
+        sizes_ = {axis: size for part in parts.values() for axis, size in sizes_of(part).items()}
+        lengths = lengths_of(read, parts)
+        check_limits(study.limits, sizes_, lengths)
+        found = Given({}, {}, sizes_, tuple(lengths))
+        for node, source in read:
+            found.sources[address(node)] = source
+            if isinstance(source, FieldInput):
+                found.inputs[address(node)] = _tensor(_field(node, source, parts), node, device)
+            elif not isinstance(source, SweepOutput):
+                found.inputs[address(node)] = self.tensor(node, source, sizes_, device)
+        for axis, counts in lengths.items():
+            found.inputs[f"lengths.{axis}"] = torch.as_tensor(counts).to(device)
+        return found
 
-    def _array(self, node: Node, source: Source, data: Dataset | None) -> np.ndarray:  # type: ignore[type-arg]
+    def tensor(
+        self,
+        node: Node,
+        source: Source,
+        known: Mapping[str, int],
+        device: torch.device | str = "cpu",
+    ) -> torch.Tensor:
+        """The value of an input that is no field of the data. `known` are run-time sizes."""
         match source:
-            case FieldInput(_, name):
-                assert data is not None
-                column = data[name]
-                return column.values.transpose([column.axes.index(axis.name) for axis in node.axes])
             case SweepInput(_, _, values, count):
-                if values is not None:
-                    return np.asarray(values)
-                return np.arange(sizes.evaluate(count, lengths(data)))
+                array = np.arange(sizes.evaluate(count, known)) if values is None else values
             case TextInput(text, name):
-                return np.asarray(self._token(text, name, node))
+                array = self._token(text, name, node)
             case StatisticInput():
-                return np.asarray(self._statistic(source))
+                array = self._statistic(source)
             case ArgumentInput(name, default):
                 if default is None:
-                    raise SpecError(
-                        [Diagnostic(Slug.WRONG_ARGUMENTS, f"`{name}` is given no value", node.span)]
-                    )
-                return np.asarray(default)
-        raise TypeError(source)
+                    message = f"`{name}` is given no value"
+                    raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, node.span)])
+                array = default
+            case _:
+                raise TypeError(source)
+        return _tensor(np.asarray(array), node, device)
 
     def _token(self, text: str, name: str, node: Node) -> int:
+        tokenizers = _tokenizers(self._statement(name))
         try:
-            tokenizers = [
-                f.tokenizer
-                for f in map(declared_field, self._statement(name).fields)
-                if f and f.tokenizer
-            ]
-            return single_token(
-                self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer(), text
-            )
+            used = self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer()
+            return single_token(used, text)
         except DataError as error:
-            raise self._said(error, node.span) from None
+            raise _said(error, node.span) from None
 
     def _statistic(self, source: StatisticInput) -> float:
         if source not in self._statistics:
@@ -170,16 +177,40 @@ class Library:
         return self._statistics[source]
 
 
-def lengths(data: Dataset | None) -> dict[str, int]:
-    """The sizes of a data set's axes, under the symbols that stand for them."""
-    known: dict[str, int] = {}
-    if data is not None:
-        for name in data.columns:
-            column = data[name]
-            known.update(zip(column.axes, column.values.shape, strict=True))
-    return known
+def address(node: Node) -> str:
+    """What an input is called at the border of a lowered study."""
+    return node.site or node.name
 
 
-def given(inputs: Mapping[str, Source], name: str) -> Source:
-    """Where an input's value comes from."""
-    return inputs[name]
+def _source(tree: s.Data) -> str:
+    """The source that a data statement calls."""
+    assert isinstance(tree.value, s.Call)
+    assert isinstance(tree.value.target, s.Name)
+    return tree.value.target.id
+
+
+def _tokenizers(tree: s.Data) -> list[str]:
+    """The tokenisers that a data statement names, in fields or as an option."""
+    named = [f.tokenizer for f in map(declared_field, tree.fields) if f is not None]
+    signature = SIGNATURES.get(_source(tree))
+    kinds = {o.name: o.kind for o in signature.options} if signature is not None else {}
+    options = data_options(tree)
+    named += [str(value) for key, value in options.items() if kinds.get(key) == "tokenizer"]
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def _field(node: Node, source: FieldInput, parts: Mapping[str, Dataset]) -> NDArray[np.generic]:
+    column = parts[source.data][source.field]
+    return column.values.transpose([column.axes.index(axis.name) for axis in node.axes])
+
+
+def _tensor(
+    array: NDArray[np.generic], node: Node, device: torch.device | str
+) -> torch.Tensor:
+    """An input's value, its axes in the node's order."""
+    found = torch.as_tensor(np.ascontiguousarray(array))
+    return found.to(device=device, dtype=TORCH[node.dtype])
+
+
+def _said(error: DataError, span: Span) -> SpecError:
+    return SpecError([Diagnostic(error.slug, error.message, span, hint=error.hint)])

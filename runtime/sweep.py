@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
 from ..compiler.reference import NamedArray
-from ..compiler.sweeps import pack
+from ..compiler.sweeps import Packed, pack
 from ..dsl import sizes
-from ..dsl.core import names
-from .lowering import lower, part_of
+from ..dsl.core import Axis, names
+from ..dsl.ops import IotaAttrs
+from ..dsl.program import SweepInput
+from .lowering import loaded, part_of
+from .ragged import padded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from ..compiler.graph import Graph
     from ..dsl.program import CheckedStudy, SweepPlan
 
+    Tensors = Mapping[str, torch.Tensor]
 
 BUDGET = 1 << 27
 """How many numbers one value of a sweep may hold before it is run in parts (512 MiB in float32)."""
@@ -39,120 +42,135 @@ class Members:
     how: tuple[str, ...]
 
 
-def run_sweep(
-    study: CheckedStudy,
-    sweep: SweepPlan,
-    inputs: Mapping[str, torch.Tensor],
-    lengths: Mapping[str, int],
-    shared: nn.Module,
-    *,
-    seed: int = 0,
-    budget: int = BUDGET,
-) -> Members:
-    """Run all members. `inputs` are tensors by the address of their node, swept values included."""
-    graph = compile_graph(part_of(study.body, (sweep.result,)), Context())
-    variables = {
-        graph.node(n).axes[0].name: n
-        for n in graph.in_order()
-        if n in study.sources and _is_swept(graph, n, sweep)
-    }
-    return _run(study, sweep, graph, variables, dict(inputs), dict(lengths), shared, seed, budget)
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep of a study, compiled with its axes riding along. `nodes` are the inputs that hold
+    the swept values, in the order of the variables."""
+
+    study: CheckedStudy
+    plan: SweepPlan
+    graph: Graph
+    nodes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        study: CheckedStudy,
+        plan: SweepPlan,
+        known: Mapping[str, int],
+        ragged: Iterable[str] = (),
+    ) -> Sweep:
+        """The sweep, for run-time sizes, and for examples that have lengths of their own along
+        ragged axes."""
+        graph = padded(part_of(study.body, (plan.result,)), ragged)
+        graph = compile_graph(graph, Context())
+        read: dict[str, str] = {}
+        for step in study.body.steps:
+            source = study.sources.get(step.node.name)
+            if isinstance(source, SweepInput) and source.sweep == plan.name:
+                if step.node.name in graph:
+                    read[source.variable] = step.node.name
+                else:
+                    count = source.count if source.values is None else len(source.values)
+                    graph = _sized(graph, step.node.axes[0], sizes.evaluate(count, known))
+        return cls(study, plan, graph, tuple(read[v] for v in plan.variables if v in read))
+
+    def packed(self, inputs: Tensors, known: Mapping[str, int]) -> Packed | str:
+        """The sweep in rows, or why it cannot be."""
+        if not self.nodes:
+            return "no swept value is read"
+        given = {
+            name: NamedArray(names(self.graph.node(name).axes), self._values(name, inputs).numpy())
+            for name in self.nodes
+        }
+        return pack(self.graph, given, {**known, **self.counts(inputs)})
+
+    def counts(self, inputs: Tensors) -> dict[str, int]:
+        """How many values each variable has, by the symbol of its axis."""
+        return {
+            sizes.show(self.graph.node(name).axes[0].size): len(self._values(name, inputs))
+            for name in self.nodes
+        }
+
+    def _values(self, name: str, inputs: Tensors) -> torch.Tensor:
+        return inputs[self.graph.node(name).site or name].cpu()
+
+    def run(
+        self,
+        inputs: Tensors,
+        known: Mapping[str, int],
+        shared: nn.Module,
+        *,
+        seed: int = 0,
+        budget: int = BUDGET,
+    ) -> Members:
+        """Run all members. `inputs` are tensors by the address of their node, swept values
+        included; `known` are the run-time sizes."""
+        packed = self.packed(inputs, known)
+        known = {**known, **self.counts(inputs)}
+        graph, given = self.graph, dict(inputs)
+        if isinstance(packed, Packed):
+            graph, known = compile_graph(packed.graph, Context()), {**known, **packed.rows}
+            device = next((tensor.device for tensor in inputs.values()), None)
+            for name, numbers in packed.numbers.items():
+                site = packed.graph.node(name).site or name
+                given[site] = torch.as_tensor(numbers).to(device)
+        parts = ceil(max(_count(graph, name, known) for name in graph.in_order()) / budget)
+        longest = max(self.nodes, key=lambda name: len(self._values(name, inputs)), default=None)
+        if longest is not None and min(parts, len(self._values(longest, inputs))) > 1:
+            return self._in_parts(parts, longest, inputs, known, shared, seed, budget)
+        lowered = loaded(graph, self.study, shared, seed=seed, name=self.plan.name)
+        with torch.no_grad():
+            (values,) = lowered(given)
+        axes = names(lowered.results[0].axes)
+        order = (*self.plan.variables, *(a for a in axes if a not in self.plan.variables))
+        return Members(order, values.permute([axes.index(a) for a in order]), how(packed))
+
+    def _in_parts(
+        self,
+        parts: int,
+        longest: str,
+        inputs: Tensors,
+        known: Mapping[str, int],
+        shared: nn.Module,
+        seed: int,
+        budget: int,
+    ) -> Members:
+        """Too much at once: some members of the longest variable at a time."""
+        node = self.graph.node(longest)
+        site = node.site or longest
+        done = [
+            self.run({**inputs, site: part}, known, shared, seed=seed, budget=budget)
+            for part in inputs[site].chunk(parts)
+        ]
+        whole = torch.cat([p.values for p in done], done[0].axes.index(node.axes[0].name))
+        lines = (*done[0].how, f"in {len(done)} parts, so that they fit into memory")
+        return replace(done[0], values=whole, how=lines)
 
 
-def _is_swept(graph: Graph, name: str, sweep: SweepPlan) -> bool:
-    node = graph.node(name)
-    return node.op.name == "input" and len(node.axes) == 1 and node.axes[0].name in sweep.variables
-
-
-def _run(
-    study: CheckedStudy,
-    sweep: SweepPlan,
-    graph: Graph,
-    variables: dict[str, str],
-    inputs: dict[str, torch.Tensor],
-    lengths: dict[str, int],
-    shared: nn.Module,
-    seed: int,
-    budget: int,
-) -> Members:
-    given: dict[str, NamedArray] = {}
-    for axis, name in variables.items():
-        node = graph.node(name)
-        values = inputs[node.site or name].numpy()
-        given[name] = NamedArray((axis,), values)
-        lengths[str(node.axes[0].size)] = len(values)
-    packed = pack(graph, given, lengths)
+def how(packed: Packed | str) -> tuple[str, ...]:
+    """How a sweep is run, in a few lines."""
     if isinstance(packed, str):
-        how: tuple[str, ...] = (f"every member whole, because {packed}",)
-        ready, known = graph, lengths
-    else:
-        rows = list(packed.rows.values())
-        members = int(np.prod([len(g.array) for g in given.values()]))
-        how = (
-            f"lifted from the first changed site down: {members} members in one batch",
-            f"each enters at its own depth: {', '.join(map(str, rows))} rows",
-            "the run without writes is computed once",
-        )
-        ready, known = packed.graph, {**lengths, **packed.rows}
-        inputs = {**inputs, **_indices(ready, packed.numbers)}
-    largest = max(_count(ready, name, known) for name in ready.in_order())
-    longest = max(variables, key=lambda axis: len(given[variables[axis]].array))
-    if largest > budget and len(given[variables[longest]].array) > 1:
-        return _halves(
-            study, sweep, graph, variables, longest, inputs, lengths, shared, seed, budget
-        )
-    lowered = lower(ready, sweep.name, study.model, shared, seed=seed)
-    with torch.no_grad():
-        (values,) = lowered({**inputs})
-    axes = names(lowered.results[0].axes)
-    order = [*sweep.variables, *(a for a in axes if a not in sweep.variables)]
-    return Members(tuple(order), values.permute([axes.index(a) for a in order]), how)
-
-
-def _indices(graph: Graph, numbers: Mapping[str, NDArray[np.int64]]) -> dict[str, torch.Tensor]:
-    return {
-        graph.node(name).site or name: torch.as_tensor(values) for name, values in numbers.items()
-    }
-
-
-def _count(graph: Graph, name: str, lengths: Mapping[str, int]) -> int:
-    try:
-        return sizes.evaluate(sizes.product(axis.size for axis in graph.node(name).axes), lengths)
-    except KeyError:
-        return 0
-
-
-def _halves(
-    study: CheckedStudy,
-    sweep: SweepPlan,
-    graph: Graph,
-    variables: dict[str, str],
-    axis: str,
-    inputs: dict[str, torch.Tensor],
-    lengths: dict[str, int],
-    shared: nn.Module,
-    seed: int,
-    budget: int,
-) -> Members:
-    """Too much at once: the members of the longest axis in two parts."""
-    site = graph.node(variables[axis]).site or variables[axis]
-    parts = [
-        _run(
-            study,
-            sweep,
-            graph,
-            variables,
-            {**inputs, site: half},
-            dict(lengths),
-            shared,
-            seed,
-            budget,
-        )
-        for half in inputs[site].chunk(2)
-    ]
-    at = parts[0].axes.index(axis)
-    return replace(
-        parts[0],
-        values=torch.cat([p.values for p in parts], at),
-        how=(*parts[0].how, "in parts that fit"),
+        return (f"every member whole from the first write on, because {packed}",)
+    rows = ", ".join(map(str, packed.rows.values()))
+    return (
+        "lifted from the first changed site down: all members in one batch",
+        f"members enter at their own depth, and where they differ: {rows} rows",
+        "the run without writes is computed once",
     )
+
+
+def _sized(graph: Graph, axis: Axis, size: int) -> Graph:
+    """The graph with a number as the size of an axis: nothing reads the variable that has it."""
+    with graph.edit() as edit:
+        changed = [n for n in graph.in_order() if graph.node(n).attrs == IotaAttrs(axis)]
+        for name in changed:
+            known = Axis(axis.name, size)
+            edit.put(replace(edit.node(name), attrs=IotaAttrs(known), axes=(known,)))
+        edit.retype(changed)
+    return edit.graph
+
+
+def _count(graph: Graph, name: str, known: Mapping[str, int]) -> int:
+    """How many numbers a value holds."""
+    return sizes.evaluate(sizes.product(axis.size for axis in graph.node(name).axes), known)

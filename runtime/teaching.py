@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..dsl.program import FieldInput
-from .lowering import Lowered, lower, part_of
+from .lowering import lower
 from .parameters import Parameters
+from .ragged import check_limits, lengths_of, sizes_of
 from .training import SILENT, Functions, train
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..dsl.program import CheckedStudy, CheckedTraining, Source
+    from .data import Dataset
     from .module import Model
     from .sources import Library
     from .training import Progress, Trained
@@ -38,19 +40,21 @@ def teach(
     """Train the model in place."""
     assert training.train.data is not None
     data = library.dataset(training.train.data.name)
+    parameters = parameters_of(model)
     given: dict[Source, torch.Tensor] = {}
+    lowered = []
     for study in (training.train, training.evaluate):
-        nodes = {step.node.name: step.node for step in study.body.steps}
-        for name, source in study.sources.items():
+        read = [(s.node, study.sources[s.node.name]) for s in study.body.steps if s.node.name in study.sources]
+        for node, source in read:
             if not isinstance(source, FieldInput):
-                given[source] = library.tensor(nodes[name], source, None)
-    functions = Functions(
-        _lowered(training.train, model, seed), _lowered(training.evaluate, model, seed), given
-    )
+                given[source] = library.tensor(node, source, {}, parameters.device)
+        ragged = _ragged(study, data)
+        lowered.append(lower(study, study.body.results, model, ragged=ragged, seed=seed))
+    functions = Functions(lowered[0], lowered[1], given)
     return train(
         training,
         functions,
-        parameters_of(model),
+        parameters,
         data,
         folder=folder,
         seed=seed,
@@ -59,5 +63,13 @@ def teach(
     )
 
 
-def _lowered(study: CheckedStudy, model: Model, seed: int) -> Lowered:
-    return lower(part_of(study.body, study.body.results), study.name, study.model, model, seed=seed)
+def _ragged(study: CheckedStudy, data: Dataset) -> set[str]:
+    """Along which axes examples have lengths of their own, in the data or what is held back."""
+    found: set[str] = set()
+    read = [(s.node, study.sources[s.node.name]) for s in study.body.steps if s.node.name in study.sources]
+    for part in (data, data.held):
+        if part is not None and len(part):
+            lengths = lengths_of(read, {study.data.name: part})
+            check_limits(study.limits, sizes_of(part), lengths)
+            found |= set(lengths)
+    return found

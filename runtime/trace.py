@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import xarray
 
+from .results import together
+
 if TYPE_CHECKING:
     import torch
 
@@ -40,16 +42,6 @@ class Trace(Mapping[str, Value]):
         return len(self._values)
 
     def to_xarray(self) -> xarray.Dataset:
-        """All values as one data set; those whose axes of one name differ in size are kept apart by
-        their address in front of the axis."""
-        sizes: dict[str, int] = {}
-        arrays = {}
-        for address, value in self._values.items():
-            array = value.to_xarray(address)
-            clash = {
-                a: f"{address}.{a}"
-                for a, n in array.sizes.items()
-                if sizes.setdefault(str(a), n) != n
-            }
-            arrays[address] = array.rename(clash)
-        return xarray.Dataset(arrays)
+        """All values as one data set; an axis that has another size in an earlier value is called
+        by the address too."""
+        return together({address: value.to_xarray() for address, value in self._values.items()})

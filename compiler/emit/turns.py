@@ -1,8 +1,8 @@
 """Which nodes belong to which turn of a `repeat`, and in which order turns and nodes are run.
 
-A node's turn is read off its scope: `layer[3].attn` stands in the turn `layer[3]`. What a turn
-lends to others without needing anything of its own is moved out of it. A turn that cannot be run
-in one piece, because something outside stands between its nodes, is dissolved.
+A node's turn is read off its scope: `layer[3].attn` stands in the turn `layer[3]`. What several
+turns read, though only one of them computes it, is moved out. A turn that cannot be run in one
+piece, because something outside stands between its nodes, is dissolved.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def _shared(one: Place, other: Place) -> int:
 
 
 def _moved_out(flow: Flow, places: dict[str, Place]) -> dict[str, Place]:
-    """What is read outside its turn, and needs nothing of that turn, stands outside."""
+    """What several turns read, and needs nothing of the one it stands in, stands outside."""
     depth: dict[str, int] = {}
     for name, place in places.items():
         needs = 0
-        for operand in flow.reads[name]:
+        for operand in flow.reads[name] if place else ():
             if operand in places:
                 needs = max(needs, min(_shared(places[operand], place), depth[operand]))
             elif flow.nodes[operand].op.name in ("param", "state"):
@@ -85,9 +85,18 @@ def _moved_out(flow: Flow, places: dict[str, Place]) -> dict[str, Place]:
     moved = dict(places)
     for name in reversed(places):
         place = places[name]
-        outside = min((_shared(moved[user], place) for user in flow.users[name] if user), default=9)
-        if outside < len(place) and depth[name] < len(place):
-            moved[name] = place[: max(outside, depth[name])]
+        if depth[name] == len(place):
+            continue
+        level = depth[name]
+        readers = [user for user in flow.users[name] if user and len(places[user]) > level]
+        turns_ = {places[user][level] for user in readers if places[user][:level] == place[:level]}
+        follows = any(
+            places[user][: level + 1] == place[: level + 1] and moved[user] == place[:level]
+            for user in flow.users[name]
+            if user
+        )
+        if len(turns_) > 1 or follows:
+            moved[name] = place[:level]
     return moved
 
 

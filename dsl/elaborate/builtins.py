@@ -113,7 +113,7 @@ class Given:
         try:
             return Value(self.scope.builder.emit(op, attrs, nodes, self.tree.span, self.scope.path))
         except ops.OpError as error:
-            self.scope.fail(Slug.SIZE_MISMATCH, str(error), self.tree.span)
+            self.scope.unfit(error, self.tree.span)
 
 
 def builtin_call(

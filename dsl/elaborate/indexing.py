@@ -61,9 +61,10 @@ def _at(
     if isinstance(value, s.At):
         return _position(node, graph, value, item, scope)
     affine = _affine(value, scope)
-    if affine is not None and not affine[0] and not isinstance(affine[1], int):
+    settled = affine is not None and not affine[0] and otherwise is None
+    if affine is not None and settled and not isinstance(affine[1], int):
         _check_inside(axis, affine[1], size, item, scope)
-    if affine is not None and not affine[0] and isinstance(affine[1], int):
+    if affine is not None and settled and isinstance(affine[1], int):
         at = affine[1]
         if isinstance(size, int) and not -size <= at < size:
             scope.fail(Slug.BAD_INDEX, f"`{axis}` has {size} positions: {at} is not inside", item.span)
@@ -113,7 +114,7 @@ def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, o
     try:
         return scope.builder.emit(ops.INDEX, ops.IndexAttrs(how), operands, item.span, scope.path)
     except ops.OpError as error:
-        scope.fail(Slug.BAD_INDEX, str(error), item.span)
+        scope.unfit(error, item.span)
 
 
 def _window(

@@ -303,7 +303,18 @@ class Scope:
         try:
             return self.builder.emit(ops.MAP, ops.MapAttrs(fn), operands, span, self.path)
         except ops.OpError as error:
-            self.fail(Slug.SIZE_MISMATCH, str(error), span)
+            self.unfit(error, span)
+
+    def unfit(self, error: ops.OpError, span: Span) -> NoReturn:
+        """Report operands that do not fit, in the names used here."""
+        if isinstance(error, ops.SizeError):
+            known = {axis.name: name for name, axis in self.known_axes().items()}
+            first, second = map(sizes.show, error.sizes)
+            name = known.get(error.axis, error.axis)
+            self.fail(
+                Slug.SIZE_MISMATCH, f"`{name}` has {first} positions in one value, and {second} in another", span
+            )
+        self.fail(Slug.AXIS_MISMATCH, str(error), span)
 
     def spread(self, node: Node, axis: Axis, span: Span) -> Node:
         """The value repeated along an axis that it lacks."""

@@ -216,7 +216,7 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     try:
         stacked = scope.builder.emit(ops.CONCAT, ops.ConcatAttrs(loop, new=True), nodes, tree.span, scope.path)
     except ops.OpError as error:
-        scope.fail(Slug.SIZE_MISMATCH, str(error), tree.span)
+        scope.unfit(error, tree.span)
     scope.axes.setdefault(loop, Axis(loop, len(nodes)))
     if variable == "*":
         return Value(stacked)

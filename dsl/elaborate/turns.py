@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 MODELS = 3  # so many turns are tried as what to copy; not the first, which others enter
-CHEAPER = 8  # so many copied operations cost what one elaborated costs
+CHEAPER = 2  # so many copied operations cost what one elaborated costs
 
 
 def can_copy(step: s.Loop, scope: Scope) -> bool:

@@ -89,14 +89,13 @@ def inputs_of(graph: Graph, inputs: Mapping[str, NamedArray]) -> list[torch.Tens
     return found
 
 
-def results_of(graph: Graph, found: Any) -> list[NamedArray]:
-    """What the module gives, with the axes that the graph says."""
+def results_of(graph: Graph, model: CheckedModel, found: Any) -> list[NamedArray]:
+    """What the module gives, with the axes that the model says."""
     several = found if isinstance(found, tuple) else (found,)
     arrays = []
-    for name, value in zip(graph.results, several, strict=True):
-        node = graph.node(name)
-        assert value.dtype == TORCH[node.dtype], (value.dtype, node.dtype)
-        arrays.append(NamedArray(names(node.axes), value.detach().numpy()))
+    for name, decl, value in zip(graph.results, model.results, several, strict=True):
+        assert value.dtype == TORCH[graph.node(name).dtype], (value.dtype, graph.node(name).dtype)
+        arrays.append(NamedArray(decl.order, value.detach().numpy()))
     return arrays
 
 
@@ -107,8 +106,9 @@ def emulate(graph: Graph, given: Any, original: Graph | None = None) -> list[Nam
     """
     whole = original or graph
     with doubles():
-        made = module(graph, given.params, given.seed, checked(whole))
-        return results_of(whole, made(*inputs_of(whole, given.inputs)))
+        model = checked(whole)
+        made = module(graph, given.params, given.seed, model)
+        return results_of(whole, model, made(*inputs_of(whole, given.inputs)))
 
 
 def floats(values: Any) -> list[torch.Tensor]:

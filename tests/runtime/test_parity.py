@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,7 +18,6 @@ from neuraxis.runtime.session import Session
 from neuraxis.runtime.weights import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     Pair = tuple[torch.nn.Module, torch.nn.Module, Program]
@@ -31,6 +30,7 @@ TOKENS = torch.randint(0, 90, (2, 11), generator=torch.Generator().manual_seed(1
 
 def far(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """The largest difference, relative to the largest number wanted."""
+    found, wanted = found.detach(), wanted.detach()
     return float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
 
 
@@ -66,7 +66,7 @@ def held(model: torch.nn.Module, *, gradients: bool = False) -> dict[str, torch.
 def gpt2(tmp_path: Path) -> Pair:
     config = transformers.GPT2Config(
         n_embd=48, n_layer=3, n_head=4, vocab_size=90, n_positions=16, attn_implementation="sdpa",
-        resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+        resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     text = specs.read("examples/gpt2_checkpoint")
     for places in (3, 2, 1):  # where the parts of `c_attn` start and end
@@ -101,18 +101,21 @@ def test_logits_and_gradients_are_those_of_transformers(
     assert gradients.keys() == parameters.keys()
     for address, parameter in parameters.items():
         assert parameter.grad is not None, address
-        wanted_grad = torch.as_tensor(gradients[address]).reshape(parameter.shape)
-        assert far(parameter.grad, wanted_grad) < 1e-3, address
+        wanted = torch.as_tensor(gradients[address])
+        assert parameter.shape == wanted.shape
+        if address.endswith("key.b"):  # moves all scores alike, which softmax does not see
+            assert max(parameter.grad.abs().max(), wanted.abs().max()) < 1e-6
+        else:
+            assert far(parameter.grad, wanted) < 1e-3, address
 
 
 def test_a_step_of_training_is_the_same_step(gpt2: Pair) -> None:
     theirs, ours, _ = gpt2
-    steps: list[Callable[..., Any]] = []
-    for model in (theirs, ours):
+    before = theirs(TOKENS).logits
+    for model, logits in ((theirs, before), (ours, ours(TOKENS))):
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-        logits = model(TOKENS)
-        loss(getattr(logits, "logits", logits)).backward()
+        loss(logits).backward()
         optimiser.step()
-        steps.append(model)
-    after = [model(TOKENS) for model in steps]
-    assert far(after[1], after[0].logits) < 1e-4
+    after = theirs(TOKENS).logits
+    assert far(after, before) > 1e-2
+    assert far(ours(TOKENS), after) < 1e-4

@@ -105,7 +105,8 @@ def write_pool(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     over = [slide.axis for slide in form.slides]
     rest = [axis for axis in x.axes if axis not in over]
     sizes = {a.name: a for a in w.flow.nodes[piece.reads[0]].axes}
-    source = w.flattened(x, [rest, *([axis] for axis in over)])
+    front = [[axis] for axis in rest] if len(rest) == 2 else [rest]
+    source = w.flattened(x, [*front, *([axis] for axis in over)])
     fill = float("-inf") if form.fn == "max" else 0.0
     options, source, cut = _options(w, source, steps, fill, half=True)
     taps = _one_or_all([step.taps for step in steps])
@@ -113,7 +114,7 @@ def write_pool(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     options = [f"stride={strides}", *(o for o in options if not o.startswith("stride"))]
     name = f"F.{'max' if form.fn == 'max' else 'avg'}_pool{len(steps)}d"
     result = Value(f"{name}({source.text}, {taps}, {', '.join(options)}){cut}")
-    return _opened(w, result, [rest], [step.slide.out for step in steps], sizes)
+    return _opened(w, result, front, [step.slide.out for step in steps], sizes)
 
 
 def _options(

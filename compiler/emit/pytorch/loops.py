@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..functions import Call
@@ -50,6 +50,14 @@ def _follows(run: Sequence[Call], call: Call) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The place of a result of the call before, or of an operand that it took."""
+
+    at: int
+    taken: bool = False
+
+
 class Loop:
     """One run of calls, as seen from the function that it stands in."""
 
@@ -64,19 +72,32 @@ class Loop:
     def _taken(self, call: Call) -> tuple[str, ...]:
         return (*call.takes, *self.borrowed)
 
-    def _carried(self) -> dict[int, int]:
-        """Which operand of a call is which result of the one before."""
-        found = {}
+    def _carried(self) -> dict[int, Carried]:
+        """Operands that each call has from the one before: a result of it, or an operand."""
+        found: dict[int, Carried] = {}
+        pairs = list(zip(self.run, self.run[1:], strict=False))
         for slot in range(len(self.run[0].takes)):
+            if all(b.takes[slot] == a.takes[slot] for a, b in pairs):
+                continue
             for place in range(len(self.run[0].gives)):
-                steps = zip(self.run, self.run[1:], strict=False)
-                if len(self.run) > 1 and all(b.takes[slot] == a.gives[place] for a, b in steps):
-                    found[slot] = place
+                if all(b.takes[slot] == a.gives[place] for a, b in pairs):
+                    found[slot] = Carried(place)
                     break
+            else:
+                for other in range(len(self.run[0].takes)):
+                    if all(b.takes[slot] == a.takes[other] for a, b in pairs):
+                        found[slot] = Carried(other, taken=True)
+                        break
         return found
 
     def write(self) -> None:
         """The statements, and the values that they make."""
+        made = {name for call in self.run for name in call.gives}
+        inside = {call.takes[slot] for call in self.run[1:] for slot in self._varying()}
+        if inside & made:  # the calls need each other in another way
+            for call in self.run:
+                Loop(self.program, self.w, [call], self.home, self.caller).write()
+            return
         w = self.w
         given = [w.need(name) for name in self.run[0].takes]
         given += [w.need(name, self.program.wish(self.function, name)) for name in self.borrowed]
@@ -85,7 +106,7 @@ class Loop:
                 if slot in self.carried:
                     w.left[name] -= 1
         given = [squeezed(value) for value in given]
-        wanted = {place: given[slot].axes for slot, place in self.carried.items()}
+        wanted = {own.at: given[slot].axes for slot, own in self.carried.items() if not own.taken}
         method = self.program.method(self.function, given, wanted)
         given = [
             value if value.plain else permuted(value, method.layouts[slot])
@@ -95,6 +116,14 @@ class Loop:
             self._single(method, given)
         else:
             self._several(method, given)
+
+    def _varying(self) -> list[int]:
+        """Operands that are another one in each call, and not from the call before."""
+        return [
+            slot
+            for slot in range(len(self.run[0].takes))
+            if slot not in self.carried and len({call.takes[slot] for call in self.run}) > 1
+        ]
 
     # ---- one call
 
@@ -162,7 +191,8 @@ class Loop:
             return value.text
         if value.text in w.arguments and w.left[name] <= 0:
             return value.text
-        last = self.run[-1].gives[self.carried[slot]]
+        own = self.carried[slot]
+        last = self.run[-1].takes[own.at] if own.taken else self.run[-1].gives[own.at]
         target = w.target(w.flow.nodes[last], "value")
         w.line(f"{target} = {value.text}")
         return target
@@ -172,11 +202,24 @@ class Loop:
         variables: dict[int, str],
     ) -> None:
         w, first, last = self.w, self.run[0], self.run[-1]
-        places = {place: variables[slot] for slot, place in self.carried.items()}
+        places: dict[int, str] = {}
+        before: list[tuple[str, str]] = []  # variables that get what another was before the call
+        after: list[tuple[str, str]] = []
+        for slot, own in self.carried.items():
+            if own.taken:
+                before.append((variables[slot], operands[own.at]))
+                w.values[last.takes[own.at]] = replace(
+                    Value(variables[slot], method.layouts[slot]),
+                    dtype=w.flow.nodes[last.takes[own.at]].dtype,
+                )
+            elif own.at in places:
+                after.append((variables[slot], places[own.at]))
+            else:
+                places[own.at] = variables[slot]
         targets, lists = [], {}
         for place in range(len(first.gives)):
             inner = [call.gives[place] for call in self.run]
-            needed = [name for name in inner[:-1] if w.left[name] > 0]
+            needed = [name for name in inner[:-1] if w.left[name] > 0 and name not in w.values]
             target = places.get(place) or w.target(w.flow.nodes[inner[-1]], "value")
             targets.append(target)
             if needed:
@@ -185,16 +228,23 @@ class Loop:
         module, head = self._head(varying)
         w.line(head, None)
         w.lines.depth += 1
-        text = self._call(method, module, operands)
-        w.line(f"{', '.join(targets)} = {text}" if targets else text)
+        left = [", ".join(targets)] if targets else []
+        if len(targets) > 1 and before:
+            left = [f"({left[0]})"]
+        left += [name for name, _ in before]
+        right = [self._call(method, module, operands), *(source for _, source in before)]
+        w.line(f"{', '.join(left)} = {', '.join(right)}" if left else right[0])
+        for name, source in after:
+            w.line(f"{name} = {source}")
         for place, name in lists.items():
             w.line(f"{name}.append({targets[place]})")
         w.lines.depth -= 1
         self._bind(last.gives, targets, method)
         for place, name in lists.items():
             for at, call in enumerate(self.run[:-1]):
-                value = replace(method.results[place], text=f"{name}[{at}]")
-                w.values[call.gives[place]] = value
+                if call.gives[place] not in w.values:
+                    value = replace(method.results[place], text=f"{name}[{at}]")
+                    w.values[call.gives[place]] = value
 
     def _head(self, varying: list[tuple[str, str]]) -> tuple[str, str]:
         """How the module is called in the loop, and the loop's head."""

@@ -70,7 +70,7 @@ def _model(
     if s.often():
         s.truths = ("deep",)
         inputs.append(f"deep = {s.pick(['true', 'false'])}")
-    grow(s, draw(st.integers(1, most)), kinds)
+    grow(s, draw(st.integers(2, most)), kinds)
     results = _results(s, [v for v in s.values if not ragged or v.kind != "bool"])
     shown = ", ".join(f"[{', '.join(order)}]" for _, order in results)
     lines = [f"model {NAME}[{', '.join(header)}]({', '.join(inputs)}) -> {shown}:", *s.lines]
@@ -85,11 +85,9 @@ def _input(s: Suite, name: str, axes: tuple[str, ...], kind: str, ragged: bool) 
 
 
 def _results(s: Suite, values: list[Term]) -> list[tuple[str, list[str]]]:
-    """One value or two, the latest most likely, with their axes in some order."""
+    """One to three values, the latest most likely, with their axes in some order."""
     made = [v for v in values if v.name not in (None, "x", "at", "y")] or values
-    chosen = [s.pick(made[-1:] * 3 + made)]
-    if s.pick([True, False, False]):
-        chosen.append(s.pick(made))
+    chosen = [s.pick(made[-1:] * 3 + made), *s.some(made)]
     return [(v.text, list(s.block.draw(st.permutations(v.axes)))) for v in chosen]
 
 

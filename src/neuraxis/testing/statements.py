@@ -343,7 +343,7 @@ def _carry(s: Suite, inner: Suite, axis: str) -> tuple[str, str, Term] | None:
     axes = tuple(dict.fromkeys([*written, *start.axes, *drive.axes]))
     shown = f"[{', '.join(written)}]" if written else ""
     line = f"carry {name}{shown} = {start.text}"
-    known = [a for a in axes if a in inner.fixed and a not in inner.steps and a != "b"]
+    known = [a for a in (*written, *start.axes) if a in inner.fixed and a not in inner.steps and a != "b"]
     ways = ["decay", "gate", "tanh", "max", *(["map", "delta"] if known else [])]
     match s.pick(ways):
         case "decay":

@@ -1,0 +1,242 @@
+"""transformer (transformer.nax), written by neuraxis after fold."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Part(nn.Module):
+    """Holds parameters, buffers and other parts under their names in the spec."""
+
+    def __init__(self, **held):
+        super().__init__()
+        for name, value in held.items():
+            if isinstance(value, nn.Module):
+                self._modules[name] = value
+            elif isinstance(value, nn.Parameter):
+                self._parameters[name] = value
+            else:
+                self._buffers[name] = value
+
+    def __getitem__(self, name):
+        for held in (self._modules, self._parameters, self._buffers):
+            if str(name) in held:
+                return held[str(name)]
+        raise KeyError(name)
+
+
+def weight(name):
+    """An attribute of a part; found ten times as fast as by `nn.Module.__getattr__`."""
+    return property(lambda self: self._parameters[name])
+
+
+def buffer(name):
+    return property(lambda self: self._buffers[name])
+
+
+def part(name):
+    return property(lambda self: self._modules[name])
+
+
+class SideBySide:
+    """Parameters [in..., out...] put one after another in memory, each as [all out, all in].
+
+    Each stays a parameter of its own. Called with them, gives the one matrix that they are, or the
+    one vector if they have no inputs: without a copy, unless somebody has moved them since.
+    """
+
+    def __init__(self, *parts, inputs=1):
+        self.inputs = inputs
+        blocks = [rows(part.detach(), inputs) for part in parts]
+        if self.lie_so_already(parts, blocks):
+            rows_in_all = sum(len(block) for block in blocks)
+            self.whole = blocks[0].as_strided(
+                (rows_in_all, *blocks[0].shape[1:]), blocks[0].stride()
+            )
+        else:
+            self.whole = torch.cat(blocks)
+            for part, block in zip(parts, self.whole.split([len(block) for block in blocks])):
+                part.data = from_rows(block, part.shape, inputs)
+        self.at = [] if self.whole.is_meta else [part.data_ptr() for part in parts]
+
+    @staticmethod
+    def lie_so_already(parts, blocks):
+        storage = blocks[0].untyped_storage().data_ptr()
+        end = blocks[0].data_ptr()
+        for part, block in zip(parts, blocks):
+            if not part.data_ptr() == block.data_ptr() == end or part.is_meta:
+                return False
+            if block.untyped_storage().data_ptr() != storage or not block.is_contiguous():
+                return False
+            end += block.nbytes
+        return True
+
+    def __call__(self, *parts):
+        if not torch.compiler.is_compiling():
+            if [part.data_ptr() for part in parts if type(part) is nn.Parameter] == self.at:
+                if torch.is_grad_enabled():
+                    return Joined.apply(self.whole, self.inputs, *parts)
+                return self.whole
+        return torch.cat([rows(part, self.inputs) for part in parts])
+
+
+class Joined(torch.autograd.Function):
+    """One tensor in place of its parts; its gradient is theirs."""
+
+    @staticmethod
+    def forward(whole, inputs, *parts):
+        return whole.view_as(whole)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.inputs, *parts = inputs
+        ctx.shapes = [part.shape for part in parts]
+
+    @staticmethod
+    def backward(ctx, grad):
+        blocks = grad.contiguous().split([shape[ctx.inputs :].numel() for shape in ctx.shapes])
+        parts = [from_rows(b, shape, ctx.inputs) for b, shape in zip(blocks, ctx.shapes)]
+        return None, None, *parts
+
+    @staticmethod
+    def jvp(ctx, whole, inputs, *parts):
+        return torch.cat([rows(part, ctx.inputs) for part in parts])
+
+
+def rows(part, inputs):
+    """A parameter [in..., out...] as [all out, all in]; one without inputs as a vector."""
+    if not inputs:
+        return part.flatten()
+    back = part.movedim(tuple(range(inputs)), tuple(range(-inputs, 0)))
+    return back.flatten(-inputs).flatten(0, -2)
+
+
+def from_rows(block, shape, inputs):
+    """The same the other way round, as a view."""
+    block = block.view(*shape[inputs:], *shape[:inputs])
+    return block.movedim(tuple(range(-inputs, 0)), tuple(range(inputs)))
+
+
+class Affine(Part):
+    w = weight("w")
+    b = weight("b")
+
+
+class Attn(Part):
+    q = part("q")
+    key = part("key")
+    v = part("v")
+    out = part("out")
+
+
+class Ffn(Part):
+    act = part("act")
+    out = part("out")
+
+
+class Layer(Part):
+    """`layer[0]` to `layer[1]`."""
+
+    layernorm = part("layernorm")
+    attn = part("attn")
+    ffn = part("ffn")
+
+    def __init__(self):
+        super().__init__(
+            layernorm=Affine(
+                w=nn.Parameter(torch.ones(8)),
+                b=nn.Parameter(torch.zeros(8)),
+                **{"2": Affine(w=nn.Parameter(torch.ones(8)), b=nn.Parameter(torch.zeros(8)))},
+            ),
+            attn=Attn(
+                q=Affine(
+                    w=nn.Parameter(torch.empty(8, 2, 4).normal_(0.0, 0.35355339059327373)),
+                    b=nn.Parameter(torch.zeros(2, 4)),
+                ),
+                key=Affine(
+                    w=nn.Parameter(torch.empty(8, 2, 4).normal_(0.0, 0.35355339059327373)),
+                    b=nn.Parameter(torch.zeros(2, 4)),
+                ),
+                v=Affine(
+                    w=nn.Parameter(torch.empty(8, 2, 4).normal_(0.0, 0.35355339059327373)),
+                    b=nn.Parameter(torch.zeros(2, 4)),
+                ),
+                out=Affine(
+                    w=nn.Parameter(torch.empty(2, 4, 8).normal_(0.0, 0.35355339059327373)),
+                    b=nn.Parameter(torch.zeros(8)),
+                ),
+            ),
+            ffn=Ffn(
+                act=Affine(
+                    w=nn.Parameter(torch.empty(8, 16).normal_(0.0, 0.35355339059327373)),
+                    b=nn.Parameter(torch.zeros(16)),
+                ),
+                out=Affine(
+                    w=nn.Parameter(torch.empty(16, 8).normal_(0.0, 0.25)),
+                    b=nn.Parameter(torch.zeros(8)),
+                ),
+            ),
+        )
+        self.lay_out()
+
+    def lay_out(self):
+        self._attn_w = SideBySide(self.attn.q.w, self.attn.key.w, self.attn.v.w)
+        self._attn_b = SideBySide(self.attn.q.b, self.attn.key.b, self.attn.v.b, inputs=0)
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self.lay_out()
+        return self
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.lay_out()
+
+    def forward(self, x):
+        # layernorm: norm.nax:8
+        layernorm = F.layer_norm(x, (8,), self.layernorm.w, self.layernorm.b, eps=1e-05)
+        # attn: attention.nax:18
+        q, key, v = F.linear(
+            layernorm,
+            self._attn_w(self.attn.q.w, self.attn.key.w, self.attn.v.w),
+            self._attn_b(self.attn.q.b, self.attn.key.b, self.attn.v.b),
+        ).unflatten(-1, (3, 2, 4)).unbind(-3)
+        z = F.scaled_dot_product_attention(
+            q.transpose(1, 2), key.transpose(1, 2), v.transpose(1, 2), is_causal=True
+        )
+        attn = F.linear(
+            z.transpose(1, 2).flatten(2), self.attn.out.w.flatten(0, 1).t(), self.attn.out.b
+        )
+        mid = x + attn
+        # layernorm: norm.nax:8
+        layernorm_2 = F.layer_norm(mid, (8,), self.layernorm[2].w, self.layernorm[2].b, eps=1e-05)
+        # ffn: linear.nax:9
+        act = F.gelu(F.linear(layernorm_2, self.ffn.act.w.t(), self.ffn.act.b))
+        ffn = F.linear(act, self.ffn.out.w.t(), self.ffn.out.b)
+        return mid + ffn
+
+
+class Transformer(Part):
+    """The model `transformer`."""
+
+    wte = weight("wte")
+    wpe = weight("wpe")
+    layer = part("layer")
+    final = part("final")
+
+    def __init__(self):
+        super().__init__(
+            wte=nn.Parameter(torch.empty(11, 8).normal_(0.0, 0.02)),
+            wpe=nn.Parameter(torch.empty(7, 8).normal_(0.0, 0.02)),
+            layer=nn.ModuleList([Layer() for _ in range(2)]),
+            final=Affine(w=nn.Parameter(torch.ones(8)), b=nn.Parameter(torch.zeros(8))),
+        )
+
+    def forward(self, tokens):
+        t = tokens.shape[1]
+        x = F.embedding(tokens, self.wte) + self.wpe[:t]
+        for layer in self.layer:
+            x = layer(x)
+        # final: norm.nax:8
+        final = F.layer_norm(x, (8,), self.final.w, self.final.b, eps=1e-05)
+        return F.linear(final, self.wte)
