@@ -125,12 +125,22 @@ def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def memory_now() -> int:
-    """The resident size in KiB."""
+def resident() -> int:
+    """KiB in memory now; the peak starts anew from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak_since() -> int:
+    """KiB at the most since `resident`."""
+    return _status("VmHWM")
+
+
+def _status(key: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{key}:"):
             return int(line.split()[1])
-    raise RuntimeError("no VmRSS in /proc/self/status")
+    raise RuntimeError(f"no {key} in /proc/self/status")
 
 
 def machine() -> str:

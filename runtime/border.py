@@ -27,9 +27,7 @@ def mismatch(message: str, span: Span, hint: str | None = None) -> SpecError:
     return SpecError([Diagnostic(Slug.INPUT_MISMATCH, message, span, hint=hint)])
 
 
-def ordered(
-    artifact: Artifact, given: Sequence[Any], named: Mapping[str, Any]
-) -> tuple[Any, ...]:
+def ordered(artifact: Artifact, given: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is given by position and by name, in the order of the inputs."""
     wanted = [argument.decl for argument in artifact.arguments]
     listed = ", ".join(decl.name for decl in wanted) or "nothing"
@@ -110,7 +108,9 @@ def check(artifact: Artifact, inputs: Sequence[torch.Tensor]) -> dict[str, int]:
             if other is None or other is argument:
                 collector.report(Slug.INPUT_MISMATCH, message, decl.span)
             else:
-                message = f"`{axis.name}` is {size} in `{decl.name}`, and {wanted} in `{other.decl.name}`"
+                message = (
+                    f"`{axis.name}` is {size} in `{decl.name}`, and {wanted} in `{other.decl.name}`"
+                )
                 notes = [Note(f"`{other.decl.name}` is declared", other.decl.span)]
                 collector.report(Slug.INPUT_MISMATCH, message, decl.span, notes=notes)
     for limit in artifact.limits:
@@ -143,4 +143,3 @@ def look(artifact: Artifact, inputs: Sequence[torch.Tensor]) -> None:
 def shape_of(axes: Sequence[Any], known: Mapping[str, int]) -> tuple[int, ...]:
     """The sizes of axes."""
     return tuple(sizes.evaluate(axis.size, known) for axis in axes)
-

@@ -5,31 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+
 from ..compiler.build import build as graph_of
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
 from ..compiler.expose import expose
+from ..compiler.lengths import lengths_name
 from ..dsl.core import names
-from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, nearest
-from ..dsl.elaborate.sites import body_sites, regex_of
+from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, nearest, or_nearest
+from ..dsl.elaborate.sites import regex_of
 from ..dsl.elaborate.under import elaborate_under
-from ..dsl.program import ResultDecl
+from ..dsl.ops import InputAttrs, ScanAttrs
+from ..dsl.program import InputDecl, ResultDecl
 from ..dsl.sizes import show
 from ..dsl.source import GENERATED
 from .module import Model, build
+from .ragged import given_lengths, padded
 from .trace import Trace, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import networkx
-    import torch
     from torch import nn
 
-    from ..compiler.graph import Graph
-    from ..dsl.core import Node
+    from ..dsl.core import Axes, Body, Node
     from ..dsl.modules import Module
     from ..dsl.program import CheckedModel
+
+    Defaults = Mapping[str, float | torch.Tensor | None]
+
+PASSES = Context()
 
 
 @dataclass(frozen=True)
@@ -46,20 +54,10 @@ class Site:
 
     def __str__(self) -> str:
         shown = [
-            a.name if show(a.size) == a.name else f"{a.name}={show(a.size)}" for a in self.node.axes
+            axis.name if show(axis.size) == axis.name else f"{axis.name}={show(axis.size)}"
+            for axis in self.node.axes
         ]
         return f"{self.address}[{', '.join(shown)}]: {self.node.dtype}"
-
-
-def matching_sites(checked: CheckedModel, pattern: str) -> list[Site]:
-    """The addresses of a model that match; a further address of a value only if its own does not."""
-    wanted = regex_of(pattern)
-    table = dict(body_sites(checked.body))
-    found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
-    for alias, address in checked.aliases.items():
-        if address in table and wanted.fullmatch(alias) and address not in found:
-            found[alias] = Site(alias, table[address])
-    return list(found.values())
 
 
 class SpecModel(Model):
@@ -67,101 +65,221 @@ class SpecModel(Model):
 
     checked: CheckedModel
     _module: Module
-    _defaults: Mapping[str, float | None]
+    _defaults: Defaults
+    _others: dict[tuple[str, ...] | None, SpecModel]  # by what is traced; None: for ragged batches
 
     @property
     def graph(self) -> networkx.MultiDiGraph:
         """The graph that is run, as networkx; each node has its record under `node`."""
         return self._graph.nx
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_others": {}}
+
+    # ---- running
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The results, in the order of the model's `return`.
+
+        `lengths` are those of the examples of a ragged batch: `model(tokens, lengths=[5, 9])`; of
+        several ragged axes, a dictionary. What stands behind an example's end is then not seen.
+        """
+        wanted = [decl.name for decl in self.checked.inputs]
+        if self._has_lengths(named):
+            return self._ragged(inputs, named)
+        missing = [name for name in wanted[len(inputs) :] if name not in named]
+        if self._defaults and missing:
+            filled = {name: self._default(name) for name in missing if name in self._defaults}
+            filled = {name: value for name, value in filled.items() if value is not None}
+            if not named and list(filled) == missing:
+                inputs = (*inputs, *filled.values())
+            else:
+                named = {**named, **filled}
+        return super().forward(*inputs, **named)
+
+    def _has_lengths(self, named: Mapping[str, Any]) -> bool:
+        return "lengths" in named and all(d.name != "lengths" for d in self.checked.inputs)
+
+    def _default(self, name: str) -> torch.Tensor | None:
+        """What an input holds that is not given."""
+        value = self._defaults[name]
+        if value is None or isinstance(value, torch.Tensor):
+            return value
+        like = self._given_like()
+        if like is None:
+            return torch.tensor(value)
+        return torch.tensor(value, dtype=like.dtype, device=like.device)
+
+    def _ragged(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        given = named.pop("lengths")
+        known: dict[str, int] = {}
+        values = dict(zip((decl.name for decl in self.checked.inputs), inputs, strict=False))
+        for decl in self.checked.inputs:
+            if decl.name in {**values, **named}:
+                shape = torch.as_tensor({**values, **named}[decl.name]).shape
+                known |= dict(zip(reversed(decl.order), reversed(shape), strict=False))
+        lengths = given_lengths(given, self.checked, known)
+        model = self._padded()
+        used = [decl.name for decl in model.checked.inputs]
+        for axis, counts in lengths.items():
+            if lengths_name(axis) in used:
+                named[lengths_name(axis)] = counts
+        return self._through(model, inputs, named)
+
+    def _padded(self) -> SpecModel:
+        """The same model for batches of several lengths, which are inputs too."""
+        if None not in self._others:
+            checked = self.checked
+            graph = padded(graph_of(checked), checked.ragged, checked.ragged)
+            declared = tuple(
+                InputDecl(node.site or "", node.attrs.order, node.dtype, checked.span)
+                for node in map(graph.node, graph.in_order())
+                if node.made_by == "pad" and isinstance(node.attrs, InputAttrs)
+            )
+            results = [
+                replace(decl, order=_order(graph.node(name).axes, decl.order))
+                for decl, name in zip(checked.results, graph.results, strict=False)
+            ]
+            changed = replace(
+                checked,
+                body=graph.to_body(),
+                inputs=(*checked.inputs, *declared),
+                results=tuple(results),
+                ragged={},
+            )
+            self._others[None] = self._like_this(changed, self._defaults)
+        return self._others[None]
+
+    def _like_this(self, checked: CheckedModel, defaults: Defaults) -> SpecModel:
+        """Another program for the same parameters."""
+        return spec_model(checked, self._module, defaults, shared=self, seed=self._seed)
+
+    def _through(self, other: SpecModel, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run another form of the model as if it were this one: with the parameters and states
+        that this one has now, and at its call."""
+        other._share(self)
+        other._calls = self._calls
+        try:
+            return other(*inputs, **named)
+        finally:
+            self._calls = other._calls
+            self._share(other)
+
+    # ---- sites
+
     def sites(self, pattern: str = "*") -> list[Site]:
         """The addresses that match, such as `layer[*].attn.z`, with axes and sizes."""
-        return matching_sites(self.checked, pattern)
-
-    def under(self, name: str, **arguments: Any) -> SpecModel:
-        """The same parameters with an intervention of the file in the graph. Numbers that pick no
-        site, size or case, and tensors, are inputs that can be given at each call by name."""
-        fixed = {key: value for key, value in arguments.items() if isinstance(value, int | float)}
-        tensors = {key: value for key, value in arguments.items() if key not in fixed}
-        collector = Collector()
-        found = elaborate_under(self.checked, self._module, [(name, fixed)], collector)
-        if found is None:
-            raise SpecError(collector.diagnostics)
-        checked, defaults = found
-        given = {f"{name}.{key}": value for key, value in tensors.items()}
-        return spec_model(
-            checked,
-            self._module,
-            {**self._defaults, **defaults, **given},
-            shared=self,
-            seed=self._seed,
-        )
+        wanted = regex_of(pattern)
+        table = dict(_addressed(self.checked.body, ()))
+        found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
+        for alias, address in self.checked.aliases.items():
+            if address in table and wanted.fullmatch(alias) and address not in found:
+                found[alias] = Site(alias, table[address])
+        return list(found.values())
 
     def trace(self, *inputs: Any, sites: Iterable[str], **named: Any) -> Trace:
         """Run, and keep the values at addresses or patterns."""
         found = [site for pattern in sites for site in self._wanted(pattern)]
-        own = self.checked.aliases
-        addresses = list(dict.fromkeys(own.get(site.address, site.address) for site in found))
-        graph, nodes = expose(graph_of(self.checked), addresses)
-        results = tuple(nodes[a] for a in addresses)
-        with graph.edit() as edit:
-            count = len(self.checked.results)
-            edit.set_results([*graph.results[:count], *results, *graph.results[count:]])
-        decls = tuple(
-            ResultDecl(a, names(edit.graph.node(n).axes))
-            for a, n in zip(addresses, results, strict=True)
-        )
-        checked = replace(
-            self.checked, results=(*self.checked.results, *decls), body=edit.graph.to_body()
-        )
-        traced = spec_model(checked, self._module, self._defaults, shared=self, seed=self._seed)
-        traced._calls = self._calls
-        given = traced(*inputs, **named)
+        own = {site.address: self.checked.aliases.get(site.address, site.address) for site in found}
+        addresses = tuple(dict.fromkeys(own.values()))
+        if addresses not in self._others:
+            self._others[addresses] = self._exposing(addresses)
+        traced = self._others[addresses]
+        given = self._through(traced, inputs, named)
         values = given if isinstance(given, tuple) else (given,)
+        ran = traced._padded() if self._has_lengths(named) else traced
+        count = len(self.checked.results)
         table = {
-            a: Value(decl.order, v)
-            for a, decl, v in zip(addresses, decls, values[count:], strict=True)
+            address: Value(_axes(decl, value), value)
+            for address, decl, value in zip(
+                addresses, ran.checked.results[count:], values[count:], strict=True
+            )
         }
-        return Trace(
-            {s.address: table[own.get(s.address, s.address)] for s in found}, values[:count]
-        )
+        return Trace({site.address: table[own[site.address]] for site in found}, values[:count])
+
+    def _exposing(self, addresses: tuple[str, ...]) -> SpecModel:
+        """The model with the values at these addresses as further results."""
+        graph, nodes = expose(graph_of(self.checked), addresses)
+        count = len(self.checked.results)
+        kept = [nodes[address] for address in addresses]
+        with graph.edit() as edit:
+            edit.set_results([*graph.results[:count], *kept, *graph.results[count:]])
+        more = [
+            ResultDecl(address, names(graph.node(name).axes))
+            for address, name in zip(addresses, kept, strict=True)
+        ]
+        results = (*self.checked.results, *more)
+        changed = replace(self.checked, results=results, body=edit.graph.to_body())
+        return self._like_this(changed, self._defaults)
 
     def _wanted(self, pattern: str) -> list[Site]:
         found = self.sites(pattern)
         if not found:
             near = nearest(pattern, [site.address for site in self.sites()])
             hint = f"did you mean {', '.join(near)}?" if near else None
-            raise SpecError(
-                [
-                    Diagnostic(
-                        Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", GENERATED, hint=hint
-                    )
-                ]
-            )
+            raise _error(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint)
         return found
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        """The results, in the order of the model's `return`."""
-        for name, value in self._defaults.items():
-            if (
-                value is not None
-                and name not in named
-                and len(inputs) + len(named) < len(self.checked.inputs)
-            ):
-                named[name] = value
-        return super().forward(*inputs, **named)
+    # ---- interventions
+
+    def under(self, name: str, **arguments: Any) -> SpecModel:
+        """The same parameters with an intervention of the file in the graph. Numbers that pick no
+        site, size or case, and tensors, are inputs that can be given at each call by name."""
+        fixed = {
+            key: value.item() if isinstance(value, np.number) else value
+            for key, value in arguments.items()
+            if isinstance(value, int | float | np.number)
+        }
+        collector = Collector()
+        found = elaborate_under(self.checked, self._module, [(name, fixed)], collector)
+        if found is None:
+            raise SpecError(collector.diagnostics)
+        checked, defaults = found
+        given = {f"{name}.{key}": v for key, v in arguments.items() if key not in fixed}
+        for key in given:
+            if key not in defaults:
+                short = {own.removeprefix(f"{name}.") for own in defaults}
+                message = f"`{name}` has no input `{key.removeprefix(f'{name}.')}`"
+                raise _error(Slug.WRONG_ARGUMENTS, message, or_nearest(key, sorted(short)))
+        return self._like_this(checked, {**self._defaults, **defaults, **given})
 
 
 def spec_model(
     checked: CheckedModel,
     module: Module,
-    defaults: Mapping[str, float | torch.Tensor | None],
+    defaults: Defaults,
     *,
     shared: nn.Module | None = None,
     seed: int = 0,
 ) -> SpecModel:
     """Compile a checked model."""
-    graph: Graph = compile_graph(graph_of(checked), Context())
-    model = build(graph, checked, seed=seed, shared=shared, base=SpecModel)
+    graph = compile_graph(graph_of(checked), PASSES)
+    model: SpecModel = build(graph, checked, seed=seed, shared=shared, base=SpecModel)
     model.checked, model._module, model._defaults = checked, module, dict(defaults)
+    model._others = {}
     return model
+
+
+def _addressed(body: Body, outer: Axes) -> Iterator[tuple[str, Node]]:
+    """All addressed nodes; those inside scans as they are seen from outside."""
+    for step in body.steps:
+        node = step.node
+        if node.site is not None:
+            yield node.site, replace(node, axes=(*outer, *node.axes))
+        if isinstance(node.attrs, ScanAttrs):
+            yield from _addressed(node.attrs.body, (*outer, node.attrs.axis))
+
+
+def _order(axes: Axes, declared: tuple[str, ...]) -> tuple[str, ...]:
+    """The declared order, other axes in front."""
+    return (*(name for name in names(axes) if name not in declared), *declared)
+
+
+def _axes(decl: ResultDecl, value: torch.Tensor) -> tuple[str, ...]:
+    """The axes of a result; those that ride along have no name."""
+    extra = value.dim() - len(decl.order)
+    return (*(f"^{n}" for n in range(extra, 0, -1)), *decl.order)
+
+
+def _error(slug: Slug, message: str, hint: str | None) -> SpecError:
+    return SpecError([Diagnostic(slug, message, GENERATED, hint=hint)])

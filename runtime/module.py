@@ -70,7 +70,11 @@ class Model(nn.Module):
     _checked: CheckedModel
 
     def _start(
-        self, artifact: Artifact, graph: Graph, checked: CheckedModel, seed: int,
+        self,
+        artifact: Artifact,
+        graph: Graph,
+        checked: CheckedModel,
+        seed: int,
         shared: nn.Module | None,
     ) -> None:
         self._artifact, self._graph, self._checked = artifact, graph, checked

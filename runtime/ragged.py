@@ -81,7 +81,9 @@ def sizes_of(data: Dataset) -> dict[str, int]:
 def check_limits(limits: Iterable[Limit], known: Mapping[str, int], lengths: Lengths) -> None:
     """Raise SpecError if a limit does not hold in some example."""
     concerned = [
-        limit for limit in limits if (sizes.symbols(limit.low) | sizes.symbols(limit.high)) & set(lengths)
+        limit
+        for limit in limits
+        if (sizes.symbols(limit.low) | sizes.symbols(limit.high)) & set(lengths)
     ]
     if not concerned:
         return
@@ -120,7 +122,9 @@ def _problem(
 ) -> str | None:
     if set(lengths) != set(model.ragged):
         needed = ", ".join(f"`{axis}`" for axis in model.ragged)
-        return f"`{model.name}` needs lengths of {needed}, and is given those of {', '.join(lengths)}"
+        return (
+            f"`{model.name}` needs lengths of {needed}, and is given those of {', '.join(lengths)}"
+        )
     for axis, over in model.ragged.items():
         values, most = lengths[axis], known.get(axis)
         if values.is_floating_point() or values.dim() != 1:

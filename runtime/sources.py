@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from ..dsl.core import Node
     from ..dsl.modules import Module
@@ -110,8 +110,7 @@ class Library:
 
     def given(self, study: CheckedStudy, device: torch.device | str = "cpu") -> Given:
         """Everything that an experiment reads, but for what its sweeps give."""
-        nodes = [step.node for step in needed(study.body, study.body.results).steps]
-        read = [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
+        read = read_by(study)
         own = study.data
         parts = {
             source.data: self.part(
@@ -142,6 +141,7 @@ class Library:
         device: torch.device | str = "cpu",
     ) -> torch.Tensor:
         """The value of an input that is no field of the data. `known` are run-time sizes."""
+        array: ArrayLike
         match source:
             case SweepInput(_, _, values, count):
                 array = np.arange(sizes.evaluate(count, known)) if values is None else values
@@ -177,6 +177,12 @@ class Library:
         return self._statistics[source]
 
 
+def read_by(study: CheckedStudy) -> list[tuple[Node, Source]]:
+    """The inputs that the results of a study need."""
+    nodes = [step.node for step in needed(study.body, study.body.results).steps]
+    return [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
+
+
 def address(node: Node) -> str:
     """What an input is called at the border of a lowered study."""
     return node.site or node.name
@@ -204,9 +210,7 @@ def _field(node: Node, source: FieldInput, parts: Mapping[str, Dataset]) -> NDAr
     return column.values.transpose([column.axes.index(axis.name) for axis in node.axes])
 
 
-def _tensor(
-    array: NDArray[np.generic], node: Node, device: torch.device | str
-) -> torch.Tensor:
+def _tensor(array: NDArray[np.generic], node: Node, device: torch.device | str) -> torch.Tensor:
     """An input's value, its axes in the node's order."""
     found = torch.as_tensor(np.ascontiguousarray(array))
     return found.to(device=device, dtype=TORCH[node.dtype])

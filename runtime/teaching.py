@@ -8,6 +8,7 @@ from ..dsl.program import FieldInput
 from .lowering import lower
 from .parameters import Parameters
 from .ragged import check_limits, lengths_of, sizes_of
+from .sources import read_by
 from .training import SILENT, Functions, train
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def teach(
     given: dict[Source, torch.Tensor] = {}
     lowered = []
     for study in (training.train, training.evaluate):
-        read = [(s.node, study.sources[s.node.name]) for s in study.body.steps if s.node.name in study.sources]
-        for node, source in read:
-            if not isinstance(source, FieldInput):
-                given[source] = library.tensor(node, source, {}, parameters.device)
+        for step in study.body.steps:
+            source = study.sources.get(step.node.name)
+            if source is not None and not isinstance(source, FieldInput):
+                given[source] = library.tensor(step.node, source, {}, parameters.device)
         ragged = _ragged(study, data)
         lowered.append(lower(study, study.body.results, model, ragged=ragged, seed=seed))
     functions = Functions(lowered[0], lowered[1], given)
@@ -65,11 +66,11 @@ def teach(
 
 def _ragged(study: CheckedStudy, data: Dataset) -> set[str]:
     """Along which axes examples have lengths of their own, in the data or what is held back."""
+    assert study.data is not None
     found: set[str] = set()
-    read = [(s.node, study.sources[s.node.name]) for s in study.body.steps if s.node.name in study.sources]
     for part in (data, data.held):
         if part is not None and len(part):
-            lengths = lengths_of(read, {study.data.name: part})
+            lengths = lengths_of(read_by(study), {study.data.name: part})
             check_limits(study.limits, sizes_of(part), lengths)
             found |= set(lengths)
     return found

@@ -44,7 +44,9 @@ def emit(
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes
     steps = {step.node.name: step.node for step in model.body.steps}
-    inputs = {graph.node(n).site: graph.node(n) for n in graph.in_order() if graph.node(n).op is INPUT}
+    inputs = {
+        graph.node(n).site: graph.node(n) for n in graph.in_order() if graph.node(n).op is INPUT
+    }
     declared = [node for node in steps.values() if node.op is INPUT]
     arguments = []
     for decl, node in zip(model.inputs, declared, strict=True):
@@ -57,7 +59,10 @@ def emit(
         target,
         source,
         text.entry,
-        tuple(Stored(node.site or "", ".".join(path_of(node.site or "")), node) for node in program.stored),
+        tuple(
+            Stored(node.site or "", ".".join(path_of(node.site or "")), node)
+            for node in program.stored
+        ),
         tuple(arguments),
         tuple(node for node in nodes.values() if node.op.name == "random"),
         model.results,

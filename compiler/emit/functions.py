@@ -66,11 +66,12 @@ class _Draft:
     key: object = None
 
 
-def functions(flow: Flow, updates: Mapping[str, Sequence[str]]) -> Function:
-    """The program's function, with calls of others in it. `updates` are states by node."""
+def functions(flow: Flow, updates: Mapping[str, Sequence[str]]) -> tuple[Function, frozenset[str]]:
+    """The program's function, with calls of others in it. `updates` are states by node; those that
+    are updated in their turns are told too."""
     drafter = _Drafter(flow, updates)
     root = drafter.draft(turns(flow), ())
-    return _Namer().function(root)
+    return _Namer().function(root), frozenset(drafter.updated)
 
 
 class _Drafter:
@@ -86,6 +87,7 @@ class _Drafter:
             for name, path in self.paths.items()
             if flow.nodes[name].op.name == "state"
         }
+        self.updated: set[str] = set()
         self._bodies: dict[int, tuple[Body, object]] = {}
 
     def draft(self, turn: Turn, above: Path) -> _Draft:
@@ -97,8 +99,9 @@ class _Drafter:
         for name in turn.names():
             users = self.flow.users[name]
             for site in self.updates.get(name, ()):
-                if home is not None and self._inside(self.states.get(site), home):
+                if turn.scope and home is not None and self._inside(self.states.get(site), home):
                     draft.updates.append((name, site))
+                    self.updated.add(site)
                     users = users[: users.index("")] + users[users.index("") + 1 :]
             if any(user not in own for user in users) or (not turn.scope and "" in users):
                 draft.gives.append(name)

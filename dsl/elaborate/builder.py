@@ -67,6 +67,10 @@ class Context:
             home = self.calls[0][1].source
             name, at = [(name, at) for name, at in self.calls if at.source is home][-1]
             notes, span, hint = [Note(f"inside `{name}`", span), *notes], at, None
+        elif self.calls and self.depth and span.source is self.calls[-1][1].source:
+            name, at = self.calls[-1]
+            if not (at.start <= span.start and span.end <= at.end):
+                notes = [*notes, Note(f"`{name}` is called", at)]
         self.collector.report(slug, message, span, notes=notes, hint=hint, severity=severity)
 
     def claim(self, address: str, rival: str) -> str:

@@ -297,6 +297,10 @@ def _affine(tree: s.Expr, scope: Scope) -> Affine | None:
                 return _scaled(a, b[1])
             if not a[0] and not b[0]:
                 return {}, sizes.multiply(a[1], b[1])
+        case s.Binary("//", left, right):
+            a, b = _affine(left, scope), _affine(right, scope)
+            if a is not None and b is not None and not a[0] and not b[0] and isinstance(b[1], int) and b[1] > 0:
+                return {}, sizes.floor_divide(a[1], b[1])
     return None
 
 

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("file")
     run.add_argument("names", nargs="*", metavar="NAME", help="only these, with what they need")
     run.add_argument("--results", default="results", metavar="DIR", help="where results go")
+    run.add_argument("--root", metavar="DIR", help="read files below DIR, not beside the spec")
     run.add_argument(
         "--resume", action="store_true", help="go on from checkpoints and kept results"
     )
@@ -154,7 +155,8 @@ def _fmt(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # runtime imports torch
     from .runtime.program import Program
 
-    return Program.load(args.file, settings=args.set, seed=args.seed, device=args.device)
+    root = getattr(args, "root", None)
+    return Program.load(args.file, settings=args.set, seed=args.seed, device=args.device, root=root)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -35,7 +35,10 @@ ATTENTION = """
 """
 HEAD = "model m[d = 6, h = 2, k = 3](x[b, t, d]) -> [b, t, h, k]:" + ATTENTION
 ROWS = {
-    "layer norm": ("model m[d = 6](x[b, d]) -> [b, d]:\n    return layernorm[d](x)", "F.layer_norm"),
+    "layer norm": (
+        "model m[d = 6](x[b, d]) -> [b, d]:\n    return layernorm[d](x)",
+        "F.layer_norm",
+    ),
     "layer norm of two axes": (
         "model m[d = 6, e = 2](x[b, d, e]) -> [b, d, e]:\n    return layernorm[d, e](x)",
         "F.layer_norm(x, (6, 2)",
@@ -282,8 +285,7 @@ def test_a_norm_whose_scale_is_read_is_open() -> None:
 
 def test_softmax_of_nothing_is_zero() -> None:
     model = model_of(
-        "model m(x[b, t], keep[b, t]: bool) -> [b, t]:\n"
-        "    return softmax[t](where(keep, x, -inf))"
+        "model m(x[b, t], keep[b, t]: bool) -> [b, t]:\n    return softmax[t](where(keep, x, -inf))"
     )
     made = module(compiled(model), {}, 0, model)
     keep = torch.tensor([[False, False], [True, False]])

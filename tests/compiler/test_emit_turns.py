@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,13 +19,15 @@ from tests.compiler.emitted import (
 from tests.compiler.test_emit_idioms import data_for
 
 from neuraxis.compiler.build import build
+from neuraxis.compiler.context import Context
+from neuraxis.compiler.driver import compile_graph
 from neuraxis.compiler.emit import emit
 from neuraxis.compiler.expose import expose
 from neuraxis.compiler.reference import evaluate
+from neuraxis.dsl.core import names
+from neuraxis.dsl.program import ResultDecl
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Golden
 
 BLOCK = """
@@ -44,7 +47,7 @@ ROWS = {
     "numbers that differ": """
     model stack[d = 4](x[b, d]) -> [b, d]:
         repeat layer * 4:
-            x = x + exp(-0.3 * layer) * ffn(x)
+            x = x + exp(-0.3 * (layer + 1)) * ffn(x)
         return x
 """,
     "every other": """
@@ -59,9 +62,10 @@ ROWS = {
     "one in another": """
     model stack[d = 4](x[b, d]) -> [b, d]:
         repeat stage * 2:
+            y = layernorm[d](x)
             repeat layer * 3:
-                x = x + ffn(x)
-            x = layernorm[d](x)
+                y = y + ffn(y)
+            x = x + y
         return x
 """,
     "two carried": """
@@ -103,7 +107,7 @@ ROWS = {
 }
 
 
-def same_as_oracle(text: str, sites: tuple[str, ...] = ()) -> str:
+def same_as_oracle(text: str) -> str:
     """The source, after its results are found to be the oracle's."""
     model = model_of(BLOCK + text)
     graph, small = build(model), compiled(model)
@@ -136,14 +140,14 @@ def test_shared_turns_call_one_module_again() -> None:
 def test_numbers_that_differ_are_arguments() -> None:
     source = same_as_oracle(ROWS["numbers that differ"])
     assert source.count("class Layer") == 1
-    assert "for layer, number in zip(self.layer, (1.0, 0.74" in source
+    assert "for layer, number in zip(" in source
 
 
 def test_a_loop_in_a_loop() -> None:
     source = same_as_oracle(ROWS["one in another"])
     assert "for stage in self.stage:" in source
     assert "for layer in self.layer:" in source
-    assert source.count("class ") == 6 - source.count("class Stage2")
+    assert source.count("class Layer") == source.count("class Stage") == 1
 
 
 def test_a_table_is_computed_once() -> None:
@@ -154,7 +158,6 @@ def test_a_table_is_computed_once() -> None:
 
 @pytest.mark.parametrize("changed", [0, 1, 2])
 def test_a_turn_that_differs_has_a_class_of_its_own(changed: int) -> None:
-    text = STACK.replace("ffn(", f"where(layer == {changed}, 2, 1) * ffn(")
     text = f"""
     model stack[d = 4](x[b, d]) -> [b, d]:
         repeat layer * 3:
@@ -169,36 +172,21 @@ def test_a_turn_that_differs_has_a_class_of_its_own(changed: int) -> None:
 
 
 def test_values_of_every_turn_are_kept_if_they_are_results() -> None:
-    model = model_of(BLOCK + STACK.replace("ffn(", "2 * ffn("))
-    addresses = [f"layer[{n}].ffn.act" for n in range(3)]
-    model = model_of(
-        BLOCK
-        + """
-    model stack[d = 4](x[b, d]) -> [b, d]:
-        repeat layer * 3:
-            y = ffn(layernorm[d](x))
-            x = x + y
-        return x
-"""
-    )
-    graph, nodes = expose(build(model), [a.replace("ffn", "y") for a in addresses])
-    assert len(nodes) == 3
-    data = data_for(graph)
+    model = model_of(BLOCK + STACK)
+    graph, nodes = expose(build(model), [f"layer[{n}].layernorm" for n in range(3)])
     with graph.edit() as edit:
         edit.set_results([*graph.results, *nodes.values()])
-    source = _emitted(edit.graph, model)
-    assert ".append(" in source
-    del data
-
-
-def _emitted(graph: Any, model: Any) -> str:
-    from dataclasses import replace
-
-    from neuraxis.dsl.core import names
-    from neuraxis.dsl.program import ResultDecl
-
+    graph = edit.graph
     results = tuple(ResultDecl(n, names(graph.node(n).axes)) for n in graph.results)
-    return emit(graph, replace(model, results=results)).source
+    model = replace(model, results=results, body=graph.to_body())
+    small = compile_graph(graph, Context())
+    source = emit(small, model).source
+    assert "layernorm_turns.append(layernorm)" in source
+    data = data_for(graph)
+    with doubles():
+        made = module(small, data.params, 0, model)
+        found = made(*inputs_of(graph, data.inputs))
+        assert_same(results_of(graph, model, found), evaluate(graph, **data.keywords()))
 
 
 def test_states_of_turns_are_updated_in_their_turns() -> None:
@@ -219,11 +207,10 @@ def test_states_of_turns_are_updated_in_their_turns() -> None:
     assert "self.seen = " in emit(compiled(model), model).source
 
 
-def test_goldens(golden: Golden, tmp_path: Path) -> None:
+def test_goldens(golden: Golden) -> None:
     for name, text in GOLDEN.items():
         model = model_of(text, f"{name}.nax")
         golden(f"golden/emit/{name}.py", emit(compiled(model), model, passes=("fold",)).source)
-    del tmp_path
 
 
 GOLDEN = {

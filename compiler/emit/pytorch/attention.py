@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import DType
-from .expressions import literal
 from ..forms import Attention
+from .expressions import literal
 from .layout import ATOM, BOTH, MULTIPLIED, SIGNED, Layout, Value, aligned, squeezed
 
 if TYPE_CHECKING:

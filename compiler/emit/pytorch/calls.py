@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .expressions import literal
 from ..forms import BatchNorm, CrossEntropy, LayerNorm, Pointwise, RMSNorm
+from .expressions import literal
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:

@@ -46,7 +46,9 @@ def linear(
     if bias is not None:
         texts.append(w.flattened(bias, [made]).text)
     if steady:
-        texts = [w.steady(text, word) for text, word in zip(texts, ("matrix", "bias"), strict=False)]
+        texts = [
+            w.steady(text, word) for text, word in zip(texts, ("matrix", "bias"), strict=False)
+        ]
     text = f"F.linear({', '.join([flat.text, *texts])}"
     return _split(w, Value(f"{text})", (*rest, "*")), made, piece)
 

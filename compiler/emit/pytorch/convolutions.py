@@ -43,13 +43,17 @@ class _Step:
     @property
     def even(self) -> bool:
         """Whether padding both sides alike gives what is wanted."""
-        return isinstance(self.before, int) and self.before >= 0 and self.made() == self.slide.out.size
+        return (
+            isinstance(self.before, int) and self.before >= 0 and self.made() == self.slide.out.size
+        )
 
     @property
     def cut(self) -> bool:
         """Whether it gives more, of which the first are what is wanted."""
         over = size_rules.subtract(self.made(), self.slide.out.size)
-        return isinstance(self.before, int) and self.before >= 0 and isinstance(over, int) and over > 0
+        return (
+            isinstance(self.before, int) and self.before >= 0 and isinstance(over, int) and over > 0
+        )
 
 
 def _step(slide: Slide) -> _Step:
@@ -148,7 +152,10 @@ def _one_or_all(numbers: Sequence[object]) -> str:
 
 
 def _opened(
-    w: Writer, value: Value, fronts: Sequence[Sequence[str]], last: Sequence[Axis],
+    w: Writer,
+    value: Value,
+    fronts: Sequence[Sequence[str]],
+    last: Sequence[Axis],
     sizes: dict[str, Axis],
 ) -> Value:
     """The result with its axes as dimensions again."""

@@ -21,7 +21,9 @@ def wrapped(text: str, indent: int) -> list[str]:
     found = _bulk(whole)
     if found is not None:
         start, end = found
-        return _opened(head + whole[: start + 1], whole[start + 1 : end], whole[end:] + tail, indent)
+        return _opened(
+            head + whole[: start + 1], whole[start + 1 : end], whole[end:] + tail, indent
+        )
     pieces = _terms(whole)
     if len(pieces) > 1:
         inside = [line for piece in pieces for line in wrapped(piece, indent + 4)]
@@ -88,9 +90,7 @@ def _bulk(text: str) -> tuple[int, int] | None:
 def _terms(text: str) -> list[str]:
     """Parts before the outermost operators that bind least."""
     for operators in ((" & ", " | "), (" + ", " - "), (" * ", " / ", " @ ", " % ", " // ")):
-        cuts = [
-            at for at, _, depth in _scan(text) if not depth and text.startswith(operators, at)
-        ]
+        cuts = [at for at, _, depth in _scan(text) if not depth and text.startswith(operators, at)]
         if cuts:
             ends = [*cuts, len(text)]
             return [text[start:end].strip() for start, end in zip([0, *cuts], ends, strict=True)]

@@ -44,7 +44,8 @@ def _follows(run: Sequence[Call], call: Call) -> bool:
         return first.home == last.home
     numbers = call.home[-1].isdigit() and last.home[-1].isdigit()
     return (
-        numbers and call.home[:-1] == last.home[:-1]
+        numbers
+        and call.home[:-1] == last.home[:-1]
         and int(call.home[-1]) == int(last.home[-1]) + 1
         and (len(run) == 1 or first.home != last.home)
     )
@@ -153,7 +154,11 @@ class Loop:
         listed = ", ".join([*operands, *sizes])
         if not module:
             return f"{method.name}({listed})"
-        return f"{module}({listed})" if method.name == "forward" else f"{module}.{method.name}({listed})"
+        return (
+            f"{module}({listed})"
+            if method.name == "forward"
+            else f"{module}.{method.name}({listed})"
+        )
 
     # ---- a loop
 
@@ -198,7 +203,10 @@ class Loop:
         return target
 
     def _loop(
-        self, method: Method, operands: list[str], varying: list[tuple[str, str]],
+        self,
+        method: Method,
+        operands: list[str],
+        varying: list[tuple[str, str]],
         variables: dict[int, str],
     ) -> None:
         w, first, last = self.w, self.run[0], self.run[-1]
@@ -280,5 +288,7 @@ def unified(results: Sequence[Value], wanted: dict[int, Layout]) -> list[Value]:
         value = squeezed(value)
         order = wanted.get(place)
         own = [axis for axis in order or () if axis is not None]
-        found.append(permuted(value, own) if order is not None and set(own) == set(value.axes) else value)
+        found.append(
+            permuted(value, own) if order is not None and set(own) == set(value.axes) else value
+        )
     return found

@@ -10,9 +10,120 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESERVED = frozenset(
-    "torch nn F self Part super range zip len list tuple int float bool max min sum abs pow all any "
-    "reversed slice round map filter type id input iter next hash set dict str print".split()
+    [
+        "torch",
+        "nn",
+        "F",
+        "self",
+        "Part",
+        "super",
+        "range",
+        "zip",
+        "len",
+        "list",
+        "tuple",
+        "int",
+        "float",
+        "bool",
+        "max",
+        "min",
+        "sum",
+        "abs",
+        "pow",
+        "all",
+        "any",
+        "reversed",
+        "slice",
+        "round",
+        "map",
+        "filter",
+        "type",
+        "id",
+        "input",
+        "iter",
+        "next",
+        "hash",
+        "set",
+        "dict",
+        "str",
+        "print",
+    ]
 )
+
+
+TAKEN = frozenset(  # what a module already means by a name
+    [
+        "add_module",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extra_repr",
+        "float",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "ipu",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+        "T_destination",
+        "lay_out",
+        "graph",
+        "sites",
+        "under",
+        "trace",
+    ]
+)
+
+
+def plain(name: str) -> bool:
+    """Whether a name may be an attribute of a module."""
+    return (
+        name.isidentifier()
+        and not keyword.iskeyword(name)
+        and name not in TAKEN
+        and not name.startswith("_")
+    )
 
 
 def identifier(text: str) -> str:

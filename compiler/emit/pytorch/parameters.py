@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ..forms import Spread
 from ..functions import path_of
 from ..recognise.selection import plan_body
 from .expressions import literal
-from .names import camel
+from .names import camel, plain
 from .writer import Lines, Writer
 
 if TYPE_CHECKING:
@@ -26,26 +25,6 @@ if TYPE_CHECKING:
     from ..forms import Piece
     from ..functions import Path
     from .writer import Rule
-
-TAKEN = frozenset(  # what a module already means by a name
-    "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
-    "eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu "
-    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters "
-    "parameters register_backward_hook register_buffer register_forward_hook "
-    "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
-    "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module "
-    "register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ "
-    "set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu "
-    "zero_grad T_destination lay_out graph sites under trace".split()
-)
-
-
-def plain(name: str) -> bool:
-    """Whether a name may be an attribute of a module."""
-    return (
-        name.isidentifier() and not keyword.iskeyword(name) and name not in TAKEN
-        and not name.startswith("_")
-    )
 
 
 def reference(path: Iterable[str]) -> str:
@@ -160,7 +139,10 @@ class Holders:
     """Writes how modules are made, and which classes they need."""
 
     def __init__(
-        self, classes: Mapping[Path, str], rule: Callable[[Piece], Rule], taken: Callable[[str], str]
+        self,
+        classes: Mapping[Path, str],
+        rule: Callable[[Piece], Rule],
+        taken: Callable[[str], str],
     ) -> None:
         self.classes, self.rule, self.take = classes, rule, taken
         self.found: dict[tuple[tuple[str, ...], ...], ClassText] = {}
@@ -258,4 +240,3 @@ def entries(module: Module) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str
             (weights if trained else buffers).append(name)
     parts = tuple(name for name in module.parts if plain(name))
     return tuple(weights), parts, tuple(buffers)
-

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
 from ....dsl.ops import MapAttrs
-from .expressions import COMPARISONS, INFIX, operator
 from ..forms import Spread
+from .expressions import COMPARISONS, INFIX, operator
 from .layout import Layout, Value, aligned, merged
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write_map(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     values = w.several(piece.reads, wish)
     layout = chosen(values, node, wish)
     values = typed(w, fn, [aligned(value, layout) for value in values], node.dtype)
-    if fn in ROUNDS and values[0].dtype is DType.INT or fn == "float":
+    if (fn in ROUNDS and values[0].dtype is DType.INT) or fn == "float":
         return values[0]
     if all(value.plain for value in values):
         if fn in INFIX and fn not in COMPARISONS:

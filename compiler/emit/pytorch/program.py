@@ -72,6 +72,10 @@ class Program:
     homes: dict[Path, list[Function]] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
     stored: tuple[Node, ...] = ()
+    results: tuple[str, ...] = ()
+    updates: tuple[
+        tuple[str, str], ...
+    ] = ()  # values, and the states that the root updates by them
     tails: Tails = field(default_factory=lambda: Tails({}))
     module: Module = field(default_factory=lambda: Module(()))
 
@@ -83,7 +87,14 @@ class Program:
         updates: dict[str, list[str]] = {}
         for name, site in zip(known.results[count:], model.updates, strict=True):
             updates.setdefault(name, []).append(site)
-        program = cls(model, known, functions(known, updates))
+        root, updated = functions(known, updates)
+        program = cls(model, known, root)
+        program.updates = tuple(
+            (name, site)
+            for name, site in zip(known.results[count:], model.updates, strict=True)
+            if site not in updated
+        )
+        program.results = known.results[:count]
         program.tails = Tails(program.plans)
         program._plan(program.root)
         program._settle(program.root, ())
@@ -98,7 +109,10 @@ class Program:
             if isinstance(item, Call) and id(item.function) not in self.plans:
                 self._plan(item.function)
         own = self.flow_of(function)
-        self.plans[id(function)] = plan(own, function, self.plans, is_root=function is self.root)
+        results = (*self.results, *(name for name, _ in self.updates))
+        self.plans[id(function)] = plan(
+            own, function, self.plans, results=results if function is self.root else None
+        )
 
     def flow_of(self, function: Function) -> Flow:
         """The program as a function sees it: numbers that vary from turn to turn are arguments."""
@@ -177,13 +191,19 @@ class Program:
         return self._finished(function, w, results, layouts, missing)
 
     def _finished(
-        self, function: Function, w: Writer, results: Sequence[Value],
-        layouts: Sequence[tuple[str, ...]], missing: Sequence[str],
+        self,
+        function: Function,
+        w: Writer,
+        results: Sequence[Value],
+        layouts: Sequence[tuple[str, ...]],
+        missing: Sequence[str],
     ) -> Method:
         self.helpers |= w.helpers
         return Method(
-            self._name(function), (*w.arguments, *(w.symbols[symbol] for symbol in missing)),
-            tuple(layouts), tuple(replace(value, text="") for value in results),
+            self._name(function),
+            (*w.arguments, *(w.symbols[symbol] for symbol in missing)),
+            tuple(layouts),
+            tuple(replace(value, text="") for value in results),
             tuple(size_rules.symbol(symbol) for symbol in missing),
             tuple(body(w.lines.lines, self._parts(function, w))),
             tuple((name, *row) for name, row in w.laid.items()),
@@ -212,8 +232,10 @@ class Program:
 
     def _body(self, w: Writer, function: Function) -> None:
         stored = [
-            n for n in w.flow.nodes.values()
-            if n.op.name == "param" and function.home is not None
+            n
+            for n in w.flow.nodes.values()
+            if n.op.name == "param"
+            and function.home is not None
             and path_of(n.site or "")[: len(function.home)] == function.home
         ]
         w.examples += [w.parameter(node) for node in stored[:1]]
@@ -225,7 +247,9 @@ class Program:
                     w.peek(item)
 
     def _update(self, w: Writer, name: str, path: Path) -> None:
-        node = next(n for n in self.flow.nodes.values() if path_of(n.site or "")[-len(path) :] == path)
+        node = next(
+            n for n in self.flow.nodes.values() if path_of(n.site or "")[-len(path) :] == path
+        )
         value = w.exactly(w.cast(w.need(name), node.dtype), node.axes)
         w.line(f"{reference(path)} = {value.atom}.detach()", node)
 
@@ -236,7 +260,11 @@ class Program:
         for name, node in w.arguments.items():
             if name not in {v.text for v in w.values.values() if v.layout and not v.plain}:
                 continue
-            layout = next(v.axes for v in w.values.values() if v.text == name and len(v.axes) == len(node.axes))
+            layout = next(
+                v.axes
+                for v in w.values.values()
+                if v.text == name and len(v.axes) == len(node.axes)
+            )
             found: dict[int, str] = {}
             for at, axis in enumerate(layout):
                 for symbol in list(wanted):
@@ -260,8 +288,10 @@ class Program:
         if lists and all(own[0] is function for own in lists):
             return "forward"
         first = path_of(function.scope)
-        word = first[0] if lists and len(first) > 2 else next(
-            (key for key in reversed(first) if not key.isdigit()), "turn"
+        word = (
+            first[0]
+            if lists and len(first) > 2
+            else next((key for key in reversed(first) if not key.isdigit()), "turn")
         )
         used = {method.name for method in self.methods.values()}
         return Names(used | {"forward"}).take(word)
@@ -299,8 +329,13 @@ class Program:
             classes |= dict.fromkeys(paths, name)
         holders = Holders(classes, rule, lambda name: taken.take(name))
         made = [
-            self._class(self._at(paths[0]), classes[paths[0]], holders, self._kind(paths),
-                        [self.methods[id(f)] for f in self.homes[paths[0]]])
+            self._class(
+                self._at(paths[0]),
+                classes[paths[0]],
+                holders,
+                self._kind(paths),
+                [self.methods[id(f)] for f in self.homes[paths[0]]],
+            )
             for paths in groups.values()
         ]
         span = self.model.span
@@ -309,7 +344,8 @@ class Program:
         title += f" after {', '.join(passes)}." if passes else "."
         whole = self._class(self.module, entry, holders, f"The model `{self.model.name}`.", [root])
         loose = [
-            self.methods[id(f)] for f in self._functions()
+            self.methods[id(f)]
+            for f in self._functions()
             if f is not self.root and not any(f in own for own in self.homes.values())
         ]
         helpers = frozenset([*self.helpers, *holders.helpers])
@@ -351,7 +387,11 @@ class Program:
         return f"`{'.'.join(first)}`."
 
     def _class(
-        self, module: Module | None, name: str, holders: Holders, about: str,
+        self,
+        module: Module | None,
+        name: str,
+        holders: Holders,
+        about: str,
         methods: Sequence[Method],
     ) -> ClassText:
         assert module is not None
@@ -376,16 +416,15 @@ class Program:
             if node.op.name == "random":
                 self._argument(w, node, names(node.axes))
         self._body(w, function)
-        count = len(own.results) - len(self.model.updates)
         results = []
-        for name, declared in zip(own.results, self.model.results, strict=False):
+        for name, declared in zip(self.results, self.model.results, strict=True):
             value = squeezed(w.tensor(w.need(name)))
             order = [axis for axis in value.axes if axis not in declared.order]
-            results.append(permuted(value, [*order, *(a for a in declared.order if a in value.axes)]))
-        inside = {site for f in self._functions() if f is not self.root for _, site in f.updates}
-        for name, site in zip(own.results[count:], self.model.updates, strict=True):
-            if site not in inside:
-                self._update(w, name, path_of(site))
+            results.append(
+                permuted(value, [*order, *(a for a in declared.order if a in value.axes)])
+            )
+        for name, site in self.updates:
+            self._update(w, name, path_of(site))
         w.line(f"return {', '.join(value.text for value in results)}")
         self._sizes(w)
         return self._finished(function, w, results, [], [])
@@ -405,11 +444,12 @@ def _solved(w: Writer, name: str, at: int, size: Size, wanted: dict[str, None]) 
     symbol = str(monomial[0])
     del wanted[symbol]
     top = f"{name}.shape[{at}]" + (f" - {rest}" if rest > 0 else f" + {-rest}" if rest else "")
-    text = f"({top}) // {count}" if rest and count != 1 else f"{top} // {count}" if count != 1 else top
+    text = (
+        f"({top}) // {count}" if rest and count != 1 else f"{top} // {count}" if count != 1 else top
+    )
     return [f"{w.symbols[symbol]} = {text}"]
 
 
 def _order(node: Node) -> tuple[str, ...]:
     assert isinstance(node.attrs, InputAttrs)
     return node.attrs.order
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ....dsl.core import DType
 from ....dsl.ops import AlongAttrs, MapAttrs, ReduceAttrs
 from .expressions import literal
-from .layout import ATOM, Layout, Value, permuted, place, squeezed
+from .layout import ATOM, Layout, Value, place, squeezed
 
 if TYPE_CHECKING:
     from ..forms import Piece

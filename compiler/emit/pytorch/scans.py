@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ....dsl.core import Axis, Body, Node, names
 from ....dsl.ops import ItemAttrs, ScanAttrs
 from ..flow import LEAVES, flow
+from ..recognise.selection import plan_body
 from .layout import ATOM, Layout, Value, permuted, squeezed
 from .names import called, identifier
-from ..recognise.selection import plan_body
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -54,8 +54,14 @@ class _Scan:
         )
         weights = frozenset(inside for inside, name in constants.items() if w.is_weight(name))
         self.inner = Writer(
-            self.flow, plan_body(self.flow, weights), w.rule, w.parameter,
-            lines=w.lines, names=w.names, scope=w.scope, outer=w,
+            self.flow,
+            plan_body(self.flow, weights),
+            w.rule,
+            w.parameter,
+            lines=w.lines,
+            names=w.names,
+            scope=w.scope,
+            outer=w,
         )
         self.inner.weights, self.inner.constants = weights, frozenset(constants)
         self.outputs: dict[int, str] = {}
@@ -77,7 +83,8 @@ class _Scan:
             self.inner.values[node.name] = replace(value, text=step, layout=layout, rank=ATOM)
             sequences.append((step, f"{value.atom}.unbind({at})"))
         for node, value in zip(
-            self.inputs[attrs.carries + attrs.steps :], given[attrs.carries + attrs.steps :],
+            self.inputs[attrs.carries + attrs.steps :],
+            given[attrs.carries + attrs.steps :],
             strict=True,
         ):
             self.inner.values[node.name] = self._named(value, node)
@@ -125,9 +132,7 @@ class _Scan:
         inner = self.inner
         for name in self.flow.nodes:
             if name in self.flow.closed and name in inner.plan.pieces:
-                read_inside = any(
-                    user not in self.flow.closed for user in self.flow.users[name]
-                )
+                read_inside = any(user not in self.flow.closed for user in self.flow.users[name])
                 if read_inside and not self.flow.is_number(name):
                     word = inner.plan.call_it(inner.plan.pieces[name])
                     word = inner.label(self.flow.nodes[name], word)
@@ -254,4 +259,3 @@ def _word(value: Value, node: Node) -> str:
 
 def _turned(source: str, attrs: ScanAttrs) -> str:
     return f"reversed({source})" if attrs.reverse else source
-

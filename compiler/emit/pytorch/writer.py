@@ -15,7 +15,7 @@ from ....dsl.core import DType, names
 from ....dsl.ops import InputAttrs, ParamAttrs, RandomAttrs, StateAttrs
 from .expressions import literal
 from .layout import ADDED, ATOM, Layout, Value, permuted, squeezed
-from .names import Names, called, identifier
+from .names import TAKEN, Names, called, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -233,7 +233,7 @@ class Writer:
         words = [part.removeprefix("self.").split(".") for part in parts]
         common = [one for one, *others in zip(*words, strict=False) if set(others) <= {one}]
         name = identifier("_".join([*common[:-1], words[0][-1]]))
-        while self.laid.get(f"_{name}", (parts, inputs)) != (parts, inputs):
+        while name in TAKEN or self.laid.get(f"_{name}", (parts, inputs)) != (parts, inputs):
             name += "_"
         self.laid[f"_{name}"] = parts, inputs
         return f"self._{name}"
@@ -365,4 +365,3 @@ def leaf(node: Node, text: str) -> Value:
     """A parameter, a state or an argument: in written order."""
     assert isinstance(node.attrs, ParamAttrs | StateAttrs | InputAttrs | RandomAttrs)
     return Value(text, names(node.attrs.axes), node.dtype)
-

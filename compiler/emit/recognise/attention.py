@@ -82,7 +82,10 @@ def _open(view: View, name: str, scores: _Scores, key: str) -> bool:
                 scores.biases.append((bias, 1 if fn == "add" else -1))
             case RenameAttrs(pairs=pairs) if _undone(scores.merged, pairs):
                 seen = [*scores.masks, *(name for name, _ in scores.biases)]
-                if any(_axes(view, other) & {o for old, _ in scores.merged for o in old} for other in seen):
+                if any(
+                    _axes(view, other) & {o for old, _ in scores.merged for o in old}
+                    for other in seen
+                ):
                     return False
                 scores.merged = ()
                 (name,) = read
@@ -156,7 +159,13 @@ def _form(
     usual = isinstance(size, int) and math.isclose(scores.scale, size**-0.5, rel_tol=1e-9)
     scale = None if usual else scores.scale
     form = Attention(
-        query, key, inner, tuple(value), scale, causal, 0 if causal else len(scores.masks),
+        query,
+        key,
+        inner,
+        tuple(value),
+        scale,
+        causal,
+        0 if causal else len(scores.masks),
         tuple(sign for _, sign in scores.biases),
     )
     return form, (q, k, v, *(() if causal else extra)), frozenset(scores.inner)

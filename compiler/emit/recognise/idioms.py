@@ -14,7 +14,6 @@ from ..forms import BatchNorm, CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm
 from .patterns import (
     Found,
     Pattern,
-    View,
     call,
     either,
     gathered,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
 from ....dsl.ops import ContractAttrs, IotaAttrs, MapAttrs, ReduceAttrs, RenameAttrs
-from .attention import attention
 from ..flow import LEAVES
 from ..forms import (
     Attention,
@@ -25,6 +24,7 @@ from ..forms import (
     Spread,
 )
 from ..functions import Call
+from .attention import attention
 from .idioms import IDIOMS
 from .patterns import Found, View
 from .windows import convolution, pool
@@ -74,10 +74,12 @@ class Plan:
         return NICKNAMES.get(type(piece.form), "value")
 
 
-def plan(flow: Flow, function: Function, inner: Mapping[int, Plan], *, is_root: bool) -> Plan:
-    """The pieces of a function whose callees are planned already."""
+def plan(
+    flow: Flow, function: Function, inner: Mapping[int, Plan], results: Sequence[str] | None = None
+) -> Plan:
+    """The pieces of a function whose callees are planned already. `results` are the program's."""
     own = [item for item in function.items if isinstance(item, str)]
-    return _Selector(flow, frozenset(own)).plan(function, inner, is_root)
+    return _Selector(flow, frozenset(own)).plan(function, inner, results)
 
 
 def plan_body(flow: Flow, weights: frozenset[str] = frozenset()) -> Plan:
@@ -98,9 +100,12 @@ class _Selector:
         self.uses: Counter[str] = Counter()
         self.pieces: dict[str, Piece] = {}
 
-    def plan(self, function: Function, inner: Mapping[int, Plan], is_root: bool) -> Plan:
-        self.uses.update(function.gives if not is_root else self.flow.results)
-        self.uses.update(name for name, _ in function.updates if not is_root)
+    def plan(
+        self, function: Function, inner: Mapping[int, Plan], results: Sequence[str] | None
+    ) -> Plan:
+        is_root = results is not None
+        gives = function.gives if results is None else results
+        self.uses.update([*gives, *(name for name, _ in function.updates)])
         closed = [name for name in self.flow.nodes if name in self.flow.closed]
         self.take([*(closed if is_root else ()), *function.items], inner)
         borrowed = (
@@ -108,8 +113,7 @@ class _Selector:
             if is_root
             else tuple(n for n in closed if self.uses[n] and not self.flow.is_number(n))
         )
-        results = self.flow.results if is_root else function.gives
-        return self.finished(borrowed, only=results[0] if len(results) == 1 else "")
+        return self.finished(borrowed, only=gives[0] if len(gives) == 1 else "")
 
     def take(self, items: Sequence[str | Call], inner: Mapping[int, Plan]) -> None:
         """Choose forms for what is needed, last first."""
@@ -127,7 +131,8 @@ class _Selector:
         named = frozenset(
             name
             for name, piece in pieces.items()
-            if piece.node.site is not None and piece.node.op.name != "rename"
+            if piece.node.site is not None
+            and piece.node.op.name != "rename"
             and not (name == only and self.uses[name] == 1)
         )
         return Plan(pieces, self.uses, borrowed, self._groups(pieces), named)
