@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..dsl.core import Body
 from ..dsl.ops import ITEM, ScanAttrs
 from .lift import item_attrs
 
 if TYPE_CHECKING:
+    from ..dsl.core import Body
     from collections.abc import Iterable
 
     from .graph import Edit, Graph

@@ -12,26 +12,29 @@ from typing import TYPE_CHECKING
 
 from . import syntax as s
 from .diagnostics import Collector, Diagnostic, Slug, or_nearest
+from .elaborate.builder import Budget
 from .elaborate.experiments import elaborate_experiment
 from .elaborate.mappings import elaborate_weights
-from .elaborate.builder import Budget
 from .elaborate.models import ModelRequest, elaborate_model
 from .elaborate.runs import lay_down
 from .elaborate.study import Study, data_options, find_model, plan_intervention
 from .elaborate.trainings import elaborate_training
 from .elaborate.values import HaltError, Known, Poison, Val
-from .elaborate.writes import Plan
 from .modules import Loader, Module
 from .signatures import declared_field
 from .sources import SIGNATURES, TOKENIZER
 
 if TYPE_CHECKING:
+    from .elaborate.writes import Plan
     from pathlib import Path
 
     from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
 
 
-QUICK, QUICK_PER_LINE = 30_000, 100  # operations that a check of a text elaborates: a second's worth
+QUICK, QUICK_PER_LINE = (
+    30_000,
+    100,
+)  # operations that a check of a text elaborates: a second's worth
 
 
 @dataclass
@@ -74,12 +77,16 @@ def check_module(module: Module, collector: Collector, budget: Budget | None = N
             try:
                 _check(statement, module, collector, found, budget or Budget())
             except RecursionError:  # blocks in blocks, as far as Python goes
-                collector.report(Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span)
+                collector.report(
+                    Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span
+                )
     found.diagnostics = collector.diagnostics
     return found
 
 
-def _check(statement: s.Statement, module: Module, collector: Collector, found: Checked, budget: Budget) -> None:
+def _check(
+    statement: s.Statement, module: Module, collector: Collector, found: Checked, budget: Budget
+) -> None:
     match statement:
         case s.Block():
             request = ModelRequest(statement, module, budget=budget)
@@ -115,27 +122,37 @@ def _check_unbuilt(tree: s.Unbuilt, module: Module, collector: Collector) -> Non
                     find_model(model, module, Study(module, collector).scope)
 
 
-def _check_intervention(tree: s.Intervention, module: Module, collector: Collector, budget: Budget) -> None:
+def _check_intervention(
+    tree: s.Intervention, module: Module, collector: Collector, budget: Budget
+) -> None:
     """On its model, with 0 for what has no default: which sites there are does not depend on it."""
     study = Study(module, collector, budget)
     study.use_data(None)
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
         model = study.elaborated(ModelRequest(block, home, budget=budget))
-        args: dict[str, Val] = {p.name: Known(0) for p in tree.params if p.default is None and p.axes is None}
+        args: dict[str, Val] = {
+            p.name: Known(0) for p in tree.params if p.default is None and p.axes is None
+        }
         for param in tree.params:
             if param.kind == "run":
-                collector.report(Slug.UNBUILT, "a parameter that is a run is not built yet", param.span)
+                collector.report(
+                    Slug.UNBUILT, "a parameter that is a run is not built yet", param.span
+                )
                 args[param.name] = Poison()
         nodes = {
-            step.node.site or "": step.node for step in model.body.steps if step.node.op.name == "input"
+            step.node.site or "": step.node
+            for step in model.body.steps
+            if step.node.op.name == "input"
         }
         inputs = {}
         for name, node in nodes.items():
             study.scope.builder.put(node)
             inputs[name] = node
         writes: Plan = {}
-        plan_intervention(study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True)
+        plan_intervention(
+            study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True
+        )
         lay_down(tree.name, model, inputs, writes, study.scope)
     except HaltError:
         return
@@ -144,13 +161,20 @@ def _check_intervention(tree: s.Intervention, module: Module, collector: Collect
 def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
     call = tree.value
     if not isinstance(call, s.Call) or not isinstance(call.target, s.Name):
-        collector.report(Slug.WRONG_ARGUMENTS, "data comes from a source", call.span, hint='bytes("corpus/*.txt", t = 128)')
+        collector.report(
+            Slug.WRONG_ARGUMENTS,
+            "data comes from a source",
+            call.span,
+            hint='bytes("corpus/*.txt", t = 128)',
+        )
         return
     name = call.target.id
     signature = TOKENIZER if name == TOKENIZER.name else SIGNATURES.get(name)
     if signature is None:
         collector.report(
-            Slug.UNKNOWN_NAME, f"no source of data is called `{name}`", call.target.span,
+            Slug.UNKNOWN_NAME,
+            f"no source of data is called `{name}`",
+            call.target.span,
             hint=or_nearest(name, SIGNATURES) or f"one of {', '.join(SIGNATURES)}",
         )
         return
@@ -160,11 +184,18 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
     args = {arg.name: arg for arg in call.args}
     for problem in signature.problems(options):
         arg = args.get(problem.option or "")
-        collector.report(problem.slug, problem.message, arg.span if arg is not None else call.span, hint=problem.hint)
+        collector.report(
+            problem.slug,
+            problem.message,
+            arg.span if arg is not None else call.span,
+            hint=problem.hint,
+        )
     for fld in tree.fields:
         if declared_field(fld) is None:
             collector.report(
-                Slug.WRONG_DTYPE, f"`{fld.value.span.text}` is no kind of field", fld.value.span,
+                Slug.WRONG_DTYPE,
+                f"`{fld.value.span.text}` is no kind of field",
+                fld.value.span,
                 hint="int, float, bool, text(tok), position",
             )
         elif not signature.declared:

@@ -18,4 +18,6 @@ def read_spec(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         span = Span(Source(str(path), ""), 0, 0)
-        raise SpecError([Diagnostic(Slug.BAD_FILE, f"cannot read {path}: {reason}", span)]) from None
+        raise SpecError(
+            [Diagnostic(Slug.BAD_FILE, f"cannot read {path}: {reason}", span)]
+        ) from None

@@ -68,7 +68,11 @@ def define(module: Module, collector: Collector) -> None:
                 )
             else:
                 module.own[statement.name] = statement
-        if isinstance(statement, s.Unbuilt) and statement.parts and isinstance(statement.parts[0], s.Name):
+        if (
+            isinstance(statement, s.Unbuilt)
+            and statement.parts
+            and isinstance(statement.parts[0], s.Name)
+        ):
             module.broken.add(statement.parts[0].id)  # `calibrate thresholds of ...`
 
 
@@ -97,7 +101,9 @@ class Loader:
         for used in use.names:
             if used.alias in module.own or used.alias in module.imported:
                 self.collector.report(
-                    Slug.DUPLICATE_NAME, f"`{used.alias}` is already a name in this file", used.span,
+                    Slug.DUPLICATE_NAME,
+                    f"`{used.alias}` is already a name in this file",
+                    used.span,
                     hint=f"{used.name} as another_name",
                 )
             elif other is None:
@@ -106,7 +112,9 @@ class Loader:
                 module.imported[used.alias] = (other, used.name)
             else:
                 self.collector.report(
-                    Slug.BAD_IMPORT, f"`{'.'.join(use.path)}` has no `{used.name}`", used.span,
+                    Slug.BAD_IMPORT,
+                    f"`{'.'.join(use.path)}` has no `{used.name}`",
+                    used.span,
                     hint=or_nearest(used.name, other.own),
                 )
                 module.broken.add(used.alias)

@@ -6,12 +6,15 @@ The checker asks first and speaks to the user; `verify` runs the same rules afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import sizes
 from .core import Axes, Axis, Body, DType, names, without
 from .functions import ALONG, MAPS, REDUCTIONS
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class OpError(Exception):
@@ -107,7 +110,9 @@ class IotaAttrs:
     axis: Axis
 
 
-def _declared(attrs: InputAttrs | ParamAttrs | StateAttrs | RandomAttrs, _: Sequence[Operand]) -> Typed:
+def _declared(
+    attrs: InputAttrs | ParamAttrs | StateAttrs | RandomAttrs, _: Sequence[Operand]
+) -> Typed:
     return attrs.axes, getattr(attrs, "dtype", DType.FLOAT)
 
 
@@ -396,9 +401,23 @@ def _same(_: StopAttrs, operands: Sequence[Operand]) -> Typed:
 
 
 Attrs = (
-    InputAttrs | ParamAttrs | StateAttrs | RandomAttrs | ConstAttrs | IotaAttrs | MapAttrs
-    | ReduceAttrs | ContractAttrs | RenameAttrs | IndexAttrs | ScatterAttrs | ConcatAttrs
-    | AlongAttrs | ScanAttrs | ItemAttrs | StopAttrs
+    InputAttrs
+    | ParamAttrs
+    | StateAttrs
+    | RandomAttrs
+    | ConstAttrs
+    | IotaAttrs
+    | MapAttrs
+    | ReduceAttrs
+    | ContractAttrs
+    | RenameAttrs
+    | IndexAttrs
+    | ScatterAttrs
+    | ConcatAttrs
+    | AlongAttrs
+    | ScanAttrs
+    | ItemAttrs
+    | StopAttrs
 )
 
 
@@ -437,6 +456,21 @@ ITEM = OpDef("item", ItemAttrs, (1, 1), _item)
 STOP = OpDef("stop", StopAttrs, (1, 1), _same)
 
 OPS = (
-    INPUT, PARAM, STATE, RANDOM, CONST, IOTA, MAP, REDUCE, CONTRACT, RENAME, INDEX, SCATTER,
-    CONCAT, ALONG_OP, SCAN, ITEM, STOP,
+    INPUT,
+    PARAM,
+    STATE,
+    RANDOM,
+    CONST,
+    IOTA,
+    MAP,
+    REDUCE,
+    CONTRACT,
+    RENAME,
+    INDEX,
+    SCATTER,
+    CONCAT,
+    ALONG_OP,
+    SCAN,
+    ITEM,
+    STOP,
 )

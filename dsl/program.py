@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .core import Body, DType
-from .sizes import Size
-from .source import Span
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .source import Span
+    from .sizes import Size
+    from .core import Body, DType
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)

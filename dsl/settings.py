@@ -24,19 +24,32 @@ def apply_settings(module: Module, settings: Sequence[str], collector: Collector
         try:
             number = _number(value.strip())
         except ValueError:
-            collector.report(Slug.WRONG_ARGUMENTS, f"`{text}` sets no number", span, hint="gpt.d=128")
+            collector.report(
+                Slug.WRONG_ARGUMENTS, f"`{text}` sets no number", span, hint="gpt.d=128"
+            )
             continue
         found = module.find(block)
         if found is None or not isinstance(found[0], s.Block):
-            known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Block)]
-            collector.report(Slug.UNKNOWN_BLOCK, f"no block or model is called `{block}`", span, hint=or_nearest(block, known))
+            known = [
+                n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Block)
+            ]
+            collector.report(
+                Slug.UNKNOWN_BLOCK,
+                f"no block or model is called `{block}`",
+                span,
+                hint=or_nearest(block, known),
+            )
             continue
         tree, home = found
         changed = _with(tree, name, s.Number(number, span=span))
         if changed is None:
-            names = [i.axis for i in tree.axes if isinstance(i, s.Bind)] + [p.name for p in tree.params if p.default is not None]
+            names = [i.axis for i in tree.axes if isinstance(i, s.Bind)] + [
+                p.name for p in tree.params if p.default is not None
+            ]
             collector.report(
-                Slug.WRONG_ARGUMENTS, f"`{block}` has no size or value `{name}`", span,
+                Slug.WRONG_ARGUMENTS,
+                f"`{block}` has no size or value `{name}`",
+                span,
                 hint=or_nearest(name, names) or f"one of {', '.join(names)}",
             )
             continue
@@ -56,10 +69,12 @@ def _number(text: str) -> int | float | bool:
 
 def _with(tree: s.Block, name: str, value: s.Number) -> s.Block | None:
     axes = tuple(
-        replace(item, value=value) if isinstance(item, s.Bind) and item.axis == name else item for item in tree.axes
+        replace(item, value=value) if isinstance(item, s.Bind) and item.axis == name else item
+        for item in tree.axes
     )
     params = tuple(
-        replace(p, default=value) if p.name == name and p.default is not None else p for p in tree.params
+        replace(p, default=value) if p.name == name and p.default is not None else p
+        for p in tree.params
     )
     if axes == tree.axes and params == tree.params and not _already(tree, name, value):
         return None
@@ -70,5 +85,3 @@ def _already(tree: s.Block, name: str, value: s.Number) -> bool:
     """Whether the default is that value as it stands."""
     sized = any(isinstance(i, s.Bind) and i.axis == name and i.value == value for i in tree.axes)
     return sized or any(p.name == name and p.default == value for p in tree.params)
-
-

@@ -143,7 +143,9 @@ def show(size: Size) -> str:
             atom if isinstance(atom, str) else f"({show(atom.top)}) // {atom.bottom}"
             for atom in monomial
         ]
-        if len(factors) > 1 or abs(count) != 1 or (count < 0 and not text):  # -(a // b) is not -a // b
+        if (
+            len(factors) > 1 or abs(count) != 1 or (count < 0 and not text)
+        ):  # -(a // b) is not -a // b
             factors = [f"({f})" if "//" in f else f for f in factors]
         if abs(count) != 1 or not factors:
             factors.insert(0, str(abs(count)))

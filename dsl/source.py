@@ -59,7 +59,11 @@ class Span:
     def word(self, word: str) -> Span:
         """Where a word stands in it first; all of it, if it does not."""
         found = re.search(rf"(?<![\w']){re.escape(word)}(?![\w'])", self.text)
-        return Span(self.source, self.start + found.start(), self.start + found.end()) if found else self
+        return (
+            Span(self.source, self.start + found.start(), self.start + found.end())
+            if found
+            else self
+        )
 
     def to(self, other: Span) -> Span:
         """From the start of this one to the end of another."""

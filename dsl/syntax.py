@@ -129,7 +129,18 @@ class Listing(Tree):
 
 
 Expr = (
-    Number | Text | Name | At | SizeOf | Unary | Binary | Call | Index | Attr | Range | Tuple
+    Number
+    | Text
+    | Name
+    | At
+    | SizeOf
+    | Unary
+    | Binary
+    | Call
+    | Index
+    | Attr
+    | Range
+    | Tuple
     | Listing
 )
 
@@ -510,8 +521,18 @@ class Train(Tree):
 
 
 Lesson = (
-    Doc | Run | Assign | Expect | Using | Schedule | Only | OptimiserGroup | Until | Every
-    | Write | Unbuilt
+    Doc
+    | Run
+    | Assign
+    | Expect
+    | Using
+    | Schedule
+    | Only
+    | OptimiserGroup
+    | Until
+    | Every
+    | Write
+    | Unbuilt
 )
 
 
@@ -531,9 +552,7 @@ class Use(Tree):
     names: tuple[Used, ...]
 
 
-Statement = (
-    Use | Block | Intervention | Data | Weights | Experiment | Train | Unbuilt | Doc
-)
+Statement = Use | Block | Intervention | Data | Weights | Experiment | Train | Unbuilt | Doc
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,11 @@ def explain_sweeps(name: str, study: CheckedStudy, library: Library) -> list[str
             if isinstance(source, SweepInput) and source.sweep == sweep.name and node_name in graph:
                 for symbol in sizes.symbols(source.count):
                     sized.setdefault(symbol, ASSUMED)
-                values = source.values if source.values is not None else range(sizes.evaluate(source.count, sized))
+                values = (
+                    source.values
+                    if source.values is not None
+                    else range(sizes.evaluate(source.count, sized))
+                )
                 given[node_name] = NamedArray((source.variable,), np.asarray(values))
                 sized[str(graph.node(node_name).axes[0].size)] = len(values)
         for step in study.body.steps:

@@ -51,7 +51,9 @@ def shown(program: Program, model: str | None, *, after: str | None, dot: bool) 
     names = ["build", *(row.name for row in PASSES)]
     if after is not None and after not in names:
         hint = or_nearest(after, names) or f"one of {', '.join(names)}"
-        raise SpecError([Diagnostic(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", GENERATED, hint=hint)])
+        raise SpecError(
+            [Diagnostic(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", GENERATED, hint=hint)]
+        )
     graph = compile_graph(graph_of(program.elaborated(model)), Context(), after=after)
     return as_dot(graph) if dot else show(graph) + "\n"
 
@@ -70,7 +72,9 @@ def explained(program: Program, model: str | None) -> str:
     checked = program.elaborated(model)
     graph = compile_graph(graph_of(checked), Context())
     source = emit(graph, checked).source
-    lines = [f"{checked.name}: {len(graph)} operations after {', '.join(row.name for row in PASSES)}"]
+    lines = [
+        f"{checked.name}: {len(graph)} operations after {', '.join(row.name for row in PASSES)}"
+    ]
     for call, what in FUSED.items():
         count = source.count(call)
         if count:
@@ -82,4 +86,3 @@ def explained(program: Program, model: str | None) -> str:
     for name, study in program.checked.experiments.items():
         lines += explain_sweeps(name, study, program.library)
     return "\n".join(lines) + "\n"
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,6 +21,7 @@ from .training import progress_on
 from .weights import read_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Iterable, Sequence
 
     from ..dsl.program import CheckedModel

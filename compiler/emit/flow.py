@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...dsl import sizes
 from ...dsl.core import Body, names
 from ...dsl.ops import (
     IOTA,
@@ -27,6 +26,7 @@ from ..reference.scalars import apply
 from ..reference.values import NUMPY, NamedArray
 
 if TYPE_CHECKING:
+    from ...dsl import sizes
     from collections.abc import Iterable, Mapping
 
     from ...dsl.core import Axis, Node

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...dsl.core import Axis, Node
-from ...dsl.sizes import Size
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...dsl.sizes import Size
+    from ...dsl.core import Axis, Node
 
 
 @dataclass(frozen=True, slots=True)

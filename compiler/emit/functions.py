@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...dsl.core import Body
 from ...dsl.ops import Distribution, ScanAttrs
 from .turns import Turn, turns
 
 if TYPE_CHECKING:
+    from ...dsl.core import Body
     from collections.abc import Mapping, Sequence
 
     from ...dsl.core import Node

@@ -29,18 +29,24 @@ def bind_brackets(
     left, right = _sides(tuple(i for i in block.axes if not isinstance(i, s.Bind)))
     if right is None and after is not None:
         scope.fail(
-            Slug.WRONG_ARGUMENTS, f"`{block.name}` takes no arrow between axes", tree.target.span,
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` takes no arrow between axes",
+            tree.target.span,
             notes=[Note(f"`{block.name}` is defined", block.span)],
         )
     if right is not None and after is None and (right or left):
         scope.fail(
-            Slug.WRONG_ARGUMENTS, f"`{block.name}` wants axes on both sides of an arrow", tree.target.span,
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` wants axes on both sides of an arrow",
+            tree.target.span,
             hint=f"{block.name}[d -> m](...)",
         )
     if right is None and not positional and any(isinstance(side, s.Star) for side in left):
         spare = [name for node in nodes.values() for name in sorted(node.axis_names)]
         scope.fail(
-            Slug.WRONG_ARGUMENTS, f"`{block.name}` wants to know which axes it is over", tree.target.span,
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` wants to know which axes it is over",
+            tree.target.span,
             hint=f"{block.name}[{(spare or ['d'])[0]}](...)",
         )
     carried = {axis.name: axis for node in nodes.values() for axis in node.axes}
@@ -51,13 +57,21 @@ def bind_brackets(
     if right is not None:
         both = {axis.name for axis in ins} & {axis.name for axis in outs}
         if both:
-            primed = {name: Axis(_prime_of(name, scope.around() | set(carried)), next(a.size for a in ins if a.name == name)) for name in both}
+            primed = {
+                name: Axis(
+                    _prime_of(name, scope.around() | set(carried)),
+                    next(a.size for a in ins if a.name == name),
+                )
+                for name in both
+            }
             ins = [primed.get(axis.name, axis) for axis in ins]
             nodes = {k: _prime(node, primed, tree, scope) for k, node in nodes.items()}
         _match(right, outs, binding, block, tree, scope)
     _match(left, ins, binding, block, tree, scope)
     carried = {axis.name: axis for node in nodes.values() for axis in node.axes}
-    binding.bound.update({local: carried.get(axis.name, axis) for local, axis in binding.bound.items()})
+    binding.bound.update(
+        {local: carried.get(axis.name, axis) for local, axis in binding.bound.items()}
+    )
     return binding, nodes
 
 
@@ -98,11 +112,17 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
             case s.Bind(axis, value) if after is None:
                 if axis not in own | typed | plain:
                     where.fail(
-                        Slug.UNKNOWN_AXIS, f"`{base.block.name}` has no axis `{axis}`", item.span,
+                        Slug.UNKNOWN_AXIS,
+                        f"`{base.block.name}` has no axis `{axis}`",
+                        item.span,
                         notes=[Note(f"`{base.block.name}` is defined", base.block.span)],
                         hint=or_nearest(axis, own | typed | plain),
                     )
-                bound = where.axis(value.id) if isinstance(value, s.Name) and where.lookup(value.id) is None else None
+                bound = (
+                    where.axis(value.id)
+                    if isinstance(value, s.Name) and where.lookup(value.id) is None
+                    else None
+                )
                 if bound is not None:
                     binding.bound[axis] = bound
                 else:
@@ -114,7 +134,9 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
     return before, after
 
 
-def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = None) -> tuple[Axis, ...]:
+def _make_axes(
+    part: s.Side, where: Scope, again: Mapping[str, Axis] | None = None
+) -> tuple[Axis, ...]:
     """The axes that a part of a call's brackets stands for. Those in `again` may get another size."""
     again = again or {}
     match part:
@@ -128,7 +150,9 @@ def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = No
                 return (Axis(known.name, size),)
             if known is not None and known.size != size:
                 where.fail(
-                    Slug.SIZE_MISMATCH, f"`{name}` already has size {known.size} here", part.span,
+                    Slug.SIZE_MISMATCH,
+                    f"`{name}` already has size {known.size} here",
+                    part.span,
                     hint="another name for this axis",
                 )
             return (known or where.new_axis(name, size),)
@@ -137,6 +161,7 @@ def _make_axes(part: s.Side, where: Scope, again: Mapping[str, Axis] | None = No
     found = where.evaluate(part) if not isinstance(part, s.Star | s.Everything) else None
     shown = f" (a number sizes an axis: `[h = {found.value}]`)" if isinstance(found, Known) else ""
     where.fail(Slug.NOT_AN_AXIS, f"`{part.span.text}` is no axis{shown}", part.span)
+    return None
 
 
 def _prime_of(name: str, taken: frozenset[str]) -> str:
@@ -148,14 +173,23 @@ def _prime_of(name: str, taken: frozenset[str]) -> str:
 
 def _prime(node: Node, primed: dict[str, Axis], tree: s.Call, scope: Scope) -> Node:
     pairs = tuple(
-        ((name,), (Axis(axis.name, node.size(name)),)) for name, axis in primed.items() if name in node.axis_names
+        ((name,), (Axis(axis.name, node.size(name)),))
+        for name, axis in primed.items()
+        if name in node.axis_names
     )
     if not pairs:
         return node
     return scope.builder.emit(ops.RENAME, ops.RenameAttrs(pairs), [node], tree.span, scope.path)
 
 
-def _match(wanted: list[s.Side], given: list[Axis], binding: Binding, block: s.Block, tree: s.Call, scope: Scope) -> None:
+def _match(
+    wanted: list[s.Side],
+    given: list[Axis],
+    binding: Binding,
+    block: s.Block,
+    tree: s.Call,
+    scope: Scope,
+) -> None:
     """Axes by position; a pack takes what the others leave."""
     flat = list(given)
     packs = sum(isinstance(w, s.Star) for w in wanted)
@@ -166,7 +200,8 @@ def _match(wanted: list[s.Side], given: list[Axis], binding: Binding, block: s.B
         scope.fail(
             Slug.WRONG_ARGUMENTS,
             f"`{block.name}` takes {len(wanted)} {'axis' if len(wanted) == 1 else 'axes'} here, and is given {len(flat)}",
-            tree.target.span, notes=[Note(f"`{block.name}` is defined", block.span)],
+            tree.target.span,
+            notes=[Note(f"`{block.name}` is defined", block.span)],
             hint="a size is given by name: `[h = 4]`",
         )
     for side in wanted:

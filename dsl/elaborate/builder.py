@@ -59,7 +59,13 @@ class Context:
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
 
     def report(
-        self, slug: Slug, message: str, span: Span, *, notes: Sequence[Note] = (), hint: str | None = None,
+        self,
+        slug: Slug,
+        message: str,
+        span: Span,
+        *,
+        notes: Sequence[Note] = (),
+        hint: str | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
         """Report; what went wrong inside a block of another file, at the call of it in this one."""
@@ -108,7 +114,9 @@ class Context:
 class Builder:
     """A list of steps that grows. In a scan body, outer values come in through `use`."""
 
-    def __init__(self, ctx: Context, parent: Builder | None = None, axis: Axis | None = None) -> None:
+    def __init__(
+        self, ctx: Context, parent: Builder | None = None, axis: Axis | None = None
+    ) -> None:
         self.ctx, self.parent, self.axis = ctx, parent, axis
         self.steps: list[Step] = []
         self.place: dict[str, int] = {}
@@ -148,9 +156,13 @@ class Builder:
         stepped = self.axis.name in outer.axis_names
         axes = without(outer.axes, [self.axis.name])
         inner = Node(
-            self.ctx.fresh(node.span), ops.INPUT,
+            self.ctx.fresh(node.span),
+            ops.INPUT,
             ops.InputAttrs(tuple(a.name for a in axes), axes, outer.dtype),
-            axes, outer.dtype, node.span, scope=node.scope,
+            axes,
+            outer.dtype,
+            node.span,
+            scope=node.scope,
         )
         (self.per_step if stepped else self.constant)[node.name] = (outer, inner)
         return self.put(inner)
@@ -165,7 +177,9 @@ class Builder:
         self.steps[place] = Step(node, self.steps[place].operands)
         return node
 
-    def name(self, node: Node, address: str, span: Span, scope: str, *, apart: bool = False) -> Node:
+    def name(
+        self, node: Node, address: str, span: Span, scope: str, *, apart: bool = False
+    ) -> Node:
         """Give the value an address: its own if it has none yet, else that of an identity node."""
         own = node.name in self.place
         if own:

@@ -21,24 +21,71 @@ if TYPE_CHECKING:
 
     from .scope import Scope
 
-UNARY = (
-    "exp log log1p expm1 sqrt rsqrt sin cos tan tanh sigmoid softplus erf log_sigmoid abs sign floor ceil "
-    "round float int isnan isfinite"
-).split()
+UNARY = [
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "sqrt",
+    "rsqrt",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "erf",
+    "log_sigmoid",
+    "abs",
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+    "float",
+    "int",
+    "isnan",
+    "isfinite",
+]
 _NUMERIC: dict[str, Callable[[float], float]] = {
-    "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
-    "tanh": math.tanh, "abs": abs, "floor": math.floor, "ceil": math.ceil, "round": round,
-    "float": float, "int": int,
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+    "abs": abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round": round,
+    "float": float,
+    "int": int,
 }
 FILLS = {
-    "max": -math.inf, "argmax": -math.inf, "logsumexp": -math.inf, "min": math.inf, "argmin": math.inf, "prod": 1.0,
+    "max": -math.inf,
+    "argmax": -math.inf,
+    "logsumexp": -math.inf,
+    "min": math.inf,
+    "argmin": math.inf,
+    "prod": 1.0,
     "all": 1.0,
 }
 UNBUILT = {
     name: f"`{name}`"
-    for name in (
-        "grad jacobian jvp vjp linearise quantize decode solve spectral_norm svd pack unpack fft"
-    ).split()
+    for name in [
+        "grad",
+        "jacobian",
+        "jvp",
+        "vjp",
+        "linearise",
+        "quantize",
+        "decode",
+        "solve",
+        "spectral_norm",
+        "svd",
+        "pack",
+        "unpack",
+        "fft",
+    ]
 }
 
 
@@ -76,7 +123,13 @@ class Given:
         if named:
             self.wrong(f"`{self.name}` has no argument `{named[0].name}`")
         if found < least or (most is not None and found > most):
-            wanted = str(least) if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+            wanted = (
+                str(least)
+                if most == least
+                else f"{least} or more"
+                if most is None
+                else f"{least} to {most}"
+            )
             self.wrong(f"`{self.name}` takes {wanted} values, and is given {found}")
         args = [arg.value for arg in self.tree.args]
         if len(args) == 1 and isinstance(args[0], s.Call):
@@ -96,7 +149,12 @@ class Given:
                 found += [axis.name for axis in self.scope.frame.packs[item.pack]]
                 continue
             if not isinstance(item, s.Name):
-                self.scope.fail(Slug.NOT_AN_AXIS, f"`{self.name}` wants axes in brackets", item.span, hint=self.usage)
+                self.scope.fail(
+                    Slug.NOT_AN_AXIS,
+                    f"`{self.name}` wants axes in brackets",
+                    item.span,
+                    hint=self.usage,
+                )
             owner = next((n for n in nodes if self._on(item.id, n)), nodes[0])
             what = f"`{self.name}[{item.id}]` is over `{item.id}`"
             found.append(self.scope.axis_named(item.id, owner, item.span, what))
@@ -143,8 +201,14 @@ def _unary(given: Given) -> Val:
         try:
             return Known(_NUMERIC[given.name](value.value))
         except (ValueError, OverflowError):
-            given.scope.fail(Slug.BAD_SIZE, f"`{given.tree.span.text}` has no value", given.tree.span)
-    return Value(given.scope.map(given.name, [given.scope.node(value, given.tree.args[0].span)], given.tree.span))
+            given.scope.fail(
+                Slug.BAD_SIZE, f"`{given.tree.span.text}` has no value", given.tree.span
+            )
+    return Value(
+        given.scope.map(
+            given.name, [given.scope.node(value, given.tree.args[0].span)], given.tree.span
+        )
+    )
 
 
 def _fold_map(given: Given) -> Val:
@@ -172,12 +236,18 @@ def _where(given: Given) -> Val:
 
 def _clip(given: Given) -> Val:
     x, low, high = given.nodes(3, 3)
-    return Value(given.scope.map("min", [given.scope.map("max", [x, low], given.tree.span), high], given.tree.span))
+    return Value(
+        given.scope.map(
+            "min", [given.scope.map("max", [x, low], given.tree.span), high], given.tree.span
+        )
+    )
 
 
 def _heaviside(given: Given) -> Val:
     if any(arg.name == "surrogate" for arg in given.tree.args):
-        given.scope.fail(Slug.UNBUILT, "`surrogate` (a backward rule) is not built yet", given.tree.span)
+        given.scope.fail(
+            Slug.UNBUILT, "`surrogate` (a backward rule) is not built yet", given.tree.span
+        )
     (x,) = given.nodes(1, 1)
     above = given.scope.map("gt", [x, given.scope.node(Known(0), given.tree.span)], given.tree.span)
     return Value(given.scope.map("float", [above], given.tree.span))
@@ -241,11 +311,17 @@ def _concat(given: Given) -> Val:
         raise HaltError
     if given.name == "stack":
         known = given.scope.axis(item.id)
-        axis = Axis(known.name, len(nodes)) if known is not None else given.scope.new_axis(item.id, len(nodes))
+        axis = (
+            Axis(known.name, len(nodes))
+            if known is not None
+            else given.scope.new_axis(item.id, len(nodes))
+        )
         return given.emit(ops.CONCAT, ops.ConcatAttrs(axis.name, new=True), nodes)
     graph = given.axes(nodes)[0]
     for node, arg in zip(nodes, given.tree.args, strict=True):
-        given.scope.axis_named(item.id, node, arg.span, f"`concat[{item.id}]` joins along `{item.id}`")
+        given.scope.axis_named(
+            item.id, node, arg.span, f"`concat[{item.id}]` joins along `{item.id}`"
+        )
     return given.emit(ops.CONCAT, ops.ConcatAttrs(graph), nodes)
 
 
@@ -253,7 +329,11 @@ def _shift(given: Given) -> Val:
     """`shift[t](x, n)`: position t holds what was at t - n; zeros come in."""
     values = given.values(1, 2)
     node = given.scope.node(values[0], given.tree.args[0].span)
-    by = given.scope.whole(given.tree.args[1].value, "how far a shift goes") if len(values) == 2 else 1
+    by = (
+        given.scope.whole(given.tree.args[1].value, "how far a shift goes")
+        if len(values) == 2
+        else 1
+    )
     (axis,) = given.axes([node])
     window = ops.Window(axis, ((Axis(axis, node.size(axis)), 1),), -by, 0.0)
     return given.emit(ops.INDEX, ops.IndexAttrs(window), [node])
@@ -294,7 +374,10 @@ def _prev(given: Given) -> Val:
             if arg.id in scope.carried:
                 return scope.carried[arg.id]
             scope = scope.parent
-    given.scope.fail(Slug.CARRY_ORDER, "`prev` wants the name of a carry", given.tree.span, hint=given.usage)
+    given.scope.fail(
+        Slug.CARRY_ORDER, "`prev` wants the name of a carry", given.tree.span, hint=given.usage
+    )
+    return None
 
 
 def _unbuilt(given: Given) -> Val:

@@ -29,24 +29,39 @@ def template(base: Template, items: tuple[s.Item, ...], scope: Scope) -> Templat
 
 
 def call(
-    target: Template | Instance, items: tuple[s.Item, ...], tree: s.Call, scope: Scope, address: str | None
+    target: Template | Instance,
+    items: tuple[s.Item, ...],
+    tree: s.Call,
+    scope: Scope,
+    address: str | None,
 ) -> tuple[Val, ...]:
     """Call a block, or make a template of one when no tensor is given to it."""
     base = target if isinstance(target, Template) else target.template
     base = template(base, items, scope)
     block = base.block
     if block.kind == "model":
-        scope.fail(Slug.WRONG_ARGUMENTS, f"`{block.name}` is a model; only blocks are called in blocks", tree.span)
+        scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` is a model; only blocks are called in blocks",
+            tree.span,
+        )
     if isinstance(target, Template) and tree.args and all(arg.name for arg in tree.args):
         given = {arg.name for arg in tree.args}
-        if any(p.default is None and p.name not in given and p.name not in base.args for p in block.params):
+        if any(
+            p.default is None and p.name not in given and p.name not in base.args
+            for p in block.params
+        ):
             args = {arg.name or "": scope.evaluate(arg.value) for arg in tree.args}
             _check_names(block, args, tree, scope)
             return (replace(base, args={**base.args, **args}),)
     own, anonymous = address is not None or not isinstance(target, Template), address is None
     if address is None:
         address = _anonymous(block, scope)
-    inner_address = address if own and isinstance(target, Template) and not owns_parameters(block, base.module) else None
+    inner_address = (
+        address
+        if own and isinstance(target, Template) and not owns_parameters(block, base.module)
+        else None
+    )
     values = _arguments(base, tree, scope, inner_address)
     where = target.path if isinstance(target, Instance) else None
     ctx = scope.ctx
@@ -87,12 +102,17 @@ def _check_names(block: s.Block, args: dict[str, Val], tree: s.Call, scope: Scop
                 hint = f"`{arg.name}` is an axis: `{block.name}[{arg.span.text}](...)`"
             takes = ", ".join(f"`{name}`" for name in known) or "nothing"
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"`{block.name}` has no argument `{arg.name}`", arg.span,
-                notes=[Note(f"`{block.name}` takes {takes}", block.span)], hint=hint,
+                Slug.WRONG_ARGUMENTS,
+                f"`{block.name}` has no argument `{arg.name}`",
+                arg.span,
+                notes=[Note(f"`{block.name}` takes {takes}", block.span)],
+                hint=hint,
             )
 
 
-def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) -> dict[str, tuple[Val, Span]]:
+def _arguments(
+    base: Template, tree: s.Call, scope: Scope, wrapped: str | None
+) -> dict[str, tuple[Val, Span]]:
     """The values by parameter name. A wrapper without parameters lends its address (`wrapped`) to
     the call that it wraps."""
     block = base.block
@@ -104,7 +124,8 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
                 f"`{block.name}` takes {len(block.params)} argument{'s' if len(block.params) != 1 else ''}, "
-                f"and is given {len(tree.args)}", arg.span,
+                f"and is given {len(tree.args)}",
+                arg.span,
                 notes=[Note(f"`{block.name}` is defined", block.span)],
             )
         name = arg.name or free[0]
@@ -122,7 +143,9 @@ def _arguments(base: Template, tree: s.Call, scope: Scope, wrapped: str | None) 
     for param in block.params:
         if param.name not in values and param.default is None:
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"`{block.name}` needs `{param.name}`", tree.span,
+                Slug.WRONG_ARGUMENTS,
+                f"`{block.name}` needs `{param.name}`",
+                tree.span,
                 notes=[Note(f"`{block.name}` is defined", block.span)],
             )
     return values
@@ -138,13 +161,21 @@ def _lends(tree: s.Call, scope: Scope) -> bool:
 
 
 def _enter(
-    base: Template, values: dict[str, tuple[Val, Span]], tree: s.Call, scope: Scope, address: str,
+    base: Template,
+    values: dict[str, tuple[Val, Span]],
+    tree: s.Call,
+    scope: Scope,
+    address: str,
     params: str | None,
 ) -> tuple[Val, ...]:
     block, ctx = base.block, scope.ctx
     frame = Frame(base.module, reserved=scope.around())
     inner = Scope(
-        ctx, scope.builder, frame, address, params if params is not None else _param_path(scope, address),
+        ctx,
+        scope.builder,
+        frame,
+        address,
+        params if params is not None else _param_path(scope, address),
         banks=scope.banks,
     )
     nodes = {
@@ -156,7 +187,8 @@ def _enter(
     _bind_types(block, binding, nodes, tree, scope, inner)
     renamed = _keep_apart(base, binding, nodes, tree, scope, inner)
     first = [
-        param for param in block.params  # values that sizes may speak of
+        param
+        for param in block.params  # values that sizes may speak of
         if param.name not in nodes and (param.name in values or not _after_axes(param, base))
     ]
     for param in first:
@@ -182,7 +214,9 @@ def check_count(block: s.Block, inner: Scope) -> tuple[Val, ...]:
     results = inner.frame.results
     if results is None:
         inner.fail(
-            Slug.WRONG_ARGUMENTS, f"`{block.name}` returns nothing", block.span.word(block.name),
+            Slug.WRONG_ARGUMENTS,
+            f"`{block.name}` returns nothing",
+            block.span.word(block.name),
             hint=f"return ...  # [{', '.join(axis.name for axis in block.results[0])}]",
         )
     if any(isinstance(value, Poison) for value in results):
@@ -192,16 +226,21 @@ def check_count(block: s.Block, inner: Scope) -> tuple[Val, ...]:
         inner.fail(
             Slug.WRONG_ARGUMENTS,
             f"`{block.name}` is said to give {_values(len(block.results))}, and this is {len(results)}",
-            at[0].to(at[-1]), notes=[Note("it is said", block.span)],
+            at[0].to(at[-1]),
+            notes=[Note("it is said", block.span)],
         )
     return results
 
 
-def no_such_axis(name: str, declared: tuple[s.AxisDecl, ...], block: s.Block, inner: Scope) -> NoReturn:
+def no_such_axis(
+    name: str, declared: tuple[s.AxisDecl, ...], block: s.Block, inner: Scope
+) -> NoReturn:
     """A header that promises an axis that there is not."""
     place = next((decl.span for decl in declared if decl.name == name), block.span)
     inner.fail(
-        Slug.MISSING_AXIS, f"`{block.name}` is said to give `{name}`, and has no such axis", place,
+        Slug.MISSING_AXIS,
+        f"`{block.name}` is said to give `{name}`, and has no such axis",
+        place,
         hint=or_nearest(name, inner.known_axes()),
     )
 
@@ -220,11 +259,18 @@ def _param_path(scope: Scope, address: str) -> str:
 def _is_tensor(param: s.Param, value: Val) -> bool:
     if param.kind == "block":
         return False
-    return isinstance(value, Value) or (param.axes is not None and isinstance(value, Known) and not isinstance(value.value, str))
+    return isinstance(value, Value) or (
+        param.axes is not None and isinstance(value, Known) and not isinstance(value.value, str)
+    )
 
 
 def _bind_types(
-    block: s.Block, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+    block: s.Block,
+    binding: Binding,
+    nodes: dict[str, Node],
+    tree: s.Call,
+    scope: Scope,
+    inner: Scope,
 ) -> None:
     """Match the written types with the axes of the arguments, by name."""
     for param in block.params:
@@ -242,7 +288,9 @@ def _bind_types(
                     _missing(axis.name, param, node, block, tree, scope)
             else:
                 known = scope.axis(axis.name)
-                graph = known.name if known is not None and known.name in node.axis_names else axis.name
+                graph = (
+                    known.name if known is not None and known.name in node.axis_names else axis.name
+                )
                 if graph in node.axis_names:
                     _settle(axis.name, Axis(graph, node.size(graph)), binding, block, tree, scope)
                 elif node.axes or node.op is not ops.CONST:
@@ -258,7 +306,13 @@ def _bind_types(
 
 
 def _check_size(
-    local: str, graph: str, param: s.Param, nodes: dict[str, Node], block: s.Block, tree: s.Call, scope: Scope
+    local: str,
+    graph: str,
+    param: s.Param,
+    nodes: dict[str, Node],
+    block: s.Block,
+    tree: s.Call,
+    scope: Scope,
 ) -> None:
     """An axis that two arguments have has one size."""
     for other in block.params:
@@ -272,31 +326,48 @@ def _check_size(
         if first != second and isinstance(first, int) and isinstance(second, int):
             scope.fail(
                 Slug.SIZE_MISMATCH,
-                f"`{other.name}` has {first} positions of `{local}`, and `{param.name}` has {second}", tree.span,
+                f"`{other.name}` has {first} positions of `{local}`, and `{param.name}` has {second}",
+                tree.span,
                 notes=[Note(f"`{block.name}` takes both", block.span)],
             )
 
 
-def _settle(local: str, axis: Axis, binding: Binding, block: s.Block, tree: s.Call, scope: Scope) -> None:
+def _settle(
+    local: str, axis: Axis, binding: Binding, block: s.Block, tree: s.Call, scope: Scope
+) -> None:
     wanted = binding.sized.get(local)
-    if wanted is not None and wanted != axis.size and isinstance(wanted, int) and isinstance(axis.size, int):
+    if (
+        wanted is not None
+        and wanted != axis.size
+        and isinstance(wanted, int)
+        and isinstance(axis.size, int)
+    ):
         scope.fail(
             Slug.SIZE_MISMATCH,
-            f"`{block.name}` is told `{local}` = {wanted}, and is given {sizes.show(axis.size)}", tree.span,
+            f"`{block.name}` is told `{local}` = {wanted}, and is given {sizes.show(axis.size)}",
+            tree.span,
         )
     binding.bound[local] = axis
 
 
 def _check_pack(
-    pack: str, param: s.Param, node: Node, binding: Binding, block: s.Block, tree: s.Call, scope: Scope
+    pack: str,
+    param: s.Param,
+    node: Node,
+    binding: Binding,
+    block: s.Block,
+    tree: s.Call,
+    scope: Scope,
 ) -> None:
     for axis in binding.packs.get(pack, ()):
         if axis.name not in node.axis_names and node.axes:
             _missing(axis.name, param, node, block, tree, scope)
 
 
-def _missing(name: str, param: s.Param, node: Node, block: s.Block, tree: s.Call, scope: Scope) -> None:
-    spare = [n for n in names(node.axes)]
+def _missing(
+    name: str, param: s.Param, node: Node, block: s.Block, tree: s.Call, scope: Scope
+) -> None:
+    spare = list(names(node.axes))
     scope.fail(
         Slug.MISSING_AXIS,
         f"`{block.name}` wants an axis `{name}` on `{param.name}`, which has {scope.say_axes(node)}",
@@ -315,7 +386,12 @@ def _bound_hint(name: str, spare: list[str], tree: s.Call) -> str | None:
 
 
 def _keep_apart(
-    base: Template, binding: Binding, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
+    base: Template,
+    binding: Binding,
+    nodes: dict[str, Node],
+    tree: s.Call,
+    scope: Scope,
+    inner: Scope,
 ) -> dict[str, str]:
     """Axes that ride along and are called like one of the block's own become `^name` inside it."""
     taken = axis_words(base.block, base.module) - set(binding.bound)
@@ -353,7 +429,11 @@ def _own_axes(block: s.Block, binding: Binding, inner: Scope) -> None:
 
 
 def _bind_param(
-    param: s.Param, values: dict[str, tuple[Val, Span]], nodes: dict[str, Node], inner: Scope, scope: Scope,
+    param: s.Param,
+    values: dict[str, tuple[Val, Span]],
+    nodes: dict[str, Node],
+    inner: Scope,
+    scope: Scope,
     tree: s.Call,
 ) -> None:
     if param.name in nodes:
@@ -367,8 +447,11 @@ def _bind_param(
         if param.kind == "block" and not isinstance(value, Template | Instance | Poison):
             at = values[param.name][1]
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"`{param.name}` wants a block, and `{_given(at, param.name)}` is none", at,
-                notes=[Note("it is declared", param.span)], hint=f"{param.name} = mlp",
+                Slug.WRONG_ARGUMENTS,
+                f"`{param.name}` wants a block, and `{_given(at, param.name)}` is none",
+                at,
+                notes=[Note("it is declared", param.span)],
+                hint=f"{param.name} = mlp",
             )
     else:
         assert param.default is not None
@@ -388,16 +471,29 @@ def _check_dtype(param: s.Param, node: Node, scope: Scope, span: Span) -> None:
     wanted = param.kind or ("float" if param.axes is not None else None)
     fits = {"int": ("int", "bool"), "bool": ("bool",), "float": ("float", "int", "bool")}
     if wanted in fits and node.dtype not in fits[wanted]:
-        hint = f"int({_given(span, param.name)})" if wanted == "int" else f"{_given(span, param.name)} > 0"
+        hint = (
+            f"int({_given(span, param.name)})"
+            if wanted == "int"
+            else f"{_given(span, param.name)} > 0"
+        )
         scope.fail(
-            Slug.WRONG_DTYPE, f"`{param.name}` wants {wanted}, and this is {node.dtype}", span,
-            notes=[Note("it is declared", param.span)], hint=hint,
+            Slug.WRONG_DTYPE,
+            f"`{param.name}` wants {wanted}, and this is {node.dtype}",
+            span,
+            notes=[Note("it is declared", param.span)],
+            hint=hint,
         )
 
 
 def _result(
-    value: Val, declared: tuple[s.AxisDecl, ...], renamed: dict[str, str], block: s.Block, tree: s.Call,
-    scope: Scope, inner: Scope, at: Span,
+    value: Val,
+    declared: tuple[s.AxisDecl, ...],
+    renamed: dict[str, str],
+    block: s.Block,
+    tree: s.Call,
+    scope: Scope,
+    inner: Scope,
+    at: Span,
 ) -> Val:
     """A result has its written axes and what rode in on the arguments, nothing else."""
     node = inner.node(value, at)
@@ -413,16 +509,23 @@ def _result(
     if extra:
         inner.fail(
             Slug.AXIS_MISMATCH,
-            f"`{block.name}` is said to give [{', '.join(wanted.values())}], and this has `{extra[0]}` too", at,
+            f"`{block.name}` is said to give [{', '.join(wanted.values())}], and this has `{extra[0]}` too",
+            at,
             notes=[Note("it is said", block.span)],
-            hint=f"-> [{', '.join([*wanted.values(), extra[0]])}]" if extra[0].isidentifier() else None,
+            hint=f"-> [{', '.join([*wanted.values(), extra[0]])}]"
+            if extra[0].isidentifier()
+            else None,
         )
     for name, shown in wanted.items():
         if name not in node.axis_names:
             axis = inner.axis(shown) or inner.frame.riding.get(name)
-            if axis is None and any(shown == decl.name for p in block.params for decl in p.axes or ()):
+            if axis is None and any(
+                shown == decl.name for p in block.params for decl in p.axes or ()
+            ):
                 scope.fail(
-                    Slug.MISSING_AXIS, f"`{block.name}` gives `{shown}`, and nothing that it is given here has it", tree.span,
+                    Slug.MISSING_AXIS,
+                    f"`{block.name}` gives `{shown}`, and nothing that it is given here has it",
+                    tree.span,
                     notes=[Note(f"`{block.name}` is defined", block.span)],
                 )
             if axis is None:
@@ -431,14 +534,20 @@ def _result(
         if scope.axis(shown) is None and name not in inner.frame.bound:
             scope.axes[shown] = Axis(name, node.size(name))
     own = {  # primed because the caller had the name for something else
-        name: shown for name, shown in wanted.items()
-        if not {shown} & (node.axis_names | set(scope.frame.riding)) and name not in inner.frame.bound | set(inner.frame.riding)
+        name: shown
+        for name, shown in wanted.items()
+        if not {shown} & (node.axis_names | set(scope.frame.riding))
+        and name not in inner.frame.bound | set(inner.frame.riding)
     }
     back = tuple(
-        ((new,), (Axis(old, node.size(new)),)) for new, old in {**renamed, **own}.items() if new in node.axis_names
+        ((new,), (Axis(old, node.size(new)),))
+        for new, old in {**renamed, **own}.items()
+        if new in node.axis_names
     )
     if back:
         clash = [old for (_, (axis,)) in back for old in [axis.name] if old in node.axis_names]
         if not clash:
-            node = scope.builder.emit(ops.RENAME, ops.RenameAttrs(back), [node], tree.span, scope.path)
+            node = scope.builder.emit(
+                ops.RENAME, ops.RenameAttrs(back), [node], tree.span, scope.path
+            )
     return Value(node)

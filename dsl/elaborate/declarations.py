@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import ops
 from .. import syntax as s
 from ..core import Axes, Axis, Body, DType, Node
@@ -13,12 +11,15 @@ from .scope import Scope, join
 from .structure import walk
 from .values import Known, Value
 
-if TYPE_CHECKING:
-    pass
-
 DISTRIBUTIONS: dict[str, int] = {
-    "normal": 2, "uniform": 2, "log_uniform": 2, "truncated_normal": 2, "integers": 2,
-    "bernoulli": 1, "orthogonal": 1, "constant": 1,
+    "normal": 2,
+    "uniform": 2,
+    "log_uniform": 2,
+    "truncated_normal": 2,
+    "integers": 2,
+    "bernoulli": 1,
+    "orthogonal": 1,
+    "constant": 1,
 }
 _DTYPES = {"integers": DType.INT, "bernoulli": DType.BOOL}
 
@@ -26,7 +27,11 @@ _DTYPES = {"integers": DType.INT, "bernoulli": DType.BOOL}
 def declare(step: s.Declare, scope: Scope) -> None:
     """Make the tensor, once for each address, and give it its name."""
     if step.name in scope.names:
-        notes = [Note("it has its value from here", scope.spans[step.name])] if step.name in scope.spans else []
+        notes = (
+            [Note("it has its value from here", scope.spans[step.name])]
+            if step.name in scope.spans
+            else []
+        )
         scope.fail(Slug.REASSIGNED, f"`{step.name}` already has a value", step.span, notes=notes)
     axes = _axes(step, scope)
     if step.kind == "draw":
@@ -36,7 +41,9 @@ def declare(step: s.Declare, scope: Scope) -> None:
         node = scope.ctx.params.get(address) or _make(step, axes, address, scope)
         if tuple(node.axes) != axes:
             scope.fail(
-                Slug.SIZE_MISMATCH, f"`{address}` is shared, and is made here with other axes", step.span
+                Slug.SIZE_MISMATCH,
+                f"`{address}` is shared, and is made here with other axes",
+                step.span,
             )
         if step.kind == "state":
             scope.frame.states[step.name] = address
@@ -49,7 +56,9 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
     for decl in step.axes or ():
         if decl.pack:
             if decl.name not in scope.frame.packs:
-                scope.fail(Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{decl.name}`", decl.span)
+                scope.fail(
+                    Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{decl.name}`", decl.span
+                )
             axes += scope.frame.packs[decl.name]
         else:
             axes.append(scope.need_axis(decl.name, decl.span))
@@ -57,7 +66,9 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
         model = scope.lookup(step.like)
         if not isinstance(model, Value):
             scope.fail(
-                Slug.UNKNOWN_NAME, f"`{step.like}` is no value above", step.span.word(step.like),
+                Slug.UNKNOWN_NAME,
+                f"`{step.like}` is no value above",
+                step.span.word(step.like),
                 hint=or_nearest(step.like, scope.names),
             )
         axes += [axis for axis in model.node.axes if axis not in axes]
@@ -67,13 +78,17 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
                 scope.fail(
                     Slug.BAD_SIZE,
                     f"`{step.name}` is kept between calls, and `{axis.name}` has another size at each",
-                    step.span.word(axis.name), hint=f"give the model's axis a size: `[{axis.name} = 128]`",
+                    step.span.word(axis.name),
+                    hint=f"give the model's axis a size: `[{axis.name} = 128]`",
                 )
     banks = () if step.kind == "state" else tuple(b for b in scope.banks if b not in axes)
     found = (*banks, *axes)
     if len({axis.name for axis in found}) < len(found):
         scope.fail(
-            Slug.DUPLICATE_NAME, f"`{step.name}` has one axis twice", step.span, hint=_primed_hint(step)
+            Slug.DUPLICATE_NAME,
+            f"`{step.name}` has one axis twice",
+            step.span,
+            hint=_primed_hint(step),
         )
     return found
 
@@ -90,19 +105,27 @@ def _primed_hint(step: s.Declare) -> str | None:
 def _distribution(tree: s.Expr, scope: Scope) -> ops.Distribution:
     if not isinstance(tree, s.Call) or not isinstance(tree.target, s.Name):
         scope.fail(
-            Slug.UNKNOWN_NAME, "what follows `~` is a distribution", tree.span,
+            Slug.UNKNOWN_NAME,
+            "what follows `~` is a distribution",
+            tree.span,
             hint=f"= {tree.span.text}, or ~ normal(0, 0.02)",
         )
     name = tree.target.id
     if name not in DISTRIBUTIONS:
         scope.fail(
-            Slug.UNKNOWN_NAME, f"no distribution is called `{name}`", tree.target.span,
+            Slug.UNKNOWN_NAME,
+            f"no distribution is called `{name}`",
+            tree.target.span,
             hint=or_nearest(name, DISTRIBUTIONS) or f"one of {', '.join(DISTRIBUTIONS)}",
         )
-    args = tuple(float(scope.constant(arg.value, "what a distribution is given")) for arg in tree.args)
+    args = tuple(
+        float(scope.constant(arg.value, "what a distribution is given")) for arg in tree.args
+    )
     if len(args) != DISTRIBUTIONS[name]:
         scope.fail(
-            Slug.WRONG_ARGUMENTS, f"`{name}` takes {DISTRIBUTIONS[name]} numbers, and is given {len(args)}", tree.span
+            Slug.WRONG_ARGUMENTS,
+            f"`{name}` takes {DISTRIBUTIONS[name]} numbers, and is given {len(args)}",
+            tree.span,
         )
     return ops.Distribution(name, args)
 
@@ -118,7 +141,14 @@ def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
         op, attrs = ops.PARAM, ops.ParamAttrs(axes, init, trained=step.kind == "param")
     scope.ctx.claimed.add(address)
     node = Node(
-        scope.ctx.fresh(step.span), op, attrs, axes, DType.FLOAT, step.span, site=address, scope=scope.path
+        scope.ctx.fresh(step.span),
+        op,
+        attrs,
+        axes,
+        DType.FLOAT,
+        step.span,
+        site=address,
+        scope=scope.path,
     )
     scope.ctx.params[address] = node
     return scope.builder.root.put(node)
@@ -129,11 +159,15 @@ def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Dis
     for part in walk(tree):
         if isinstance(part, s.Name) and isinstance(scope.lookup(part.id), Value):
             scope.fail(
-                Slug.NOT_CONSTANT, f"`{step.name}` starts from what is known before the model runs, and `{part.id}` is not",
-                part.span, hint="a param starts from numbers, sizes and axes: `where(k == f, 1, 0)`",
+                Slug.NOT_CONSTANT,
+                f"`{step.name}` starts from what is known before the model runs, and `{part.id}` is not",
+                part.span,
+                hint="a param starts from numbers, sizes and axes: `where(k == f, 1, 0)`",
             )
     builder = Builder(scope.ctx)
-    inner = Scope(scope.ctx, builder, scope.frame, scope.path, scope.params, parent=_Closed(scope, builder))
+    inner = Scope(
+        scope.ctx, builder, scope.frame, scope.path, scope.params, parent=_Closed(scope, builder)
+    )
     value = inner.evaluate(tree)
     if isinstance(value, Known) and isinstance(value.value, int | float):
         return ops.Distribution("constant", (float(value.value),))
@@ -141,7 +175,9 @@ def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Dis
     extra = node.axis_names - {axis.name for axis in axes}
     if extra:
         scope.fail(
-            Slug.AXIS_MISMATCH, f"`{step.name}` has no axis `{min(extra)}`, and its initial value has", tree.span
+            Slug.AXIS_MISMATCH,
+            f"`{step.name}` has no axis `{min(extra)}`, and its initial value has",
+            tree.span,
         )
     for axis in axes:
         node = inner.spread(node, axis, tree.span)
@@ -153,7 +189,12 @@ class _Closed(Scope):
 
     def __init__(self, scope: Scope, builder: Builder) -> None:
         super().__init__(
-            scope.ctx, builder, scope.frame, scope.path, scope.params, axes=scope.known_axes(),
+            scope.ctx,
+            builder,
+            scope.frame,
+            scope.path,
+            scope.params,
+            axes=scope.known_axes(),
             names=_numbers(scope),
         )
 
@@ -178,7 +219,14 @@ def _draw(step: s.Declare, axes: Axes, scope: Scope) -> Node:
     key = scope.ctx.claim(join(scope.path, step.name), "drawn")
     attrs = ops.RandomAttrs(inside, distribution, key, _DTYPES.get(distribution.name, DType.FLOAT))
     node = Node(
-        scope.ctx.fresh(step.span), ops.RANDOM, attrs, inside, attrs.dtype, step.span, site=key, scope=scope.path
+        scope.ctx.fresh(step.span),
+        ops.RANDOM,
+        attrs,
+        inside,
+        attrs.dtype,
+        step.span,
+        site=key,
+        scope=scope.path,
     )
     builder.put(node)
     return scope.builder.use(node)

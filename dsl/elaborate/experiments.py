@@ -12,17 +12,17 @@ from ..core import Axis, DType, Node
 from ..diagnostics import Collector, Note, Slug, or_nearest
 from ..program import CheckedStudy, Output, SweepInput, SweepOutput, SweepPlan
 from .builtins import UNBUILT
-from .scope import Scope
 from .sites import body_sites
 from .study import Study
 from .values import Formula, HaltError, Poison, Run, Table, Val, Value
 
 if TYPE_CHECKING:
+    from .scope import Scope
     from ..modules import Module
     from ..program import CheckedModel
-    from .builder import Budget
     from ..sizes import Size
     from ..source import Span
+    from .builder import Budget
 
 PLOTS = ("heatmap", "line", "bars")
 PLOT_OPTIONS = ("x", "y", "title")
@@ -44,8 +44,16 @@ def elaborate_experiment(
         return None
     body = study.body([])
     return CheckedStudy(
-        tree.name, study.model, body, study.sources, tuple(study.sweeps), tuple(study.outputs), experiment.data,
-        experiment.weights, tree.span, limits=tuple(study.ctx.limits),
+        tree.name,
+        study.model,
+        body,
+        study.sources,
+        tuple(study.sweeps),
+        tuple(study.outputs),
+        experiment.data,
+        experiment.weights,
+        tree.span,
+        limits=tuple(study.ctx.limits),
     )
 
 
@@ -55,7 +63,11 @@ class _Experiment:
         self.data = study.use_data(tree.data)
         self.weights, self.given = split_weights(tree.given, study)
         model = tree.model
-        source = study.module.find(self.weights)[0] if self.weights and study.module.find(self.weights) else None
+        source = (
+            study.module.find(self.weights)[0]
+            if self.weights and study.module.find(self.weights)
+            else None
+        )
         if isinstance(model, s.Name) and isinstance(source, s.Train | s.Weights):
             own = source.model.target if isinstance(source.model, s.Call) else source.model
             own = own.base if isinstance(own, s.Index) else own
@@ -105,7 +117,9 @@ class _Experiment:
         if name in self.scope.names and not isinstance(self.scope.names[name], Poison):
             if name in self.scope.spans:
                 self.scope.fail(
-                    Slug.REASSIGNED, f"`{name}` already stands for something", span,
+                    Slug.REASSIGNED,
+                    f"`{name}` already stands for something",
+                    span,
                     notes=[Note("here", self.scope.spans[name])],
                 )
         self.scope.names[name] = value
@@ -120,20 +134,30 @@ class _Experiment:
         if isinstance(found, Run):  # a run again, with more
             earlier = self.plans.get(found.name, ())
             _, items = split_weights(step.given, self.study)
-            run = self.study.laid(step.name, found.model, dict(found.inputs), (*earlier, *items), scope)
+            run = self.study.laid(
+                step.name, found.model, dict(found.inputs), (*earlier, *items), scope
+            )
             self.plans[run.name] = (*earlier, *items)
             return run
         if isinstance(found, Poison):
             raise HaltError
         inputs: dict[str, tuple[Val, Span]] = {}
         model = tree
-        if isinstance(tree, s.Call) and isinstance(tree.target, s.Name) and tree.target.id in UNBUILT:
+        if (
+            isinstance(tree, s.Call)
+            and isinstance(tree.target, s.Name)
+            and tree.target.id in UNBUILT
+        ):
             scope.fail(Slug.UNBUILT, f"{UNBUILT[tree.target.id]} is not built yet", tree.span)
         if isinstance(tree, s.Call):
             model, inputs = self._inputs(tree, scope)
         name = model.base if isinstance(model, s.Index) else model
         same = isinstance(name, s.Name) and name == _model_name(self.model_tree)
-        config = self.model_tree if same and not isinstance(model, s.Index) and self.model_tree is not None else model
+        config = (
+            self.model_tree
+            if same and not isinstance(model, s.Index) and self.model_tree is not None
+            else model
+        )
         request = self.study.request(config)
         settled = {p.name for p in request.block.params if p.axes is None}
         values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
@@ -144,14 +168,17 @@ class _Experiment:
         self.plans[run.name] = items
         return run
 
-
-
     def _inputs(self, tree: s.Call, scope: Scope) -> tuple[s.Expr, dict[str, tuple[Val, Span]]]:
         """`gpt(tokens = pairs.clean)`: tensors are inputs."""
         inputs = {}
         for arg in tree.args:
             if arg.name is None:
-                scope.fail(Slug.WRONG_ARGUMENTS, "an input of a run is named", arg.span, hint=f"tokens = {arg.span.text}")
+                scope.fail(
+                    Slug.WRONG_ARGUMENTS,
+                    "an input of a run is named",
+                    arg.span,
+                    hint=f"tokens = {arg.span.text}",
+                )
             inputs[arg.name] = (scope.evaluate(arg.value), arg.span)
         return tree.target, inputs
 
@@ -169,7 +196,9 @@ class _Experiment:
         inner = self.scope.inner(names={}, axes={})
         for place, over in enumerate(step.over):
             if over.name in [other.name for other in step.over[:place]]:
-                self.scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
+                self.scope.fail(
+                    Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span
+                )
         variables = [self._over(over, step, inner) for over in step.over]
         for part in step.body:
             if isinstance(part, s.Run):
@@ -182,7 +211,9 @@ class _Experiment:
         for axis, _ in variables:
             node = inner.spread(node, axis, step.span)
         node = inner.builder.swap(inner.builder.current(inner.builder.use(node)))
-        self.study.sweeps.append(SweepPlan(step.name, tuple(axis.name for axis, _ in variables), node.name, step.span))
+        self.study.sweeps.append(
+            SweepPlan(step.name, tuple(axis.name for axis, _ in variables), node.name, step.span)
+        )
         static = {axis.name: Axis(axis.name, count) for axis, count in variables}
         axes = tuple(static.get(axis.name, axis) for axis in node.axes)
         for over, (axis, count) in zip(step.over, variables, strict=True):
@@ -207,11 +238,18 @@ class _Experiment:
                 elif start == 0:
                     count = stop
                 else:
-                    self.scope.fail(Slug.BAD_SIZE, "a range with a run-time end starts at 0", over.range.span)
+                    self.scope.fail(
+                        Slug.BAD_SIZE, "a range with a run-time end starts at 0", over.range.span
+                    )
             case s.Name(name):
                 count = self._extent(name, over)
             case _:
-                self.scope.fail(Slug.BAD_INDEX, "a sweep is over turns, an axis, a range or a list", over.range.span, hint="over l in layer, p in t")
+                self.scope.fail(
+                    Slug.BAD_INDEX,
+                    "a sweep is over turns, an axis, a range or a list",
+                    over.range.span,
+                    hint="over l in layer, p in t",
+                )
         if count == 0:
             self.scope.fail(Slug.BAD_SIZE, f"`{over.name}` has nothing to sweep over", over.span)
         graph = over.name
@@ -232,7 +270,12 @@ class _Experiment:
         return [run.model for run in self.scope.names.values() if isinstance(run, Run)]
 
     def _model_axes(self) -> set[str]:
-        return {axis.name for model in self._models() for step in model.body.steps for axis in step.node.axes}
+        return {
+            axis.name
+            for model in self._models()
+            for step in model.body.steps
+            for axis in step.node.axes
+        }
 
     def _extent(self, name: str, over: s.Over) -> Size:
         """How many turns a loop has, or the size of an axis."""
@@ -253,32 +296,56 @@ class _Experiment:
                     if axis.name == name:
                         return axis.size
         near = or_nearest(name, self._model_axes())
-        self.scope.fail(Slug.UNKNOWN_AXIS, f"`{name}` is neither a loop nor an axis of a run above", over.range.span, hint=near)
+        self.scope.fail(
+            Slug.UNKNOWN_AXIS,
+            f"`{name}` is neither a loop nor an axis of a run above",
+            over.range.span,
+            hint=near,
+        )
+        return None
 
     # ---- what is given out
 
-    def _output(self, kind: str, label: str, values: list[Val], span: Span, op: str = "", options: tuple[tuple[str, str | float], ...] = ()) -> None:
+    def _output(
+        self,
+        kind: str,
+        label: str,
+        values: list[Val],
+        span: Span,
+        op: str = "",
+        options: tuple[tuple[str, str | float], ...] = (),
+    ) -> None:
         nodes = []
         for value in values:
             if isinstance(value, Run | Formula | Table):
                 self.scope.node(value, span)
             nodes.append(self.scope.node(value, span))
-        self.study.outputs.append(Output(kind, label, tuple(n.name for n in nodes), span, op, options))
+        self.study.outputs.append(
+            Output(kind, label, tuple(n.name for n in nodes), span, op, options)
+        )
 
     def _expect(self, step: s.Expect) -> None:
         expect(step, self.scope, self._output)
 
     def _plot(self, step: s.Plot) -> None:
         tree = step.value
-        if not isinstance(tree, s.Call) or not isinstance(tree.target, s.Name) or tree.target.id not in PLOTS:
+        if (
+            not isinstance(tree, s.Call)
+            or not isinstance(tree.target, s.Name)
+            or tree.target.id not in PLOTS
+        ):
             self.scope.fail(
-                Slug.UNKNOWN_NAME, "a plot is one of " + ", ".join(PLOTS), tree.span,
+                Slug.UNKNOWN_NAME,
+                "a plot is one of " + ", ".join(PLOTS),
+                tree.span,
                 hint="plot heatmap(effect, x = p, y = l)",
             )
         shown = [arg for arg in tree.args if arg.name is None]
         if len(shown) != 1:
             self.scope.fail(
-                Slug.WRONG_ARGUMENTS, f"a plot shows 1 value, and this has {len(shown)}", tree.span,
+                Slug.WRONG_ARGUMENTS,
+                f"a plot shows 1 value, and this has {len(shown)}",
+                tree.span,
                 hint="plot heatmap(effect)",
             )
         node = self.scope.node(self.scope.evaluate(shown[0].value), shown[0].span)
@@ -293,12 +360,17 @@ class _Experiment:
         """Which axis goes where, or what stands above."""
         if arg.name not in PLOT_OPTIONS:
             self.scope.fail(
-                Slug.UNKNOWN_OPTION, f"a plot has no option `{arg.name}`", arg.span,
-                hint=or_nearest(arg.name or "", PLOT_OPTIONS) or f"one of {', '.join(PLOT_OPTIONS)}",
+                Slug.UNKNOWN_OPTION,
+                f"a plot has no option `{arg.name}`",
+                arg.span,
+                hint=or_nearest(arg.name or "", PLOT_OPTIONS)
+                or f"one of {', '.join(PLOT_OPTIONS)}",
             )
         if arg.name == "title":
             if not isinstance(arg.value, s.Text):
-                self.scope.fail(Slug.WRONG_DTYPE, "a title is a text", arg.span, hint='title = "..."')
+                self.scope.fail(
+                    Slug.WRONG_DTYPE, "a title is a text", arg.span, hint='title = "..."'
+                )
             return arg.value.value
         if not isinstance(arg.value, s.Name):
             self.scope.fail(Slug.NOT_AN_AXIS, f"`{arg.name}` is an axis of what is shown", arg.span)
@@ -309,19 +381,25 @@ class _Experiment:
 def expect(step: s.Expect, scope: Scope, output: object) -> None:
     """The two sides of a comparison, so that both can be told; else one truth."""
     tree = step.condition
-    sides = [tree.left, tree.right] if isinstance(tree, s.Binary) and tree.op in COMPARISONS else [tree]
+    sides = (
+        [tree.left, tree.right] if isinstance(tree, s.Binary) and tree.op in COMPARISONS else [tree]
+    )
     values = []
     for side in sides:
         value = scope.evaluate(side)
         node: Node = scope.node(value, side.span)
         if node.axes:
             scope.fail(
-                Slug.AXIS_MISMATCH, f"an expectation is about one number, and this has {scope.say_axes(node)}", side.span,
+                Slug.AXIS_MISMATCH,
+                f"an expectation is about one number, and this has {scope.say_axes(node)}",
+                side.span,
                 hint=f"mean[{', '.join(axis.name for axis in node.axes)}]({side.span.text})",
             )
         if len(sides) == 1 and node.dtype != "bool":
             scope.fail(
-                Slug.WRONG_DTYPE, f"what is expected is a truth, and this is {node.dtype}", side.span,
+                Slug.WRONG_DTYPE,
+                f"what is expected is a truth, and this is {node.dtype}",
+                side.span,
                 hint=f"expect {side.span.text} > 0",
             )
         values.append(value)
@@ -347,15 +425,23 @@ def _model_name(tree: s.Expr | None) -> s.Expr | None:
     return tree
 
 
-def split_weights(given: tuple[s.Given, ...], study: Study) -> tuple[str | None, tuple[s.Given, ...]]:
+def split_weights(
+    given: tuple[s.Given, ...], study: Study
+) -> tuple[str | None, tuple[s.Given, ...]]:
     """What follows `with`: the weights by name, and the interventions."""
     weights: str | None = None
     rest: list[s.Given] = []
     for item in given:
         found = study.module.find(item.id) if isinstance(item, s.Name) else None
-        if found is not None and isinstance(found[0], s.Train | s.Weights) and isinstance(item, s.Name):
+        if (
+            found is not None
+            and isinstance(found[0], s.Train | s.Weights)
+            and isinstance(item, s.Name)
+        ):
             if weights is not None:
-                study.scope.fail(Slug.UNBUILT, "two sets of weights in one study are not built yet", item.span)
+                study.scope.fail(
+                    Slug.UNBUILT, "two sets of weights in one study are not built yet", item.span
+                )
             weights = item.id
         else:
             rest.append(item)

@@ -24,17 +24,45 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 CONSTANTS: dict[str, float | bool] = {
-    "true": True, "false": False, "inf": math.inf, "pi": math.pi, "nan": math.nan,
+    "true": True,
+    "false": False,
+    "inf": math.inf,
+    "pi": math.pi,
+    "nan": math.nan,
 }
 OPERATORS = {
-    "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow",
-    "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "and": "and", "or": "or",
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "//": "floordiv",
+    "%": "mod",
+    "^": "pow",
+    "==": "eq",
+    "!=": "ne",
+    "<": "lt",
+    "<=": "le",
+    ">": "gt",
+    ">=": "ge",
+    "and": "and",
+    "or": "or",
 }
 _ON_NUMBERS: dict[str, Callable[..., float | bool]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
-    "//": operator.floordiv, "%": operator.mod, "^": operator.pow, "==": operator.eq,
-    "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "and": lambda a, b: bool(a) and bool(b), "or": lambda a, b: bool(a) or bool(b),
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "^": operator.pow,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "and": lambda a, b: bool(a) and bool(b),
+    "or": lambda a, b: bool(a) or bool(b),
 }
 _ON_SIZES = {"+": sizes.add, "-": sizes.subtract, "*": sizes.multiply}
 
@@ -62,7 +90,9 @@ def evaluate(tree: s.Expr, scope: Scope) -> Val:
         case s.Binary("in", left, right):
             return _member(tree, left, right, scope)
         case s.Binary():
-            return binary(tree.op, evaluate(tree.left, scope), evaluate(tree.right, scope), tree, scope)
+            return binary(
+                tree.op, evaluate(tree.left, scope), evaluate(tree.right, scope), tree, scope
+            )
         case s.Call():
             return scope.evaluate(tree)
         case s.Index():
@@ -73,14 +103,21 @@ def evaluate(tree: s.Expr, scope: Scope) -> Val:
             return found if found is not None else _attr(tree, scope)
         case s.At(name):
             scope.fail(
-                Slug.NOT_A_VALUE, f"`@{name}` is a position of an example, and stands in an index",
-                tree.span, hint=f"x[t = @{name}]",
+                Slug.NOT_A_VALUE,
+                f"`@{name}` is a position of an example, and stands in an index",
+                tree.span,
+                hint=f"x[t = @{name}]",
             )
         case s.Range():
-            scope.fail(Slug.NOT_A_VALUE, "a range stands in an index or a sweep", tree.span,
-                       hint=f"x[t = {tree.span.text}]")
+            scope.fail(
+                Slug.NOT_A_VALUE,
+                "a range stands in an index or a sweep",
+                tree.span,
+                hint=f"x[t = {tree.span.text}]",
+            )
         case _:
             scope.fail(Slug.NOT_A_VALUE, "a list is no value here", tree.span)
+    return None
 
 
 def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ...]:
@@ -94,7 +131,9 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
         if isinstance(target, s.Call) and all(isinstance(arg.value, s.Name) for arg in target.args):
             axes = ", ".join(arg.span.text for arg in target.args)  # max(k)(x)
             hint = f"brackets hold axes: `{target.target.span.text}[{axes}](...)`"
-        scope.fail(Slug.UNKNOWN_BLOCK, "only a block or a function can be called", target.span, hint=hint)
+        scope.fail(
+            Slug.UNKNOWN_BLOCK, "only a block or a function can be called", target.span, hint=hint
+        )
     found = scope.lookup(target.id)
     if found is None:
         found = scope.global_value(target.id)
@@ -110,7 +149,9 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
         case None:
             near = [*BUILTINS, *scope.frame.module.visible()]
             scope.fail(
-                Slug.UNKNOWN_BLOCK, f"no block or function is called `{target.id}`", target.span,
+                Slug.UNKNOWN_BLOCK,
+                f"no block or function is called `{target.id}`",
+                target.span,
                 hint=or_nearest(target.id, near),
             )
         case _:
@@ -118,9 +159,13 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
             if (span := scope.assigned_at(target.id)) is not None:
                 notes = [Note(f"`{target.id}` is assigned", span)]
             scope.fail(
-                Slug.UNKNOWN_BLOCK, f"`{target.id}` is a value, not a block", target.span, notes=notes,
+                Slug.UNKNOWN_BLOCK,
+                f"`{target.id}` is a value, not a block",
+                target.span,
+                notes=notes,
                 hint=f"{target.id}[...] selects, {target.id} * (...) multiplies",
             )
+    return None
 
 
 def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
@@ -130,8 +175,10 @@ def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
     if len(runs) != len(params) or not all(isinstance(run, Run | Poison) for run in runs):
         scope.fail(
             Slug.WRONG_ARGUMENTS,
-            f"`{formula.tree.name}` is a measure of {len(params)} run{'' if len(params) == 1 else 's'}", tree.span,
-            notes=[Note("it is said", formula.tree.span)], hint=f"{formula.tree.name}({', '.join(params)})",
+            f"`{formula.tree.name}` is a measure of {len(params)} run{'' if len(params) == 1 else 's'}",
+            tree.span,
+            notes=[Note("it is said", formula.tree.span)],
+            hint=f"{formula.tree.name}({', '.join(params)})",
         )
     inner = formula.scope.inner(names=dict(zip(params, runs, strict=True)), axes=scope.known_axes())
     if scope.ctx.depth > DEEPEST:
@@ -169,12 +216,20 @@ def _name(tree: s.Name, scope: Scope) -> Val:
         return known
     if tree.id in BUILTINS:
         usage = BUILTINS[tree.id].usage
-        scope.fail(Slug.NOT_A_VALUE, f"`{tree.id}` is a function, and not called here", tree.span, hint=usage)
+        scope.fail(
+            Slug.NOT_A_VALUE,
+            f"`{tree.id}` is a function, and not called here",
+            tree.span,
+            hint=usage,
+        )
     near = [*_all_names(scope), *scope.known_axes(), *CONSTANTS]
     scope.fail(
-        Slug.UNKNOWN_NAME, f"`{tree.id}` is not assigned above", tree.span,
+        Slug.UNKNOWN_NAME,
+        f"`{tree.id}` is not assigned above",
+        tree.span,
         hint=or_nearest(tree.id, near),
     )
+    return None
 
 
 def introduced(name: str, scope: Scope) -> Axis | None:
@@ -197,7 +252,9 @@ def _all_names(scope: Scope | None) -> list[str]:
 def _size(tree: s.SizeOf, scope: Scope) -> Val:
     if tree.pack:
         if tree.axis not in scope.frame.packs:
-            scope.fail(Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{tree.axis}` here", tree.span)
+            scope.fail(
+                Slug.UNKNOWN_AXIS, f"no pack of axes is called `*{tree.axis}` here", tree.span
+            )
         size = sizes.product(axis.size for axis in scope.frame.packs[tree.axis])
     else:
         size = scope.need_axis(tree.axis, tree.span).size
@@ -245,9 +302,13 @@ def _fold(op: str, a: object, b: object, tree: s.Binary, scope: Scope) -> Known 
             if op == "//" and isinstance(b, int) and b > 0:
                 return Known(sizes.floor_divide(a, b))
         return None
-    assert isinstance(a, int | float) and isinstance(b, int | float)
-    if op == "^" and isinstance(a, int) and isinstance(b, int) and (
-        b < 0 or b * max(abs(a), 2).bit_length() > 64
+    assert isinstance(a, int | float)
+    assert isinstance(b, int | float)
+    if (
+        op == "^"
+        and isinstance(a, int)
+        and isinstance(b, int)
+        and (b < 0 or b * max(abs(a), 2).bit_length() > 64)
     ):
         a = float(a)
     try:
@@ -270,18 +331,25 @@ def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
     scope.ctx.report(
         Slug.SHARED_NO_AXIS,
         f"the two sides share no axis: {scope.say_axes(a)} against {scope.say_axes(b)}",
-        tree.span, severity=Severity.WARNING,
+        tree.span,
+        severity=Severity.WARNING,
     )
 
 
 def _member(tree: s.Binary, left: s.Expr, right: s.Expr, scope: Scope) -> Val:
     if not isinstance(right, s.Listing) or not right.items:
-        scope.fail(Slug.NOT_A_VALUE, "`in` wants a set of numbers on its right", right.span,
-                   hint=f"{left.span.text} in {{1, 5}}")
+        scope.fail(
+            Slug.NOT_A_VALUE,
+            "`in` wants a set of numbers on its right",
+            right.span,
+            hint=f"{left.span.text} in {{1, 5}}",
+        )
     value = evaluate(left, scope)
     total: Val | None = None
     for item in right.items:
-        same = binary("==", value, evaluate(item, scope), s.Binary("==", left, item, span=tree.span), scope)
+        same = binary(
+            "==", value, evaluate(item, scope), s.Binary("==", left, item, span=tree.span), scope
+        )
         total = same if total is None else binary("or", total, same, tree, scope)
     assert total is not None
     return total
@@ -313,8 +381,11 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
         prefix = found.path + "."
         own = [a.removeprefix(prefix) for a in scope.ctx.params if a.startswith(prefix)]
         scope.fail(
-            Slug.UNKNOWN_SITE, f"`{found.path}` has no parameter `{'.'.join(path)}`", tree.span,
-            hint=or_nearest(".".join(path), own) or ("it has none before its first call" if not own else None),
+            Slug.UNKNOWN_SITE,
+            f"`{found.path}` has no parameter `{'.'.join(path)}`",
+            tree.span,
+            hint=or_nearest(".".join(path), own)
+            or ("it has none before its first call" if not own else None),
         )
     if isinstance(found, Poison):
         raise HaltError
@@ -324,13 +395,17 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
         if len(path) == 1 and path[0] in found.fields:
             return Value(found.fields[path[0]])
         scope.fail(
-            Slug.UNKNOWN_FIELD, f"the data `{found.name}` has no field `{'.'.join(path)}`", tree.span,
+            Slug.UNKNOWN_FIELD,
+            f"the data `{found.name}` has no field `{'.'.join(path)}`",
+            tree.span,
             hint=or_nearest(path[0], found.fields) or f"it has {', '.join(found.fields)}",
         )
     if isinstance(found, Value):
         scope.fail(
             Slug.NOT_A_VALUE,
-            f"a value has no parts: it has {scope.say_axes(found.node)}", tree.span,
+            f"a value has no parts: it has {scope.say_axes(found.node)}",
+            tree.span,
             hint=f"{base.span.text}[{next(iter(names(found.node.axes)), 't')} = 0]",
         )
     scope.fail(Slug.UNKNOWN_NAME, f"`{tree.span.text}` is not known here", tree.span)
+    return None

@@ -34,7 +34,9 @@ def index_value(tree: s.Index, scope: Scope) -> Value:
                 axis = names(node.axes)[0] if node.axes else "t"
                 shown = f"{axis} = 0" if item.span.text == axis else f"{axis} = {item.span.text}"
                 scope.fail(
-                    Slug.BAD_INDEX, "an index says which axis it is for", item.span,
+                    Slug.BAD_INDEX,
+                    "an index says which axis it is for",
+                    item.span,
                     hint=f"{tree.base.span.text}[{shown}]",
                 )
     return Value(node)
@@ -43,7 +45,9 @@ def index_value(tree: s.Index, scope: Scope) -> Value:
 def _at(
     node: Node, axis: str, value: s.Expr, otherwise: s.Expr | None, item: s.Bind, scope: Scope
 ) -> Node:
-    graph = scope.axis_named(axis, node, item.span.word(axis), f"`{item.span.text}` picks from `{axis}`")
+    graph = scope.axis_named(
+        axis, node, item.span.word(axis), f"`{item.span.text}` picks from `{axis}`"
+    )
     size = node.size(graph)
     if isinstance(value, s.Range):
         start = _bound(value.start, 0, size, scope)
@@ -51,7 +55,8 @@ def _at(
         if isinstance(start, int) and isinstance(stop, int) and isinstance(size, int):
             if not 0 <= start <= stop <= size:
                 scope.fail(
-                    Slug.BAD_INDEX, f"`{axis}` has {size} positions: {start}..{stop} is not inside",
+                    Slug.BAD_INDEX,
+                    f"`{axis}` has {size} positions: {start}..{stop} is not inside",
                     item.span,
                 )
         else:
@@ -67,9 +72,17 @@ def _at(
     if affine is not None and settled and isinstance(affine[1], int):
         at = affine[1]
         if isinstance(size, int) and not -size <= at < size:
-            scope.fail(Slug.BAD_INDEX, f"`{axis}` has {size} positions: {at} is not inside", item.span)
+            scope.fail(
+                Slug.BAD_INDEX, f"`{axis}` has {size} positions: {at} is not inside", item.span
+            )
         if not isinstance(size, int):
-            limit(scope, at + 1 if at >= 0 else -at, size, f"`{item.span.text}` is not inside `{axis}`", item)
+            limit(
+                scope,
+                at + 1 if at >= 0 else -at,
+                size,
+                f"`{item.span.text}` is not inside `{axis}`",
+                item,
+            )
         return _emit(scope, ops.Select(graph, at), [node], item)
     fill = None if otherwise is None else float(scope.constant(otherwise, "the value outside"))
     if affine is not None and affine[0]:
@@ -81,7 +94,9 @@ def _at(
     index = scope.node(scope.evaluate(value), value.span)
     if index.dtype != "int":
         scope.fail(
-            Slug.WRONG_DTYPE, f"an index is an int, and this is a {index.dtype}", value.span,
+            Slug.WRONG_DTYPE,
+            f"an index is an int, and this is a {index.dtype}",
+            value.span,
             hint=f"int({value.span.text})",
         )
     return _emit(scope, ops.Gather(graph, fill), [node, index], item)
@@ -104,13 +119,20 @@ def _position(node: Node, graph: str, at: s.At, item: s.Bind, scope: Scope) -> N
     positions = scope.frame.positions
     if at.id not in positions:
         scope.fail(
-            Slug.UNKNOWN_FIELD, f"no field of the data is a position called `{at.id}`", at.span,
+            Slug.UNKNOWN_FIELD,
+            f"no field of the data is a position called `{at.id}`",
+            at.span,
             hint=or_nearest(at.id, [*positions, "last"]) or "@last",
         )
     return _emit(scope, ops.Gather(graph), [node, scope.builder.use(positions[at.id])], item)
 
 
-def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, operands: list[Node], item: s.Tree) -> Node:
+def _emit(
+    scope: Scope,
+    how: ops.Select | ops.Slice | ops.Gather | ops.Window,
+    operands: list[Node],
+    item: s.Tree,
+) -> Node:
     try:
         return scope.builder.emit(ops.INDEX, ops.IndexAttrs(how), operands, item.span, scope.path)
     except ops.OpError as error:
@@ -118,7 +140,12 @@ def _emit(scope: Scope, how: ops.Select | ops.Slice | ops.Gather | ops.Window, o
 
 
 def _window(
-    node: Node, graph: str, local: dict[str, tuple[str, int]], offset: Size, fill: float | None, item: s.Bind,
+    node: Node,
+    graph: str,
+    local: dict[str, tuple[str, int]],
+    offset: Size,
+    fill: float | None,
+    item: s.Bind,
     scope: Scope,
 ) -> Node:
     """Windows over the axis: over its own index, as many as the stride allows, or over other axes."""
@@ -127,10 +154,16 @@ def _window(
         if name != graph:
             terms.append((scope.need_axis(own, item.span), coefficient))
         elif coefficient < 1:
-            scope.fail(Slug.BAD_INDEX, f"a window goes forward over `{item.axis}`", item.span,
-                       hint=f"flip[{item.axis}](...)")
+            scope.fail(
+                Slug.BAD_INDEX,
+                f"a window goes forward over `{item.axis}`",
+                item.span,
+                hint=f"flip[{item.axis}](...)",
+            )
         else:
-            terms.append((Axis(graph, sizes.ceil_divide(node.size(graph), coefficient)), coefficient))
+            terms.append(
+                (Axis(graph, sizes.ceil_divide(node.size(graph), coefficient)), coefficient)
+            )
     outside = scope.ctx.fill if fill is None else fill
     return _emit(scope, ops.Window(graph, tuple(terms), offset, outside), [node], item)
 
@@ -189,7 +222,9 @@ def _names(side: s.Side | None, scope: Scope, item: s.Tree) -> list[s.Expr]:
     return parts
 
 
-def _rename(node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope) -> Node:
+def _rename(
+    node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope
+) -> Node:
     return rename(scope, node, (_pair(node, left, right, item, scope),), item)
 
 
@@ -213,7 +248,11 @@ def _pair(
         if isinstance(part, s.Star):
             old += [axis.name for axis in scope.frame.packs.get(part.pack or "", ())]
         elif isinstance(part, s.Name):
-            old.append(scope.axis_named(part.id, node, part.span, f"`{item.span.text}` renames `{part.id}`"))
+            old.append(
+                scope.axis_named(
+                    part.id, node, part.span, f"`{item.span.text}` renames `{part.id}`"
+                )
+            )
     total = sizes.product(node.size(name) for name in old)
     wanted = _names(right, scope, item)
     if not old or not wanted:
@@ -240,7 +279,9 @@ def _pair(
         rest = sizes.product(axis.size for axis in new if axis.name != "?")
         if len(unknown) > 1 or not isinstance(rest, int) or rest == 0:
             scope.fail(
-                Slug.BAD_SIZE, f"the size of `{unknown[0]}` is not known", item.span,
+                Slug.BAD_SIZE,
+                f"the size of `{unknown[0]}` is not known",
+                item.span,
                 hint=f"give it one in the header: `[{unknown[0]} = 4]`",
             )
         if isinstance(total, int) and total % rest:
@@ -251,7 +292,8 @@ def _pair(
     if isinstance(total, int) and isinstance(after, int) and total != after:
         scope.fail(
             Slug.SIZE_MISMATCH,
-            f"`{item.span.text}` turns {total} elements into {after}", item.span,
+            f"`{item.span.text}` turns {total} elements into {after}",
+            item.span,
         )
     if total != after:
         limit(scope, total, after, f"`{item.span.text}` must split evenly", item)
@@ -272,7 +314,11 @@ def _affine(tree: s.Expr, scope: Scope) -> Affine | None:
             return {name: 1}, 0
         case s.Number() | s.Name() | s.SizeOf():
             value = scope.evaluate(tree)
-            if isinstance(value, Known) and isinstance(value.value, int | sizes.Poly) and not isinstance(value.value, bool):
+            if (
+                isinstance(value, Known)
+                and isinstance(value.value, int | sizes.Poly)
+                and not isinstance(value.value, bool)
+            ):
                 return {}, value.value
             return None
         case s.Unary("-", operand):
@@ -299,7 +345,14 @@ def _affine(tree: s.Expr, scope: Scope) -> Affine | None:
                 return {}, sizes.multiply(a[1], b[1])
         case s.Binary("//", left, right):
             a, b = _affine(left, scope), _affine(right, scope)
-            if a is not None and b is not None and not a[0] and not b[0] and isinstance(b[1], int) and b[1] > 0:
+            if (
+                a is not None
+                and b is not None
+                and not a[0]
+                and not b[0]
+                and isinstance(b[1], int)
+                and b[1] > 0
+            ):
                 return {}, sizes.floor_divide(a[1], b[1])
     return None
 

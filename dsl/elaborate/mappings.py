@@ -30,9 +30,16 @@ def elaborate_weights(
         study.use_data(None)
         model = study.elaborated(study.request(tree.model))
         if not isinstance(tree.file, s.Text):
-            study.scope.fail(Slug.BAD_FILE, "the file of weights is named", tree.file.span, hint='from "model.safetensors"')
+            study.scope.fail(
+                Slug.BAD_FILE,
+                "the file of weights is named",
+                tree.file.span,
+                hint='from "model.safetensors"',
+            )
         params = {
-            step.node.site or "": step.node.axes for step in model.body.steps if isinstance(step.node.attrs, ops.ParamAttrs)
+            step.node.site or "": step.node.axes
+            for step in model.body.steps
+            if isinstance(step.node.attrs, ops.ParamAttrs)
         }
         found: dict[str, FileMapping] = {}
         for entry in tree.maps:
@@ -45,9 +52,16 @@ def elaborate_weights(
         if missing and collector.errors == before:
             general = sorted({re.sub(r"\[\d+\]", "[i]", address) for address in missing})
             collector.report(
-                Slug.UNKNOWN_SITE, f"{len(missing)} parameters of `{model.name}` get no weights and stay as drawn", tree.span,
+                Slug.UNKNOWN_SITE,
+                f"{len(missing)} parameters of `{model.name}` get no weights and stay as drawn",
+                tree.span,
                 severity=Severity.WARNING,
-                notes=[Note(f"without weights: {', '.join(general[:6])}" + (" ..." if len(general) > 6 else ""))],
+                notes=[
+                    Note(
+                        f"without weights: {', '.join(general[:6])}"
+                        + (" ..." if len(general) > 6 else "")
+                    )
+                ],
                 hint=f'{general[0]} = file["..."]',
             )
     except HaltError:
@@ -60,7 +74,9 @@ def elaborate_weights(
 def _add(mapping: FileMapping, found: dict[str, FileMapping], study: Study) -> None:
     if mapping.address in found:
         study.scope.fail(
-            Slug.DUPLICATE_NAME, f"`{mapping.address}` gets its weights twice", mapping.span,
+            Slug.DUPLICATE_NAME,
+            f"`{mapping.address}` gets its weights twice",
+            mapping.span,
             notes=[Note("the first time", found[mapping.address].span)],
         )
     found[mapping.address] = mapping
@@ -85,7 +101,12 @@ def _entry(entry: s.Map, params: dict[str, Axes], study: Study) -> list[FileMapp
         _check_order(entry, params[address], address, study)
         shown = re.sub(r"\{(\w+)\}", lambda m: str(values.get(m.group(1), m.group(0))), key)
         if "{" in shown:
-            study.scope.fail(Slug.UNKNOWN_NAME, f"`{key}` names a turn that the site does not", entry.value.span, hint=or_nearest(shown, values))
+            study.scope.fail(
+                Slug.UNKNOWN_NAME,
+                f"`{key}` names a turn that the site does not",
+                entry.value.span,
+                hint=or_nearest(shown, values),
+            )
         result.append(FileMapping(address, shown, cuts, entry.order, entry.span))
     return result
 
@@ -100,7 +121,10 @@ def _source(tree: s.Expr, study: Study) -> tuple[str, tuple[Cut | int, ...]]:
             if earlier:
                 study.scope.fail(Slug.BAD_INDEX, "a part is taken once", tree.span)
             return key, tuple(_cut(item, study) for item in items)
-    study.scope.fail(Slug.BAD_FILE, "weights come from the file", tree.span, hint='file["wte.weight"]')
+    study.scope.fail(
+        Slug.BAD_FILE, "weights come from the file", tree.span, hint='file["wte.weight"]'
+    )
+    return None
 
 
 def _cut(item: s.Item, study: Study) -> Cut | int:
@@ -114,6 +138,7 @@ def _cut(item: s.Item, study: Study) -> Cut | int:
         case s.Number(int() as place):
             return place
     study.scope.fail(Slug.BAD_INDEX, "of an array, ranges are taken", item.span, hint="[:, 0..768]")
+    return None
 
 
 def _check_order(entry: s.Map, axes: Axes, address: str, study: Study) -> None:
@@ -123,5 +148,7 @@ def _check_order(entry: s.Map, axes: Axes, address: str, study: Study) -> None:
     wanted = sorted(axis.name for axis in axes)
     if given != wanted:
         study.scope.fail(
-            Slug.AXIS_MISMATCH, f"`{address}` has axes {', '.join(wanted)}, and `as` names {', '.join(given)}", entry.span
+            Slug.AXIS_MISMATCH,
+            f"`{address}` has axes {', '.join(wanted)}, and `as` names {', '.join(given)}",
+            entry.span,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from .structure import speaks_of_axes
 from .values import HaltError, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from ..modules import Module
 
 LONE = 96  # splits into the usual numbers of heads and groups
@@ -51,7 +51,11 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
     except HaltError:
         return None
     except RecursionError:  # blocks in blocks, as far as Python goes
-        collector.report(Slug.TOO_LARGE, f"calls stand too deep in one another in `{request.block.name}`", request.block.span)
+        collector.report(
+            Slug.TOO_LARGE,
+            f"calls stand too deep in one another in `{request.block.name}`",
+            request.block.span,
+        )
         return None
 
 
@@ -62,7 +66,12 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
     for param in first:  # values that sizes may speak of
         _param(param, request, scope)
     _header_axes(request, scope)
-    inputs = [decl for param in block.params if param not in first for decl in _param(param, request, scope)]
+    inputs = [
+        decl
+        for param in block.params
+        if param not in first
+        for decl in _param(param, request, scope)
+    ]
     run_steps(block.body, scope)
     results = check_count(block, scope)
     nodes = [
@@ -72,14 +81,25 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
     if ctx.collector.errors > errors:
         return None
     body = Body(
-        tuple(scope.builder.steps), tuple(n.name for n in [*(node for node, _ in nodes), *ctx.updates.values()])
+        tuple(scope.builder.steps),
+        tuple(n.name for n in [*(node for node, _ in nodes), *ctx.updates.values()]),
     )
     ragged = {
-        axis.name: axis.of for param in block.params for axis in param.axes or () if axis.of is not None
+        axis.name: axis.of
+        for param in block.params
+        for axis in param.axes or ()
+        if axis.of is not None
     }
     return CheckedModel(
-        block.name, body, tuple(inputs), tuple(decl for _, decl in nodes), block.span,
-        updates=tuple(ctx.updates), aliases=dict(ctx.aliases), limits=tuple(dict.fromkeys(ctx.limits)), ragged=ragged,
+        block.name,
+        body,
+        tuple(inputs),
+        tuple(decl for _, decl in nodes),
+        block.span,
+        updates=tuple(ctx.updates),
+        aliases=dict(ctx.aliases),
+        limits=tuple(dict.fromkeys(ctx.limits)),
+        ragged=ragged,
     )
 
 
@@ -97,7 +117,9 @@ def _header_axes(request: ModelRequest, scope: Scope) -> None:
         match item:
             case s.Bind(axis, value):
                 given = request.sizes.get(axis)
-                scope.axes[axis] = Axis(axis, given if given is not None else _lazy_size(value, scope, request))
+                scope.axes[axis] = Axis(
+                    axis, given if given is not None else _lazy_size(value, scope, request)
+                )
             case s.Name(axis):
                 scope.axes[axis] = Axis(axis, request.sizes.get(axis, _unsized(axis, request)))
             case s.Star(pack) if pack is not None:
@@ -127,9 +149,15 @@ def _lazy_size(value: s.Expr, scope: Scope, request: ModelRequest) -> sizes.Size
     """A default size may speak of axes of the arguments: they are known by their names."""
     for param in request.block.params:
         for decl in param.axes or ():
-            if not decl.pack and scope.axis(decl.name) is None and decl.name not in _sized_names(request.block):
+            if (
+                not decl.pack
+                and scope.axis(decl.name) is None
+                and decl.name not in _sized_names(request.block)
+            ):
                 size = request.sizes.get(decl.name)
-                scope.axes[decl.name] = Axis(decl.name, size if size is not None else _unsized(decl.name, request))
+                scope.axes[decl.name] = Axis(
+                    decl.name, size if size is not None else _unsized(decl.name, request)
+                )
     return scope.axis_size(value)
 
 
@@ -152,7 +180,9 @@ def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDec
     if param.kind in ("block", "run"):
         if request.block.kind == "model":
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"the model needs a block for `{param.name}`", param.span,
+                Slug.WRONG_ARGUMENTS,
+                f"the model needs a block for `{param.name}`",
+                param.span,
                 hint=f"{param.name}: block = attention",
             )
         raise HaltError  # a lone block cannot be checked before it is given one
@@ -161,13 +191,20 @@ def _param(param: s.Param, request: ModelRequest, scope: Scope) -> list[InputDec
         if decl.pack:
             axes += scope.frame.packs.get(decl.name, ())
         else:
-            axes.append(scope.axes.setdefault(decl.name, Axis(decl.name, _input_size(decl, request))))
+            axes.append(
+                scope.axes.setdefault(decl.name, Axis(decl.name, _input_size(decl, request)))
+            )
     _check_once(param.axes or (), f"`{param.name}`", scope)
     dtype = {"int": DType.INT, "bool": DType.BOOL}.get(param.kind or "", DType.FLOAT)
     order = tuple(axis.name for axis in axes)
     node = Node(
-        scope.ctx.fresh(param.span), ops.INPUT, ops.InputAttrs(order, tuple(axes), dtype), tuple(axes), dtype,
-        param.span, site=scope.ctx.claim(param.name, "in"),
+        scope.ctx.fresh(param.span),
+        ops.INPUT,
+        ops.InputAttrs(order, tuple(axes), dtype),
+        tuple(axes),
+        dtype,
+        param.span,
+        site=scope.ctx.claim(param.name, "in"),
     )
     scope.builder.put(node)
     scope.names[param.name] = Value(node)
@@ -179,7 +216,12 @@ def _check_once(axes: tuple[s.AxisDecl, ...], what: str, scope: Scope) -> None:
     seen: set[str] = set()
     for decl in axes:
         if decl.name in seen:
-            scope.fail(Slug.DUPLICATE_NAME, f"{what} has the axis `{decl.name}` twice", decl.span, hint=f"{decl.name}'")
+            scope.fail(
+                Slug.DUPLICATE_NAME,
+                f"{what} has the axis `{decl.name}` twice",
+                decl.span,
+                hint=f"{decl.name}'",
+            )
         seen.add(decl.name)
 
 
@@ -205,7 +247,8 @@ def _result(
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"`{block.name}` is said to give [{', '.join(order)}], and this has `{extra[0]}` too", at,
+            f"`{block.name}` is said to give [{', '.join(order)}], and this has `{extra[0]}` too",
+            at,
             notes=[Note("it is said", block.span)],
             hint=f"-> [{', '.join([*order, extra[0]])}]" if extra[0].isidentifier() else None,
         )

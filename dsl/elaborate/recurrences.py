@@ -19,8 +19,13 @@ _RANK = {DType.BOOL: 0, DType.INT: 1, DType.FLOAT: 2}
 
 
 def close_scan(
-    builder: Builder, attrs: ops.ScanAttrs, carries: list[Node], results: list[Node], inits: Sequence[Node],
-    node: Node, inner: Scope,
+    builder: Builder,
+    attrs: ops.ScanAttrs,
+    carries: list[Node],
+    results: list[Node],
+    inits: Sequence[Node],
+    node: Node,
+    inner: Scope,
 ) -> Node:
     """The scan node of a body that stands in `builder`, with all that it uses from outside.
 
@@ -31,7 +36,8 @@ def close_scan(
     except ops.OpError as error:
         inner.fail(
             Slug.AXIS_MISMATCH,
-            f"a step of the scan gives a carry axes that it did not have, and then {error}", node.span,
+            f"a step of the scan gives a carry axes that it did not have, and then {error}",
+            node.span,
         )
     per_step, constant = list(builder.per_step.values()), list(builder.constant.values())
     first = [*carries, *(inner for _, inner in per_step), *(inner for _, inner in constant)]
@@ -45,7 +51,11 @@ def close_scan(
 
 
 def _settle(
-    carries: Sequence[Node], results: Sequence[Node], inits: Sequence[Node], node: Node, inner: Scope
+    carries: Sequence[Node],
+    results: Sequence[Node],
+    inits: Sequence[Node],
+    node: Node,
+    inner: Scope,
 ) -> list[Node]:
     """Run types again until they stay; the results, of which the first have all that carries have."""
     builder = inner.builder

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import ops
-from ..core import Body, Node, Step
 from .builder import Builder
 from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
@@ -18,6 +17,7 @@ from .values import HaltError, Run
 from .writes import Plan, written
 
 if TYPE_CHECKING:
+    from ..core import Body, Node, Step
     from collections.abc import Mapping, Sequence
 
     from ..program import CheckedModel
@@ -74,7 +74,9 @@ class _Layer:
                 scan = operands[0]
                 if scan.name not in self.items:
                     self.items[scan.name] = items_of(scan)
-                return builder.emit(ops.ITEM, self.items[scan.name][index], operands, node.span, node.scope)
+                return builder.emit(
+                    ops.ITEM, self.items[scan.name][index], operands, node.span, node.scope
+                )
             case _:
                 return builder.emit(node.op, node.attrs, operands, node.span, node.scope)
 
@@ -91,7 +93,9 @@ class _Layer:
         if address is None:
             return made
         builder = self.scope.builder
-        site = f"{self.run.name}:{address}" if self.run.name else address  # the only run needs no name
+        site = (
+            f"{self.run.name}:{address}" if self.run.name else address
+        )  # the only run needs no name
         inside = isinstance(node.attrs, ops.ItemAttrs) and self._in_scan(address)
         writes = () if inside else self.plan.get(address, ())
         self.run.values[address] = made
@@ -105,7 +109,12 @@ class _Layer:
                         raise
                 self.run.values[address] = made
             made = builder.name(made, site, node.span, node.scope)
-        elif made.name in builder.place and made.op not in (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT):
+        elif made.name in builder.place and made.op not in (
+            ops.PARAM,
+            ops.STATE,
+            ops.RANDOM,
+            ops.INPUT,
+        ):
             made = builder.swap(replace(builder.current(made), site=site))
         self.run.values[address] = made
         return made
@@ -130,7 +139,9 @@ class _Layer:
         for place, inner in enumerate(inputs):
             given = outer.builder.use(operands[place])
             if place < attrs.carries:
-                fresh = replace(inner, name=outer.ctx.fresh(node.span), axes=union(inner.axes, given.axes))
+                fresh = replace(
+                    inner, name=outer.ctx.fresh(node.span), axes=union(inner.axes, given.axes)
+                )
                 placed[inner.name] = builder.put(as_input(fresh))
                 carries.append(placed[inner.name])
             else:

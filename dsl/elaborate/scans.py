@@ -29,7 +29,9 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
     inner = scope.inner(builder=builder, names={})
     steps = [part for part in step.body if not isinstance(part, s.Carry)]
     _check_heads(step, scope)
-    carries = [(name, part) for part in step.body if isinstance(part, s.Carry) for name in part.names]
+    carries = [
+        (name, part) for part in step.body if isinstance(part, s.Carry) for name in part.names
+    ]
     inits: list[Node] = []
     inputs: dict[str, Node] = {}
     for carried, part in carries:
@@ -39,7 +41,10 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
         place = next(part for part in walk(step.body) if isinstance(part, s.Return))
         scope.frame.results = None
         scope.fail(
-            Slug.MISPLACED, "a `return` cannot stand in a `scan`", place.span, notes=[Note("the scan", step.span)],
+            Slug.MISPLACED,
+            "a `return` cannot stand in a `scan`",
+            place.span,
+            notes=[Note("the scan", step.span)],
             hint="assign a name here, and return it after the scan",
         )
     news = _new_carries(carries, inputs, inner, step, scope)
@@ -54,7 +59,9 @@ def _check_heads(step: s.Scan, scope: Scope) -> None:
     for part in step.body:
         if isinstance(part, s.Carry) and begun is not None:
             scope.fail(
-                Slug.MISPLACED, "a `carry` stands at the head of its `scan`", part.span,
+                Slug.MISPLACED,
+                "a `carry` stands at the head of its `scan`",
+                part.span,
                 notes=[Note("this stands in front of it", begun.span)],
             )
         if not isinstance(part, s.Carry | s.Doc):
@@ -68,21 +75,28 @@ def _axis(step: s.Scan, scope: Scope) -> Axis:
     size = scope.axis_size(step.count)
     if known is not None and known.size != size:
         scope.fail(
-            Slug.SIZE_MISMATCH, f"`{step.axis}` has size {known.size} here, and {size} steps are asked for",
+            Slug.SIZE_MISMATCH,
+            f"`{step.axis}` has size {known.size} here, and {size} steps are asked for",
             step.count.span,
         )
     return known or scope.new_axis(step.axis, size)
 
 
-def _carry(carried: s.Carried, part: s.Carry, scope: Scope, inner: Scope, inits: list[Node]) -> Node:
+def _carry(
+    carried: s.Carried, part: s.Carry, scope: Scope, inner: Scope, inits: list[Node]
+) -> Node:
     init = scope.node(scope.evaluate(part.value), part.value.span)
     axes: list[Axis] = [scope.need_axis(decl.name, decl.span) for decl in carried.axes or ()]
     axes += [axis for axis in init.axes if axis.name not in {a.name for a in axes}]
     axes = [*(bank for bank in scope.banks if bank not in axes), *axes]
     node = Node(
-        scope.ctx.fresh(part.span), ops.INPUT,
-        ops.InputAttrs(tuple(a.name for a in axes), tuple(axes), init.dtype), tuple(axes), init.dtype,
-        carried.span, scope=scope.path,
+        scope.ctx.fresh(part.span),
+        ops.INPUT,
+        ops.InputAttrs(tuple(a.name for a in axes), tuple(axes), init.dtype),
+        tuple(axes),
+        init.dtype,
+        carried.span,
+        scope=scope.path,
     )
     inner.builder.put(node)
     inits.append(init)
@@ -95,14 +109,20 @@ def _carry(carried: s.Carried, part: s.Carry, scope: Scope, inner: Scope, inits:
 
 
 def _new_carries(
-    carries: list[tuple[s.Carried, s.Carry]], inputs: dict[str, Node], inner: Scope, step: s.Scan, scope: Scope
+    carries: list[tuple[s.Carried, s.Carry]],
+    inputs: dict[str, Node],
+    inner: Scope,
+    step: s.Scan,
+    scope: Scope,
 ) -> dict[str, Node]:
     news: dict[str, Node] = {}
     for carried, part in carries:
         value = inner.names[carried.name]
         if value is inner.carried[carried.name]:
             scope.fail(
-                Slug.CARRY_ORDER, f"the carry `{carried.name}` is never assigned in the scan", carried.span,
+                Slug.CARRY_ORDER,
+                f"the carry `{carried.name}` is never assigned in the scan",
+                carried.span,
                 hint=f"{carried.name} = ...",
             )
         if not isinstance(value, Value):
@@ -112,7 +132,12 @@ def _new_carries(
 
 
 def _close(
-    step: s.Scan, axis: Axis, inner: Scope, inputs: dict[str, Node], news: dict[str, Node], inits: list[Node],
+    step: s.Scan,
+    axis: Axis,
+    inner: Scope,
+    inputs: dict[str, Node],
+    news: dict[str, Node],
+    inits: list[Node],
     scope: Scope,
 ) -> None:
     """Make the node; what the body names has the axis of the scan outside."""
@@ -124,7 +149,9 @@ def _close(
     }
     named = {value.name for value in made.values()}
     parts = [  # of calls in the body: these have addresses, and no names here
-        part.node for part in builder.steps if part.node.site is not None and part.node.name not in named
+        part.node
+        for part in builder.steps
+        if part.node.site is not None and part.node.name not in named
     ]
     marker = Node("", ops.SCAN, ops.StopAttrs(), (), DType.FLOAT, step.span, scope=scope.path)
     attrs = ops.ScanAttrs(axis, Body((), ()), len(inputs), 0, step.reversed)
@@ -140,7 +167,9 @@ def _close(
             continue
         if scope.lookup(name) is not None and name not in scope.carried:
             scope.fail(
-                Slug.REASSIGNED, f"`{name}` already has a value outside the scan", inner.spans[name],
+                Slug.REASSIGNED,
+                f"`{name}` already has a value outside the scan",
+                inner.spans[name],
                 notes=[Note("the outer one", span)] if (span := scope.assigned_at(name)) else [],
             )
         scope.names[name] = Value(result)

@@ -66,16 +66,27 @@ class Scope:
 
     def inner(self, **changes: object) -> Scope:
         """A scope inside this one."""
-        given: dict[str, object] = dict(
-            ctx=self.ctx, builder=self.builder, frame=self.frame, path=self.path,
-            params=self.params, parent=self, banks=self.banks, counts=self.counts,
-        )
+        given: dict[str, object] = {
+            "ctx": self.ctx,
+            "builder": self.builder,
+            "frame": self.frame,
+            "path": self.path,
+            "params": self.params,
+            "parent": self,
+            "banks": self.banks,
+            "counts": self.counts,
+        }
         return Scope(**{**given, **changes})  # type: ignore[arg-type]  # the fields, by name
 
     # ---- saying what is wrong
 
     def fail(
-        self, slug: Slug, message: str, span: Span, *, notes: Sequence[Note] = (),
+        self,
+        slug: Slug,
+        message: str,
+        span: Span,
+        *,
+        notes: Sequence[Note] = (),
         hint: str | None = None,
     ) -> NoReturn:
         """Report, and give up on this step."""
@@ -140,12 +151,18 @@ class Scope:
     def need_axis(self, name: str, span: Span) -> Axis:
         """The axis, or an error that says how to give it a size."""
         found = self.axis(name)
-        if found is None and name.endswith("'") and (first := self.axis(name.rstrip("'"))) is not None:
+        if (
+            found is None
+            and name.endswith("'")
+            and (first := self.axis(name.rstrip("'"))) is not None
+        ):
             return self.new_axis(name, first.size)  # a second copy
         if found is None:
             near = or_nearest(name, self.known_axes())
             self.fail(
-                Slug.UNKNOWN_AXIS, f"no axis is called `{name}` here", span,
+                Slug.UNKNOWN_AXIS,
+                f"no axis is called `{name}` here",
+                span,
                 hint=near or f"give it a size where it is made: `{name} = 16`",
             )
         return found
@@ -153,7 +170,9 @@ class Scope:
     def new_axis(self, name: str, size: Size) -> Axis:
         """Make an axis of this block; an axis of the caller with that name is kept apart."""
         graph = name
-        while graph in self.frame.bound or graph in self.frame.riding or graph in self.frame.reserved:
+        while (
+            graph in self.frame.bound or graph in self.frame.riding or graph in self.frame.reserved
+        ):
             graph += "'"
         axis = Axis(graph, size)
         self.axes[name] = axis
@@ -172,6 +191,7 @@ class Scope:
             span,
             hint=or_nearest(name, value.axis_names),
         )
+        return None
 
     def say_axes(self, value: Node) -> str:
         """`axes t and s`, in the names used here."""
@@ -190,7 +210,9 @@ class Scope:
         values = self.evaluate_all(tree, address)
         if len(values) != 1:
             self.fail(
-                Slug.WRONG_ARGUMENTS, f"this gives {len(values)} values, and one is wanted", tree.span,
+                Slug.WRONG_ARGUMENTS,
+                f"this gives {len(values)} values, and one is wanted",
+                tree.span,
                 hint=f"{', '.join('abcdef'[: len(values)])} = {tree.span.text}",
             )
         return values[0]
@@ -229,16 +251,24 @@ class Scope:
             raise HaltError
         number = value.value if isinstance(value, Known) else None
         if isinstance(number, bool) or not isinstance(number, int | sizes.Poly):
-            self.fail(Slug.BAD_SIZE, f"`{tree.span.text}` is no size: a size is a whole number", tree.span)
+            self.fail(
+                Slug.BAD_SIZE, f"`{tree.span.text}` is no size: a size is a whole number", tree.span
+            )
         return number
 
     def axis_size(self, tree: Expr) -> Size:
         """The size of an axis: 1 at least, and not more than can be counted."""
         size = self.size_of(tree)
         if isinstance(size, int) and size < 1:
-            self.fail(Slug.BAD_SIZE, f"an axis has 1 position at least, and this is {size}", tree.span)
+            self.fail(
+                Slug.BAD_SIZE, f"an axis has 1 position at least, and this is {size}", tree.span
+            )
         if isinstance(size, int) and size > LARGEST:
-            self.fail(Slug.TOO_LARGE, f"an axis has at most {LARGEST} positions, and this is {size}", tree.span)
+            self.fail(
+                Slug.TOO_LARGE,
+                f"an axis has at most {LARGEST} positions, and this is {size}",
+                tree.span,
+            )
         return size
 
     def node(self, value: Val, span: Span) -> Node:
@@ -256,26 +286,35 @@ class Scope:
                 self.fail(Slug.NOT_A_VALUE, "a text is no number", span)
             case Template(block):
                 self.fail(
-                    Slug.NOT_A_VALUE, f"`{block.name}` is a block, not a value", span,
+                    Slug.NOT_A_VALUE,
+                    f"`{block.name}` is a block, not a value",
+                    span,
                     hint=f"{block.name}(...)",
                 )
             case Run(name):
                 self.fail(
-                    Slug.NOT_A_VALUE, f"`{name}` is a run; its values have addresses", span,
+                    Slug.NOT_A_VALUE,
+                    f"`{name}` is a run; its values have addresses",
+                    span,
                     hint=f"{name}.logits",
                 )
             case Table(name, fields):
                 self.fail(
-                    Slug.NOT_A_VALUE, f"`{name}` is data; its fields are values", span,
+                    Slug.NOT_A_VALUE,
+                    f"`{name}` is data; its fields are values",
+                    span,
                     hint=f"{name}.{next(iter(fields), 'field')}",
                 )
             case Formula(tree):
                 self.fail(
-                    Slug.NOT_A_VALUE, f"`{tree.name}` is a measure of a run", span,
+                    Slug.NOT_A_VALUE,
+                    f"`{tree.name}` is a measure of a run",
+                    span,
                     hint=f"{tree.name}({', '.join(tree.params)})",
                 )
             case _:
                 self.fail(Slug.NOT_A_VALUE, "a shared part is no value until it is called", span)
+        return None
 
     def _size(self, size: sizes.Poly, span: Span) -> Node:
         """A run-time size as a number: how many indices its axis has."""
@@ -312,7 +351,9 @@ class Scope:
             first, second = map(sizes.show, error.sizes)
             name = known.get(error.axis, error.axis)
             self.fail(
-                Slug.SIZE_MISMATCH, f"`{name}` has {first} positions in one value, and {second} in another", span
+                Slug.SIZE_MISMATCH,
+                f"`{name}` has {first} positions in one value, and {second} in another",
+                span,
             )
         self.fail(Slug.AXIS_MISMATCH, str(error), span)
 

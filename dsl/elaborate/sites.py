@@ -48,7 +48,10 @@ class Pattern:
 
 def regex_of(text: str) -> re.Pattern[str]:
     """What addresses a pattern given as text matches: `layer[*].attn.z`, `layer[3].*`, `*`."""
-    parts = [r"\d+" if part == "[*]" else r".+" if part == "*" else re.escape(part) for part in re.split(r"(\[\*\]|\*)", text)]
+    parts = [
+        r"\d+" if part == "[*]" else r".+" if part == "*" else re.escape(part)
+        for part in re.split(r"(\[\*\]|\*)", text)
+    ]
     return re.compile("".join(rf"\[{part}\]" if part == r"\d+" else part for part in parts))
 
 
@@ -59,7 +62,9 @@ def is_turn(items: tuple[s.Item, ...]) -> bool:
     item = items[0]
     if isinstance(item, s.Star):
         return item.pack is None
-    return isinstance(item, s.Number | s.Name) or (isinstance(item, s.Unary) and isinstance(item.operand, s.Number))
+    return isinstance(item, s.Number | s.Name) or (
+        isinstance(item, s.Unary) and isinstance(item.operand, s.Number)
+    )
 
 
 def split_selection(tree: s.Expr) -> tuple[s.Expr, tuple[s.Item, ...]]:
@@ -95,7 +100,12 @@ def pattern(tree: s.Expr, scope: Scope) -> Pattern:
             case s.Name(name):
                 return Pattern(((name, turn), *parts))
             case _:
-                scope.fail(Slug.UNKNOWN_SITE, f"`{tree.span.text}` is no address", tree.span, hint="layer[3].attn.z")
+                scope.fail(
+                    Slug.UNKNOWN_SITE,
+                    f"`{tree.span.text}` is no address",
+                    tree.span,
+                    hint="layer[3].attn.z",
+                )
 
 
 def _turn(item: s.Item, scope: Scope) -> Turn:
@@ -107,6 +117,7 @@ def _turn(item: s.Item, scope: Scope) -> Turn:
     if isinstance(value, Value) and isinstance(item, s.Name):
         return item.id
     scope.fail(Slug.UNKNOWN_SITE, "a turn is a whole number", item.span, hint="layer[3], layer[*]")
+    return None
 
 
 def body_sites(body: Body) -> Iterator[tuple[str, Node]]:
@@ -115,11 +126,12 @@ def body_sites(body: Body) -> Iterator[tuple[str, Node]]:
         if step.node.site is not None:
             yield step.node.site, step.node
         if isinstance(step.node.attrs, ops.ScanAttrs):
-            for site, node in body_sites(step.node.attrs.body):
-                yield site, node
+            yield from body_sites(step.node.attrs.body)
 
 
-def matches(found: Pattern, addresses: Mapping[str, object], aliases: Mapping[str, str]) -> list[tuple[str, tuple[int, ...]]]:
+def matches(
+    found: Pattern, addresses: Mapping[str, object], aliases: Mapping[str, str]
+) -> list[tuple[str, tuple[int, ...]]]:
     """The addresses that match, in their order, with the open turns."""
     regex = found.regex()
     hits: dict[str, tuple[int, ...]] = {}
@@ -136,7 +148,9 @@ def matches(found: Pattern, addresses: Mapping[str, object], aliases: Mapping[st
     return list(hits.items())
 
 
-def unknown_site(found: Pattern, addresses: Mapping[str, object], tree: s.Tree, scope: Scope) -> None:
+def unknown_site(
+    found: Pattern, addresses: Mapping[str, object], tree: s.Tree, scope: Scope
+) -> None:
     """Report an address that nothing has, with the nearest right ones."""
     wanted = str(found)
     general = {re.sub(r"\[\d+\]", "[*]", address) for address in addresses}
@@ -149,7 +163,10 @@ def unknown_site(found: Pattern, addresses: Mapping[str, object], tree: s.Tree, 
         if isinstance(turn, int) and turns and turn > max(turns):
             notes = [Note(f"`{name}` has turns 0 to {max(turns)}")]
     scope.fail(
-        Slug.UNKNOWN_SITE, f"no site matches `{wanted}`", tree.span, notes=notes,
+        Slug.UNKNOWN_SITE,
+        f"no site matches `{wanted}`",
+        tree.span,
+        notes=notes,
         hint=alternatives(_with_turns(n, found) for n in near) if not notes else None,
     )
 
@@ -186,9 +203,9 @@ def read_site(tree: s.Expr, scope: Scope) -> Val | None:
 
 
 def _starts(name: str, model: CheckedModel) -> bool:
-    return any(re.match(rf"{re.escape(name)}([.\[]|$)", site) for site, _ in body_sites(model.body)) or any(
-        alias == name for alias in model.aliases
-    )
+    return any(
+        re.match(rf"{re.escape(name)}([.\[]|$)", site) for site, _ in body_sites(model.body)
+    ) or any(alias == name for alias in model.aliases)
 
 
 def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
@@ -202,7 +219,9 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     for address, _ in hits:
         if address not in table:
             scope.fail(
-                Slug.BAD_WRITE, f"`{address}` of `{run.name}` is not known yet at this place of the run", tree.span,
+                Slug.BAD_WRITE,
+                f"`{address}` of `{run.name}` is not known yet at this place of the run",
+                tree.span,
                 hint=f"base.{address}",
             )
         nodes.append(scope.builder.use(table[address]))
@@ -214,7 +233,9 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     if "*" in [name for name, _ in path.parts]:
         scope.fail(Slug.BAD_WRITE, "a value is read from one site, and `.*` is many", tree.span)
     try:
-        stacked = scope.builder.emit(ops.CONCAT, ops.ConcatAttrs(loop, new=True), nodes, tree.span, scope.path)
+        stacked = scope.builder.emit(
+            ops.CONCAT, ops.ConcatAttrs(loop, new=True), nodes, tree.span, scope.path
+        )
     except ops.OpError as error:
         scope.unfit(error, tree.span)
     scope.axes.setdefault(loop, Axis(loop, len(nodes)))
@@ -224,4 +245,8 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     if not isinstance(picked, Value):
         raise HaltError
     index = [stacked, scope.builder.use(picked.node)]
-    return Value(scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Gather(loop)), index, tree.span, scope.path))
+    return Value(
+        scope.builder.emit(
+            ops.INDEX, ops.IndexAttrs(ops.Gather(loop)), index, tree.span, scope.path
+        )
+    )

@@ -80,14 +80,20 @@ def _assign(step: s.Assign, scope: Scope) -> None:
     for target in step.targets:
         if not isinstance(target, s.Name):
             scope.fail(
-                Slug.BAD_WRITE, "in a block a name is assigned; a site is written by an intervention", target.span
+                Slug.BAD_WRITE,
+                "in a block a name is assigned; a site is written by an intervention",
+                target.span,
             )
         targets.append(target)
     if len(step.values) == len(targets) > 1:
         values = [(scope.evaluate(tree), tree) for tree in step.values]
     elif len(step.values) == 1:
         tree = step.values[0]
-        address = join(scope.path, targets[0].id) if len(targets) == 1 and isinstance(tree, s.Call) else None
+        address = (
+            join(scope.path, targets[0].id)
+            if len(targets) == 1 and isinstance(tree, s.Call)
+            else None
+        )
         given = scope.evaluate_all(tree, address)
         if len(given) != len(targets):
             _miscounted(step, len(given), scope)
@@ -108,8 +114,11 @@ def _miscounted(step: s.Assign, count: int, scope: Scope) -> NoReturn:
     wanted = (names + spare)[:count]
     scope.fail(
         Slug.WRONG_ARGUMENTS,
-        f"{_counted(count, 'value is', 'values are')} assigned to {_counted(len(names), 'name', 'names')}", step.span,
-        hint=f"{', '.join(wanted)} = {step.values[0].span.text}" if len(step.values) == 1 and len(wanted) == count else None,
+        f"{_counted(count, 'value is', 'values are')} assigned to {_counted(len(names), 'name', 'names')}",
+        step.span,
+        hint=f"{', '.join(wanted)} = {step.values[0].span.text}"
+        if len(step.values) == 1 and len(wanted) == count
+        else None,
     )
 
 
@@ -126,12 +135,20 @@ def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
         return
     owner = scope.owner(name)
     if owner is scope and name not in scope.carried:
-        notes = [Note("it has its value from here", scope.spans[name])] if name in scope.spans else []
+        notes = (
+            [Note("it has its value from here", scope.spans[name])] if name in scope.spans else []
+        )
         scope.fail(
-            Slug.REASSIGNED, f"`{name}` already has a value", span, notes=notes, hint=f"{name}_2 = ..."
+            Slug.REASSIGNED,
+            f"`{name}` already has a value",
+            span,
+            notes=notes,
+            hint=f"{name}_2 = ...",
         )
     if owner is scope and name in scope.carried and scope.names[name] is not scope.carried[name]:
-        scope.fail(Slug.REASSIGNED, f"`{name}` is assigned twice in one turn", span, hint=f"{name}_2 = ...")
+        scope.fail(
+            Slug.REASSIGNED, f"`{name}` is assigned twice in one turn", span, hint=f"{name}_2 = ..."
+        )
     if name in scope.kept and isinstance(value, Value | Known):
         node = scope.node(value, source)
         for axis in scope.kept[name]:  # a carry has its written axes
@@ -141,7 +158,9 @@ def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
         for bank in scope.banks:
             value = Value(scope.spread(scope.builder.use(value.node), bank, source))
         value = Value(
-            scope.builder.name(value.node, scope.ctx.claim(join(scope.path, name), "it"), source, scope.path)
+            scope.builder.name(
+                value.node, scope.ctx.claim(join(scope.path, name), "it"), source, scope.path
+            )
         )
     elif isinstance(value, Known) and name in scope.carried:
         value = Value(scope.node(value, source))
@@ -157,13 +176,19 @@ def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"the state `{name}` has exactly {scope.say_axes(wanted)}, and this has `{min(extra)}` too", span,
+            f"the state `{name}` has exactly {scope.say_axes(wanted)}, and this has `{min(extra)}` too",
+            span,
             hint=f"mean[{min(extra)}](...)",
         )
     if address in scope.ctx.updates:
         scope.fail(Slug.REASSIGNED, f"the state `{name}` is assigned twice", span)
     if scope.builder.parent is not None:
-        scope.fail(Slug.UNBUILT, "a state assigned inside a `scan` is not built yet", span, hint=f"carry {name} = 0")
+        scope.fail(
+            Slug.UNBUILT,
+            "a state assigned inside a `scan` is not built yet",
+            span,
+            hint=f"carry {name} = 0",
+        )
     for axis in wanted.axes:
         node = scope.spread(node, axis, span)
     if node.dtype != "float":
@@ -198,7 +223,8 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
     count = scope.constant(step.count, f"how often `{step.name}` turns")
     if not isinstance(count, int) or not 0 <= count <= MOST_TURNS:
         scope.fail(
-            Slug.BAD_SIZE, f"`{step.name}` turns a whole number of times, at most {MOST_TURNS}, not {count}",
+            Slug.BAD_SIZE,
+            f"`{step.name}` turns a whole number of times, at most {MOST_TURNS}, not {count}",
             step.count.span,
         )
     carried = _carried(step, scope)
@@ -210,7 +236,11 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
             continue
         mark = Mark.now(turn, carried, scope) if turn and tries else None
         path = join(scope.path, f"{step.name}[{turn}]")
-        params = join(scope.params, step.name) if step.kind == "share" else join(scope.params, f"{step.name}[{turn}]")
+        params = (
+            join(scope.params, step.name)
+            if step.kind == "share"
+            else join(scope.params, f"{step.name}[{turn}]")
+        )
         inner = scope.inner(path=path, params=params, counts={}, names={step.name: Known(turn)})
         for name in carried:
             value = scope.lookup(name)
@@ -240,7 +270,10 @@ def _no_return(step: s.Loop | s.Scan, scope: Scope) -> None:
     place = next(part for part in walk(step.body) if isinstance(part, s.Return))
     scope.frame.results = None
     scope.fail(
-        Slug.MISPLACED, "a `return` cannot stand in a loop", place.span, notes=[Note("the loop", step.span)],
+        Slug.MISPLACED,
+        "a `return` cannot stand in a loop",
+        place.span,
+        notes=[Note("the loop", step.span)],
         hint="assign a name here, and return it after the loop",
     )
 
@@ -263,7 +296,8 @@ def _carry_out(name: str, inner: Scope, scope: Scope, step: s.Loop) -> None:
         lost = [axis for axis in old.node.axes if axis.name not in new.node.axis_names]
         if lost and name in inner.names:
             scope.fail(
-                Slug.AXIS_MISMATCH, f"`{name}` loses the axis `{lost[0].name}` in a turn of `{step.name}`",
+                Slug.AXIS_MISMATCH,
+                f"`{name}` loses the axis `{lost[0].name}` in a turn of `{step.name}`",
                 inner.spans.get(name, step.span),
             )
     owner.names[name] = new
@@ -280,7 +314,10 @@ def _carried(step: s.Loop, scope: Scope) -> list[str]:
         if owner.builder is not scope.builder:  # a scan stands between
             notes = [Note("the outer one", span)] if (span := scope.assigned_at(name)) else []
             scope.fail(
-                Slug.REASSIGNED, f"`{name}` already has a value outside the scan", place.span, notes=notes,
+                Slug.REASSIGNED,
+                f"`{name}` already has a value outside the scan",
+                place.span,
+                notes=notes,
                 hint=f"carry {name} = ...",
             )
         if not _read_before(name, step.body):
@@ -288,7 +325,9 @@ def _carried(step: s.Loop, scope: Scope) -> list[str]:
             scope.fail(
                 Slug.UNREAD_CARRY,
                 f"`{name}` already exists outside, and is assigned here without being read first",
-                place.span, notes=notes, hint=f"another name, or read `{name}` before",
+                place.span,
+                notes=notes,
+                hint=f"another name, or read `{name}` before",
             )
         carried.append(name)
     return carried
@@ -316,14 +355,20 @@ def _bank(step: s.Loop, scope: Scope) -> None:
         axis = scope.new_axis(step.name, size)
     elif axis.size != size:
         scope.fail(
-            Slug.SIZE_MISMATCH, f"the axis `{step.name}` has size {axis.size} here, and {size} turns are asked for",
-            step.count.span, hint=f"bank {step.name} * |{step.name}|",
+            Slug.SIZE_MISMATCH,
+            f"the axis `{step.name}` has size {axis.size} here, and {size} turns are asked for",
+            step.count.span,
+            hint=f"bank {step.name} * |{step.name}|",
         )
     inner = scope.inner(banks=(*scope.banks, axis), names={})
     run_steps(step.body, inner)
     for name, value in inner.names.items():
         if scope.owner(name) is not None:
-            scope.fail(Slug.REASSIGNED, f"`{name}` already has a value outside the bank", inner.spans.get(name, step.span))
+            scope.fail(
+                Slug.REASSIGNED,
+                f"`{name}` already has a value outside the bank",
+                inner.spans.get(name, step.span),
+            )
         scope.names[name] = value
         scope.spans[name] = inner.spans.get(name, step.span)
     scope.axes.update({k: v for k, v in inner.axes.items() if scope.axis(k) is None})
@@ -334,7 +379,10 @@ def _share(step: s.Shared, scope: Scope) -> None:
     value = scope.evaluate(step.value)
     if not isinstance(value, Template):
         scope.fail(
-            Slug.NOT_A_VALUE, "`share NAME =` wants a block", step.value.span, hint=f"share {step.name} = encoder[m = 32]"
+            Slug.NOT_A_VALUE,
+            "`share NAME =` wants a block",
+            step.value.span,
+            hint=f"share {step.name} = encoder[m = 32]",
         )
     scope.names[step.name] = Instance(value, join(scope.params, step.name))
     scope.spans[step.name] = step.span

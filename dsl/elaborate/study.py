@@ -47,7 +47,12 @@ class Study:
     """The program of one experiment or training while it is made."""
 
     def __init__(
-        self, module: Module, collector: Collector, budget: Budget | None = None, *, training: bool = False
+        self,
+        module: Module,
+        collector: Collector,
+        budget: Budget | None = None,
+        *,
+        training: bool = False,
     ) -> None:
         self.module, self.collector, self.training = module, collector, training
         self.ctx = Context(collector, self._evaluate, training=training, budget=budget or Budget())
@@ -69,7 +74,11 @@ class Study:
             if tree.target.id == "text":
                 scope.fail(Slug.UNBUILT, "`text(...)` of tokens is not built yet", tree.span)
         if isinstance(tree, s.Text) and self._text_data(scope) is not None:
-            return (self.input(TextInput(tree.value, self._text_data(scope) or ""), (), DType.INT, tree.span),)
+            return (
+                self.input(
+                    TextInput(tree.value, self._text_data(scope) or ""), (), DType.INT, tree.span
+                ),
+            )
         if isinstance(tree, s.Attr | s.Index) and (run := self._base(tree, scope)) is not None:
             inner = scope.inner(names={"base": run})
             return evaluate_all(tree, inner, address)
@@ -88,30 +97,54 @@ class Study:
         return run
 
     def _text_data(self, scope: Scope) -> str | None:
-        tables = [v for v in self._tables.values()]
+        tables = list(self._tables.values())
         return tables[0].name if tables else None
 
     def _statistic(self, tree: s.Call, scope: Scope) -> Val:
         assert isinstance(tree.target, s.Name)
         name = tree.target.id
-        table = scope.evaluate(tree.args[0].value) if tree.args and tree.args[0].name is None else None
+        table = (
+            scope.evaluate(tree.args[0].value) if tree.args and tree.args[0].name is None else None
+        )
         if not isinstance(table, Table):
-            scope.fail(Slug.WRONG_ARGUMENTS, f"`{name}` is a statistic of data", tree.span, hint=f"{name}(text, n = 5)")
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`{name}` is a statistic of data",
+                tree.span,
+                hint=f"{name}(text, n = 5)",
+            )
         options = dict(STATISTICS[name])
         for arg in tree.args[1:]:
             if arg.name not in options:
-                scope.fail(Slug.UNKNOWN_OPTION, f"`{name}` has no option `{arg.name}`", arg.span, hint=or_nearest(arg.name or "", options))
+                scope.fail(
+                    Slug.UNKNOWN_OPTION,
+                    f"`{name}` has no option `{arg.name}`",
+                    arg.span,
+                    hint=or_nearest(arg.name or "", options),
+                )
             options[arg.name or ""] = float(scope.constant(arg.value, "an option"))
-        return self.input(StatisticInput(name, table.name, tuple(options.items())), (), DType.FLOAT, tree.span)
+        return self.input(
+            StatisticInput(name, table.name, tuple(options.items())), (), DType.FLOAT, tree.span
+        )
 
     def input(self, source: Source, axes: tuple[Axis, ...], dtype: DType, span: Span) -> Value:
         """An input node, made once for each source."""
         for name, known in self.sources.items():
             if known == source:
-                return Value(self.scope.builder.root.steps[self.scope.builder.root.place[name]].node)
+                return Value(
+                    self.scope.builder.root.steps[self.scope.builder.root.place[name]].node
+                )
         order = tuple(axis.name for axis in axes)
         site = self.ctx.claim(_label(source), "again")
-        node = Node(self.ctx.fresh(span), ops.INPUT, ops.InputAttrs(order, axes, dtype), axes, dtype, span, site=site)
+        node = Node(
+            self.ctx.fresh(span),
+            ops.INPUT,
+            ops.InputAttrs(order, axes, dtype),
+            axes,
+            dtype,
+            span,
+            site=site,
+        )
         self.scope.builder.root.put(node)
         self.sources[node.name] = source
         return Value(node)
@@ -126,7 +159,11 @@ class Study:
         part = self._part(tree) if tree is not None else None
         for name in self.module.names():
             found = self.module.find(name)
-            if found is not None and isinstance(found[0], s.Data) and (part is None or name == part.name):
+            if (
+                found is not None
+                and isinstance(found[0], s.Data)
+                and (part is None or name == part.name)
+            ):
                 self._table(name, found[0], part)
         if part is None:  # without `on`, any data of the file may be used by name
             return None
@@ -144,7 +181,9 @@ class Study:
                     stop = self.scope.size_of(high) if high is not None else None
                 case _:
                     self.scope.fail(
-                        Slug.BAD_INDEX, "of data, a range of examples is taken", tree.span,
+                        Slug.BAD_INDEX,
+                        "of data, a range of examples is taken",
+                        tree.span,
                         hint=f"{tree.base.span.text}[b = 0..64]",
                     )
             base = tree.base
@@ -154,9 +193,22 @@ class Study:
         if base.id in self.module.broken:
             raise HaltError
         if found is None or not isinstance(found[0], s.Data):
-            known = [n for n in self.module.names() if (f := self.module.find(n)) and isinstance(f[0], s.Data)]
-            self.scope.fail(Slug.UNKNOWN_NAME, f"no data is called `{base.id}`", base.span, hint=or_nearest(base.id, known))
-        return DataPart(base.id, start if isinstance(start, int) else None, stop if isinstance(stop, int) else None)
+            known = [
+                n
+                for n in self.module.names()
+                if (f := self.module.find(n)) and isinstance(f[0], s.Data)
+            ]
+            self.scope.fail(
+                Slug.UNKNOWN_NAME,
+                f"no data is called `{base.id}`",
+                base.span,
+                hint=or_nearest(base.id, known),
+            )
+        return DataPart(
+            base.id,
+            start if isinstance(start, int) else None,
+            stop if isinstance(stop, int) else None,
+        )
 
     def _table(self, name: str, data: s.Data, part: DataPart | None) -> None:
         fields = data_fields(data)
@@ -186,25 +238,39 @@ class Study:
         if isinstance(base, s.Call):
             for arg in base.args:
                 if arg.name is None:
-                    self.scope.fail(Slug.WRONG_ARGUMENTS, "what a model is made with is named", arg.span, hint="gpt(L = 12)")
+                    self.scope.fail(
+                        Slug.WRONG_ARGUMENTS,
+                        "what a model is made with is named",
+                        arg.span,
+                        hint="gpt(L = 12)",
+                    )
                 values[arg.name] = self.scope.evaluate(arg.value)
             base = base.target
         sized: dict[str, int] = dict(given or {})  # type: ignore[arg-type]  # sizes may be symbols
         if isinstance(base, s.Index):
             for item in base.items:
                 if not isinstance(item, s.Bind):
-                    self.scope.fail(Slug.BAD_SIZE, "a model's axes are sized", item.span, hint="gpt[d = 128]")
+                    self.scope.fail(
+                        Slug.BAD_SIZE, "a model's axes are sized", item.span, hint="gpt[d = 128]"
+                    )
                 sized[item.axis] = self.scope.axis_size(item.value)  # type: ignore[assignment]
             base = base.base
         if not isinstance(base, s.Name):
             self.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
         block, module = find_model(base, self.module, self.scope)
         _check_request(block, sized, values, tree, self.scope)
-        return ModelRequest(block, module, sized, values, training=self.training, budget=self.ctx.budget)
+        return ModelRequest(
+            block, module, sized, values, training=self.training, budget=self.ctx.budget
+        )
 
     def elaborated(self, request: ModelRequest) -> CheckedModel:
         """The model's program, made once for each request."""
-        key = (request.block.name, id(request.block), tuple(sorted(request.sizes.items(), key=lambda i: i[0])), str(request.values))
+        key = (
+            request.block.name,
+            id(request.block),
+            tuple(sorted(request.sizes.items(), key=lambda i: i[0])),
+            str(request.values),
+        )
         if key not in self.models:
             model = elaborate_model(request, self.collector)
             if model is None:
@@ -213,25 +279,45 @@ class Study:
             self.ctx.limits += model.limits
         return self.models[key]
 
-    def run(self, name: str, request: ModelRequest, inputs: dict[str, tuple[Val, Span]], given: tuple[s.Given, ...], span: Span, scope: Scope) -> Run:
+    def run(
+        self,
+        name: str,
+        request: ModelRequest,
+        inputs: dict[str, tuple[Val, Span]],
+        given: tuple[s.Given, ...],
+        span: Span,
+        scope: Scope,
+    ) -> Run:
         """Lay a model down on inputs, with what `with` gives."""
         nodes = {key: scope.node(value, at) for key, (value, at) in inputs.items()}
         sizes: dict[str, Size] = dict(request.sizes)  # type: ignore[arg-type]
         for param in request.block.params:
             if param.name in nodes and param.axes is not None:
-                nodes[param.name] = self._fit(param, nodes[param.name], sizes, request, inputs[param.name][1], scope)
+                nodes[param.name] = self._fit(
+                    param, nodes[param.name], sizes, request, inputs[param.name][1], scope
+                )
         _check_inputs(request, inputs, scope)
         request = replace(request, sizes=sizes)  # type: ignore[arg-type]
         model = self.elaborated(request)
         for decl in model.inputs:
             if decl.name not in nodes:
                 scope.fail(
-                    Slug.WRONG_ARGUMENTS, f"the run gives no `{decl.name}`", span,
-                    notes=[Note(f"`{model.name}` takes it", decl.span)], hint=f"{model.name}({decl.name} = ...)",
+                    Slug.WRONG_ARGUMENTS,
+                    f"the run gives no `{decl.name}`",
+                    span,
+                    notes=[Note(f"`{model.name}` takes it", decl.span)],
+                    hint=f"{model.name}({decl.name} = ...)",
                 )
         return self.laid(name, model, nodes, given, scope)
 
-    def laid(self, name: str, model: CheckedModel, nodes: dict[str, Node], given: tuple[s.Given, ...], scope: Scope) -> Run:
+    def laid(
+        self,
+        name: str,
+        model: CheckedModel,
+        nodes: dict[str, Node],
+        given: tuple[s.Given, ...],
+        scope: Scope,
+    ) -> Run:
         """A run of an elaborated model."""
         writes: Plan = {}
         for item in given:
@@ -246,27 +332,46 @@ class Study:
             self.model = model
         return run
 
-    def _fit(self, param: s.Param, node: Node, sizes: dict[str, Size], request: ModelRequest, span: Span, scope: Scope) -> Node:
+    def _fit(
+        self,
+        param: s.Param,
+        node: Node,
+        sizes: dict[str, Size],
+        request: ModelRequest,
+        span: Span,
+        scope: Scope,
+    ) -> Node:
         """The sizes of the model's inputs are those of what it is given."""
         for decl in param.axes or ():
             if decl.pack:
                 continue
             if decl.name not in node.axis_names:
                 scope.fail(
-                    Slug.MISSING_AXIS, f"`{request.block.name}` wants an axis `{decl.name}` on `{param.name}`, which has {scope.say_axes(node)}",
-                    span, notes=[Note(f"`{param.name}` is declared", param.span)],
+                    Slug.MISSING_AXIS,
+                    f"`{request.block.name}` wants an axis `{decl.name}` on `{param.name}`, which has {scope.say_axes(node)}",
+                    span,
+                    notes=[Note(f"`{param.name}` is declared", param.span)],
                 )
             size = node.size(decl.name)
             known = sizes.get(decl.name)
-            if known is not None and known != size and isinstance(known, int) and isinstance(size, int):
+            if (
+                known is not None
+                and known != size
+                and isinstance(known, int)
+                and isinstance(size, int)
+            ):
                 scope.fail(
-                    Slug.SIZE_MISMATCH, f"`{param.name}` has `{decl.name}` = {size}, and the model is made with {known}", span
+                    Slug.SIZE_MISMATCH,
+                    f"`{param.name}` has `{decl.name}` = {size}, and the model is made with {known}",
+                    span,
                 )
             sizes[decl.name] = size
         fits = {"int": ("int", "bool"), "bool": ("bool",)}.get(param.kind or "", (node.dtype,))
         if node.dtype not in fits:
             scope.fail(
-                Slug.WRONG_DTYPE, f"`{param.name}` wants {param.kind}, and this is {node.dtype}", span,
+                Slug.WRONG_DTYPE,
+                f"`{param.name}` wants {param.kind}, and this is {node.dtype}",
+                span,
                 notes=[Note("it is declared", param.span)],
             )
         return node
@@ -281,7 +386,11 @@ class Study:
             case s.Name() | s.Call(s.Name(), _):
                 self._named(item, model, into, scope)
             case _:
-                scope.fail(Slug.UNKNOWN_NAME, "what follows `with` is weights or an intervention", item.span)
+                scope.fail(
+                    Slug.UNKNOWN_NAME,
+                    "what follows `with` is weights or an intervention",
+                    item.span,
+                )
 
     def _named(self, item: s.Name | s.Call, model: CheckedModel, into: Plan, scope: Scope) -> None:
         name = item.id if isinstance(item, s.Name) else item.target.id  # type: ignore[union-attr]
@@ -289,8 +398,18 @@ class Study:
         if name in self.module.broken:
             raise HaltError
         if found is None or not isinstance(found[0], s.Intervention | s.Train | s.Weights):
-            known = [n for n in self.module.names() if (f := self.module.find(n)) and isinstance(f[0], s.Intervention | s.Train | s.Weights)]
-            scope.fail(Slug.UNKNOWN_NAME, f"no intervention or weights are called `{name}`", item.span, hint=or_nearest(name, known))
+            known = [
+                n
+                for n in self.module.names()
+                if (f := self.module.find(n))
+                and isinstance(f[0], s.Intervention | s.Train | s.Weights)
+            ]
+            scope.fail(
+                Slug.UNKNOWN_NAME,
+                f"no intervention or weights are called `{name}`",
+                item.span,
+                hint=or_nearest(name, known),
+            )
         definition, module = found
         if isinstance(definition, s.Intervention):
             args = {}
@@ -298,7 +417,12 @@ class Study:
             for arg in item.args if isinstance(item, s.Call) else ():
                 key = arg.name or (free[0] if free else "")
                 if key not in free:
-                    scope.fail(Slug.WRONG_ARGUMENTS, f"`{name}` has no parameter `{key}`", arg.span, hint=or_nearest(key, free))
+                    scope.fail(
+                        Slug.WRONG_ARGUMENTS,
+                        f"`{name}` has no parameter `{key}`",
+                        arg.span,
+                        hint=or_nearest(key, free),
+                    )
                 free.remove(key)
                 args[key] = scope.evaluate(arg.value)
             plan_intervention(self, definition, module, args, model, into, scope, item.span)
@@ -307,7 +431,11 @@ class Study:
 
     def body(self, extra: list[str]) -> Body:
         """The program so far, giving sweeps, outputs and updates."""
-        results = [*(sweep.result for sweep in self.sweeps), *(n for out in self.outputs for n in out.nodes), *extra]
+        results = [
+            *(sweep.result for sweep in self.sweeps),
+            *(n for out in self.outputs for n in out.nodes),
+            *extra,
+        ]
         return Body(tuple(self.scope.builder.steps), tuple(results))
 
 
@@ -329,12 +457,27 @@ def _label(source: Source) -> str:
 
 
 def plan_intervention(
-    study: Study, definition: s.Intervention, module: Module, args: dict[str, Val], model: CheckedModel, into: Plan,
-    scope: Scope, span: Span, *, any_turn: bool = False,
+    study: Study,
+    definition: s.Intervention,
+    module: Module,
+    args: dict[str, Val],
+    model: CheckedModel,
+    into: Plan,
+    scope: Scope,
+    span: Span,
+    *,
+    any_turn: bool = False,
 ) -> None:
     """All writes of an intervention, its parameters bound: those that pick a site, a size or a case
     are known at compile time, the others are inputs."""
-    inner = Scope(study.ctx, scope.builder, Frame(module, positions=scope.frame.positions), "", "", axes=dict(scope.known_axes()))
+    inner = Scope(
+        study.ctx,
+        scope.builder,
+        Frame(module, positions=scope.frame.positions),
+        "",
+        "",
+        axes=dict(scope.known_axes()),
+    )
     picking = _picking(definition)
     for other in definition.given:
         study.intervene(other, model, into, scope)
@@ -345,14 +488,32 @@ def plan_intervention(
         if value is None:
             if param.axes is None:
                 scope.fail(
-                    Slug.WRONG_ARGUMENTS, f"`{definition.name}` needs `{param.name}`", span,
-                    notes=[Note("it is declared", param.span)], hint=f"{definition.name}({param.name} = ...)",
+                    Slug.WRONG_ARGUMENTS,
+                    f"`{definition.name}` needs `{param.name}`",
+                    span,
+                    notes=[Note("it is declared", param.span)],
+                    hint=f"{definition.name}({param.name} = ...)",
                 )
             axes = tuple(_model_axis(decl.name, model, inner, decl.span) for decl in param.axes)
-            value = study.input(ArgumentInput(f"{definition.name}.{param.name}", None), axes, DType.FLOAT, param.span)
-        elif isinstance(value, Known) and isinstance(value.value, float | int) and param.name not in picking and param.axes is None:
+            value = study.input(
+                ArgumentInput(f"{definition.name}.{param.name}", None),
+                axes,
+                DType.FLOAT,
+                param.span,
+            )
+        elif (
+            isinstance(value, Known)
+            and isinstance(value.value, float | int)
+            and param.name not in picking
+            and param.axes is None
+        ):
             number = float(value.value)
-            value = study.input(ArgumentInput(f"{definition.name}.{param.name}", number), (), DType.FLOAT, param.span)
+            value = study.input(
+                ArgumentInput(f"{definition.name}.{param.name}", number),
+                (),
+                DType.FLOAT,
+                param.span,
+            )
         inner.names[param.name] = value
     for step in definition.body:
         match step:
@@ -364,7 +525,9 @@ def plan_intervention(
                         raise
             case s.Unbuilt(feature, parts):
                 inner.ctx.collector.report(Slug.UNBUILT, f"{feature} is not built yet", step.span)
-                inner.names.update({part.name: Poison() for part in parts if isinstance(part, s.Shared)})
+                inner.names.update(
+                    {part.name: Poison() for part in parts if isinstance(part, s.Shared)}
+                )
 
 
 def _picking(definition: s.Intervention) -> set[str]:
@@ -384,6 +547,7 @@ def _model_axis(name: str, model: CheckedModel, scope: Scope, span: Span) -> Axi
             if axis.name == name:
                 return axis
     scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{name}`", span)
+    return None
 
 
 def find_model(tree: s.Name, module: Module, scope: Scope) -> tuple[s.Block, Module]:
@@ -392,7 +556,11 @@ def find_model(tree: s.Name, module: Module, scope: Scope) -> tuple[s.Block, Mod
     if tree.id in module.broken:
         raise HaltError
     if found is None or not isinstance(found[0], s.Block) or found[0].kind != "model":
-        known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Block) and f[0].kind == "model"]
+        known = [
+            n
+            for n in module.names()
+            if (f := module.find(n)) and isinstance(f[0], s.Block) and f[0].kind == "model"
+        ]
         hint = or_nearest(tree.id, known)
         if found is not None and isinstance(found[0], s.Block):
             hint = f"`{tree.id}` is a block; a model is declared with `model`"
@@ -406,22 +574,40 @@ def _check_inputs(request: ModelRequest, inputs: dict[str, tuple[Val, Span]], sc
     for name, (_, span) in inputs.items():
         if name not in known:
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"`{request.block.name}` has no input `{name}`", span,
+                Slug.WRONG_ARGUMENTS,
+                f"`{request.block.name}` has no input `{name}`",
+                span,
                 notes=[Note(f"it takes {', '.join(f'`{n}`' for n in known)}", request.block.span)],
                 hint=or_nearest(name, known),
             )
 
 
-def _check_request(block: s.Block, sized: dict[str, int], values: dict[str, Val], tree: s.Expr, scope: Scope) -> None:
-    axes = {i.axis if isinstance(i, s.Bind) else i.id for i in block.axes if isinstance(i, s.Bind | s.Name)}
+def _check_request(
+    block: s.Block, sized: dict[str, int], values: dict[str, Val], tree: s.Expr, scope: Scope
+) -> None:
+    axes = {
+        i.axis if isinstance(i, s.Bind) else i.id
+        for i in block.axes
+        if isinstance(i, s.Bind | s.Name)
+    }
     typed = {axis.name for param in block.params for axis in param.axes or ()}
     for axis in sized:
         if axis not in axes | typed:
-            scope.fail(Slug.UNKNOWN_AXIS, f"`{block.name}` has no axis `{axis}`", tree.span, hint=or_nearest(axis, axes))
+            scope.fail(
+                Slug.UNKNOWN_AXIS,
+                f"`{block.name}` has no axis `{axis}`",
+                tree.span,
+                hint=or_nearest(axis, axes),
+            )
     params = [param.name for param in block.params]
     for name in values:
         if name not in params:
-            scope.fail(Slug.WRONG_ARGUMENTS, f"`{block.name}` has no argument `{name}`", tree.span, hint=or_nearest(name, params))
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`{block.name}` has no argument `{name}`",
+                tree.span,
+                hint=or_nearest(name, params),
+            )
 
 
 def data_fields(data: s.Data) -> tuple[FieldSignature, ...] | None:
@@ -440,7 +626,8 @@ def data_fields(data: s.Data) -> tuple[FieldSignature, ...] | None:
 def data_options(data: s.Data) -> dict[str, int | float | bool | str | None]:
     """The options of a data statement that are plain numbers, texts and names."""
     options: dict[str, int | float | bool | str | None] = {}
-    assert isinstance(data.value, s.Call) and isinstance(data.value.target, s.Name)
+    assert isinstance(data.value, s.Call)
+    assert isinstance(data.value.target, s.Name)
     signature = SIGNATURES.get(data.value.target.id)
     order = [option.name for option in signature.options] if signature else []
     for place, arg in enumerate(data.value.args):

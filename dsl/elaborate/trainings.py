@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..modules import Module
-    from .builder import Budget
     from ..source import Span
+    from .builder import Budget
     from .scope import Scope
 
 OPTIMISERS: dict[str, tuple[str, ...]] = {
@@ -38,8 +38,12 @@ OPTIMISERS: dict[str, tuple[str, ...]] = {
 }
 GROUP_OPTIONS = frozenset(name for options in OPTIMISERS.values() for name in options)
 SCHEDULES: dict[str, tuple[str, ...]] = {
-    "warmup": ("steps",), "constant": ("steps",), "linear": ("to", "steps"), "cosine": ("to", "steps"),
-    "exponential": ("rate", "steps"), "step": ("every", "rate"),
+    "warmup": ("steps",),
+    "constant": ("steps",),
+    "linear": ("to", "steps"),
+    "cosine": ("to", "steps"),
+    "exponential": ("rate", "steps"),
+    "step": ("every", "rate"),
 }
 SETTINGS = {"batch": 32.0, "steps": 0.0, "epochs": 0.0, "clip": 0.0, "seed": 0.0}
 ACTIONS = ("evaluate", "snapshot")
@@ -51,7 +55,9 @@ def elaborate_training(
     """The training; None if something in it is wrong."""
     before = collector.errors
     try:
-        lessons = [_Lessons(tree, module, collector, budget, training=mode) for mode in (True, False)]
+        lessons = [
+            _Lessons(tree, module, collector, budget, training=mode) for mode in (True, False)
+        ]
         found = lessons[1].how(lessons[0])
     except HaltError:
         return None
@@ -62,7 +68,13 @@ class _Lessons:
     """One reading of the body: with or without dropout and the like."""
 
     def __init__(
-        self, tree: s.Train, module: Module, collector: Collector, budget: Budget | None, *, training: bool
+        self,
+        tree: s.Train,
+        module: Module,
+        collector: Collector,
+        budget: Budget | None,
+        *,
+        training: bool,
     ) -> None:
         self.tree, self.training = tree, training
         self.study = Study(module, collector, budget, training=training)
@@ -87,8 +99,10 @@ class _Lessons:
                 self.scope.fail(
                     Slug.WRONG_ARGUMENTS,
                     f"`{request.block.name}` takes `{param.name}`, and `{table.name}` has no field of that name",
-                    tree.data.span, notes=[Note("it is declared", param.span)],
-                    hint=or_nearest(param.name, table.fields) or f"its fields are {', '.join(table.fields)}",
+                    tree.data.span,
+                    notes=[Note("it is declared", param.span)],
+                    hint=or_nearest(param.name, table.fields)
+                    or f"its fields are {', '.join(table.fields)}",
                 )
         self.run = self.study.run("", request, inputs, (*given, *writes), tree.span, self.scope)
         self.scope.frame.run = self.run
@@ -119,7 +133,9 @@ class _Lessons:
     def _assign(self, target: s.Expr, tree: s.Expr) -> None:
         if not isinstance(target, s.Name):
             self.scope.fail(
-                Slug.UNBUILT, "a write inside a training is not built yet: put it in an intervention", target.span,
+                Slug.UNBUILT,
+                "a write inside a training is not built yet: put it in an intervention",
+                target.span,
                 hint="train ... with my_intervention on ...",
             )
         value = self.scope.evaluate(tree)
@@ -128,12 +144,16 @@ class _Lessons:
             node = self.scope.node(value, tree.span)
             if node.axes:
                 self.scope.fail(
-                    Slug.AXIS_MISMATCH, f"a loss is one number, and this has {self.scope.say_axes(node)}", tree.span,
+                    Slug.AXIS_MISMATCH,
+                    f"a loss is one number, and this has {self.scope.say_axes(node)}",
+                    tree.span,
                     hint=f"mean[{', '.join(a.name for a in node.axes)}]({tree.span.text})",
                 )
         if target.id in self.scope.spans:
             self.scope.fail(
-                Slug.REASSIGNED, f"`{target.id}` already has a value", target.span,
+                Slug.REASSIGNED,
+                f"`{target.id}` already has a value",
+                target.span,
                 notes=[Note("it has its value from here", self.scope.spans[target.id])],
             )
         self.scope.names[target.id] = value
@@ -145,7 +165,9 @@ class _Lessons:
         """Whether the training makes runs: what reads them is then not looked at."""
         runs = [step for step in self.tree.body if isinstance(step, s.Run)]
         for step in runs:
-            self.study.collector.report(Slug.UNBUILT, "`run` inside a training is not built yet", step.span)
+            self.study.collector.report(
+                Slug.UNBUILT, "`run` inside a training is not built yet", step.span
+            )
         return bool(runs)
 
     def _output(self, kind: str, label: str, values: list[Val], span: Span, op: str = "") -> None:
@@ -159,9 +181,17 @@ class _Lessons:
         updates = list(study.updates.items()) if self.training else []
         assert study.model is not None
         return CheckedStudy(
-            self.tree.name, study.model, study.body([node.name for _, node in updates]), study.sources, (),
-            tuple(study.outputs), self.data, self.start, self.tree.span,
-            updates=tuple((address, node.name) for address, node in updates), limits=tuple(study.ctx.limits),
+            self.tree.name,
+            study.model,
+            study.body([node.name for _, node in updates]),
+            study.sources,
+            (),
+            tuple(study.outputs),
+            self.data,
+            self.start,
+            self.tree.span,
+            updates=tuple((address, node.name) for address, node in updates),
+            limits=tuple(study.ctx.limits),
         )
 
     # ---- how it goes
@@ -170,18 +200,30 @@ class _Lessons:
         """Everything else that the body says."""
         tree, scope = self.tree, self.scope
         if not self.loss:
-            scope.fail(Slug.WRONG_ARGUMENTS, f"the training `{tree.name}` says no loss", tree.span, hint="loss = ...")
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"the training `{tree.name}` says no loss",
+                tree.span,
+                hint="loss = ...",
+            )
         using = [step for step in tree.body if isinstance(step, s.Using)]
         if len(using) != 1:
             place = using[1].span if using else tree.span.word(tree.name)
             scope.fail(
-                Slug.WRONG_ARGUMENTS, f"the training `{tree.name}` has {len(using)} `using` lines, and wants 1", place,
+                Slug.WRONG_ARGUMENTS,
+                f"the training `{tree.name}` has {len(using)} `using` lines, and wants 1",
+                place,
                 hint="using adamw(lr = 3e-4), batch 32, steps 2000" if not using else None,
             )
         halted = False
         found = []
         for part in (  # each says what is wrong in it before the training is given up
-            lambda: self._using(using[0]), self._schedule, self._check_start, self._every, self._fresh, self._trained,
+            lambda: self._using(using[0]),
+            self._schedule,
+            self._check_start,
+            self._every,
+            self._fresh,
+            self._trained,
             self._groups,
         ):
             try:
@@ -192,16 +234,29 @@ class _Lessons:
             raise HaltError
         (optimiser, settings), schedule, _, every, fresh, trained, groups = found
         return CheckedTraining(
-            tree.name, train.checked(), self.checked(), optimiser, schedule, settings, trained, groups, every, self.start,
+            tree.name,
+            train.checked(),
+            self.checked(),
+            optimiser,
+            schedule,
+            settings,
+            trained,
+            groups,
+            every,
+            self.start,
             fresh,
         )
 
     def _schedule(self) -> tuple[Call, ...]:
         steps = [step for step in self.tree.body if isinstance(step, s.Schedule)]
-        return tuple(self._call(part, SCHEDULES, "schedule") for step in steps for part in step.parts)
+        return tuple(
+            self._call(part, SCHEDULES, "schedule") for step in steps for part in step.parts
+        )
 
     def _every(self) -> tuple[tuple[int, str], ...]:
-        return tuple((step.count, self._action(step)) for step in self.tree.body if isinstance(step, s.Every))
+        return tuple(
+            (step.count, self._action(step)) for step in self.tree.body if isinstance(step, s.Every)
+        )
 
     def _fresh(self) -> tuple[str, ...]:
         return tuple(self._matching(self.tree.fresh)) if self.tree.fresh is not None else ()
@@ -214,9 +269,15 @@ class _Lessons:
             raise HaltError
         found = module.find(start)
         if found is None or not isinstance(found[0], s.Train | s.Weights):
-            known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Train | s.Weights)]
+            known = [
+                n
+                for n in module.names()
+                if (f := module.find(n)) and isinstance(f[0], s.Train | s.Weights)
+            ]
             self.scope.fail(
-                Slug.UNKNOWN_NAME, f"no training or weights are called `{start}`", self.tree.span.word(start),
+                Slug.UNKNOWN_NAME,
+                f"no training or weights are called `{start}`",
+                self.tree.span.word(start),
                 hint=or_nearest(start, known),
             )
 
@@ -227,22 +288,35 @@ class _Lessons:
             if isinstance(part, s.Setting):
                 if part.name not in SETTINGS:
                     self.scope.fail(
-                        Slug.UNKNOWN_OPTION, f"a training has no setting `{part.name}`", part.span,
+                        Slug.UNKNOWN_OPTION,
+                        f"a training has no setting `{part.name}`",
+                        part.span,
                         hint=or_nearest(part.name, SETTINGS) or f"one of {', '.join(SETTINGS)}",
                     )
                 read = self.scope.finite if part.name == "clip" else self.scope.whole
                 settings[part.name] = float(read(part.value, f"`{part.name}`"))
                 if settings[part.name] < 0 or (part.name == "batch" and settings[part.name] < 1):
                     self.scope.fail(
-                        Slug.BAD_SIZE, f"`{part.name}` cannot be {part.value.span.text}", part.span,
-                        hint=f"{part.name} {SETTINGS[part.name]:.0f}" if SETTINGS[part.name] else None,
+                        Slug.BAD_SIZE,
+                        f"`{part.name}` cannot be {part.value.span.text}",
+                        part.span,
+                        hint=f"{part.name} {SETTINGS[part.name]:.0f}"
+                        if SETTINGS[part.name]
+                        else None,
                     )
             else:
                 optimiser = self._call(part, OPTIMISERS, "optimiser")
         if optimiser is None:
-            self.scope.fail(Slug.WRONG_ARGUMENTS, "no optimiser is named", step.span, hint="using adamw(lr = 3e-4), batch 32, steps 2000")
+            self.scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                "no optimiser is named",
+                step.span,
+                hint="using adamw(lr = 3e-4), batch 32, steps 2000",
+            )
         if not settings["steps"] and not settings["epochs"]:
-            self.scope.fail(Slug.WRONG_ARGUMENTS, "how long it trains is not said", step.span, hint="steps 2000")
+            self.scope.fail(
+                Slug.WRONG_ARGUMENTS, "how long it trains is not said", step.span, hint="steps 2000"
+            )
         return optimiser, settings
 
     def _call(self, tree: s.Expr, table: Mapping[str, tuple[str, ...]], what: str) -> Call:
@@ -251,7 +325,9 @@ class _Lessons:
         if not isinstance(target, s.Name) or target.id not in table:
             name = target.id if isinstance(target, s.Name) else tree.span.text
             self.scope.fail(
-                Slug.UNKNOWN_NAME, f"no {what} is called `{name}`", tree.span,
+                Slug.UNKNOWN_NAME,
+                f"no {what} is called `{name}`",
+                tree.span,
                 hint=or_nearest(name, table) or f"one of {', '.join(table)}",
             )
         numbers, options = [], []
@@ -263,19 +339,29 @@ class _Lessons:
                 options.append((arg.name, number))
             else:
                 self.scope.fail(
-                    Slug.UNKNOWN_OPTION, f"`{target.id}` has no option `{arg.name}`", arg.span,
-                    hint=or_nearest(arg.name, table[target.id]) or f"one of {', '.join(table[target.id])}",
+                    Slug.UNKNOWN_OPTION,
+                    f"`{target.id}` has no option `{arg.name}`",
+                    arg.span,
+                    hint=or_nearest(arg.name, table[target.id])
+                    or f"one of {', '.join(table[target.id])}",
                 )
         return Call(target.id, tuple(numbers), tuple(options))
 
     def _action(self, step: s.Every) -> str:
         if step.action not in ACTIONS or step.unit not in ("steps", "step"):
             self.scope.fail(
-                Slug.UNKNOWN_OPTION, f"every so many steps, a training does one of {', '.join(ACTIONS)}", step.span,
+                Slug.UNKNOWN_OPTION,
+                f"every so many steps, a training does one of {', '.join(ACTIONS)}",
+                step.span,
                 hint="every 100 steps: evaluate",
             )
         if step.count < 1:
-            self.scope.fail(Slug.BAD_SIZE, f"every {step.count} steps is never", step.span, hint="every 100 steps: evaluate")
+            self.scope.fail(
+                Slug.BAD_SIZE,
+                f"every {step.count} steps is never",
+                step.span,
+                hint="every 100 steps: evaluate",
+            )
         return step.action
 
     def _params(self) -> dict[str, bool]:
@@ -312,9 +398,13 @@ class _Lessons:
                 for name, value in step.settings:
                     if name not in GROUP_OPTIONS:
                         self.scope.fail(
-                            Slug.UNKNOWN_OPTION, f"no optimiser has an option `{name}`", value.span,
+                            Slug.UNKNOWN_OPTION,
+                            f"no optimiser has an option `{name}`",
+                            value.span,
                             hint=or_nearest(name, GROUP_OPTIONS),
                         )
-                settings = tuple((name, self.scope.finite(value, f"`{name}`")) for name, value in step.settings)
+                settings = tuple(
+                    (name, self.scope.finite(value, f"`{name}`")) for name, value in step.settings
+                )
                 groups.append((tuple(self._matching(step.pattern)), settings))
         return tuple(groups)

@@ -52,7 +52,9 @@ class Mark:
         if entered is None:
             return None
         ctx = scope.ctx
-        return cls(turn, len(scope.builder.steps), ctx.seen, len(ctx.aliases), len(ctx.updates), entered)
+        return cls(
+            turn, len(scope.builder.steps), ctx.seen, len(ctx.aliases), len(ctx.updates), entered
+        )
 
 
 def _entered(carried: list[str], scope: Scope) -> dict[str, Node] | None:
@@ -142,7 +144,14 @@ def _copied(step: Step, renamed: Callable[[str], str], moved: Callable[[str], st
     elif isinstance(attrs, ops.RandomAttrs):
         attrs = replace(attrs, key=moved(attrs.key))
     made = Node(
-        renamed(node.name), node.op, attrs, node.axes, node.dtype, node.span,
-        None if node.site is None else moved(node.site), moved(node.scope), node.made_by,
+        renamed(node.name),
+        node.op,
+        attrs,
+        node.axes,
+        node.dtype,
+        node.span,
+        None if node.site is None else moved(node.site),
+        moved(node.scope),
+        node.made_by,
     )
     return Step(made, tuple(map(renamed, step.operands)))

@@ -36,7 +36,9 @@ def elaborate_under(
         inputs = {}
         for step in model.body.steps:
             if step.node.op is ops.INPUT:
-                inputs[step.node.site or ""] = study.scope.builder.put(replace(step.node, name=study.ctx.fresh(step.node.span)))
+                inputs[step.node.site or ""] = study.scope.builder.put(
+                    replace(step.node, name=study.ctx.fresh(step.node.span))
+                )
         plan: Plan = {}
         for name, given in under:
             definition, home = _find(name, module, study)
@@ -44,29 +46,51 @@ def elaborate_under(
             for key in given:
                 if key not in params:
                     study.scope.fail(
-                        Slug.WRONG_ARGUMENTS, f"`{name}` has no parameter `{key}`", definition.span, hint=or_nearest(key, params)
+                        Slug.WRONG_ARGUMENTS,
+                        f"`{name}` has no parameter `{key}`",
+                        definition.span,
+                        hint=or_nearest(key, params),
                     )
             args: dict[str, Val] = {key: Known(value) for key, value in given.items()}
-            plan_intervention(study, definition, home, args, model, plan, study.scope, definition.span)
+            plan_intervention(
+                study, definition, home, args, model, plan, study.scope, definition.span
+            )
         _, results = lay_down("", model, inputs, plan, study.scope)
     except HaltError:
         return None
     if collector.errors > before:
         return None
     nodes = {step.node.name: step.node for step in study.scope.builder.steps}
-    arguments = {n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)}
+    arguments = {
+        n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)
+    }
     extra = tuple(
-        InputDecl(nodes[n].site or n, tuple(a.name for a in nodes[n].axes), nodes[n].dtype, nodes[n].span, optional=True)
+        InputDecl(
+            nodes[n].site or n,
+            tuple(a.name for a in nodes[n].axes),
+            nodes[n].dtype,
+            nodes[n].span,
+            optional=True,
+        )
         for n in arguments
     )
     body = Body(tuple(study.scope.builder.steps), tuple(node.name for node in results))
-    changed = replace(model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits))
+    changed = replace(
+        model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits)
+    )
     return changed, {nodes[n].site or n: source.default for n, source in arguments.items()}
 
 
 def _find(name: str, module: Module, study: Study) -> tuple[s.Intervention, Module]:
     found = module.find(name)
     if found is None or not isinstance(found[0], s.Intervention):
-        known = [n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Intervention)]
-        study.scope.fail(Slug.UNKNOWN_NAME, f"no intervention is called `{name}`", GENERATED, hint=or_nearest(name, known))
+        known = [
+            n for n in module.names() if (f := module.find(n)) and isinstance(f[0], s.Intervention)
+        ]
+        study.scope.fail(
+            Slug.UNKNOWN_NAME,
+            f"no intervention is called `{name}`",
+            GENERATED,
+            hint=or_nearest(name, known),
+        )
     return found[0], found[1]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..sizes import Poly
 
 if TYPE_CHECKING:
+    from ..sizes import Poly
+    from collections.abc import Mapping
     from ..core import Axis, Node
     from ..modules import Module
     from ..program import CheckedModel

@@ -9,12 +9,12 @@ from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Note, Severity, Slug, or_nearest
-from ..syntax import Write
-from .scope import Scope
 from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
 from .values import HaltError, Known, Run, Value
 
 if TYPE_CHECKING:
+    from .scope import Scope
+    from ..syntax import Write
     from ..program import CheckedModel
     from ..source import Span
 
@@ -35,12 +35,14 @@ class Planned:
 Plan = dict[str, list[Planned]]
 
 
-def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_turn: bool = False) -> None:
+def plan(
+    write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_turn: bool = False
+) -> None:
     """Find the sites that a write is about and add it to each. One that matches none is an error;
     with `any_turn`, a turn that the model lacks at these sizes is not."""
     site, selection = split_selection(write.site)
     path = pattern(site, scope)
-    known = {address: node for address, node in body_sites(model.body)}
+    known = dict(body_sites(model.body))
     hits = _hits(path, known, write, model)
     if not hits:
         every = Pattern(tuple((name, turn if turn is None else "*") for name, turn in path.parts))
@@ -48,7 +50,9 @@ def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_tur
             return
         if _whole_turn(path, known):
             scope.fail(
-                Slug.BAD_WRITE, f"`{path}` is a turn, and not one value", write.site.span,
+                Slug.BAD_WRITE,
+                f"`{path}` is a turn, and not one value",
+                write.site.span,
                 hint=f"{path} = identity, or {path}.{_whole_turn(path, known)[0][0].rpartition('.')[2]} = ...",
             )
         unknown_site(path, {**known, **model.aliases}, write.site, scope)
@@ -62,7 +66,9 @@ def plan(write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_tur
         into.setdefault(address, []).append(entry)
 
 
-def _check_swept(path: Pattern, hits: list[tuple[str, tuple[int, ...]]], write: Write, scope: Scope) -> None:
+def _check_swept(
+    path: Pattern, hits: list[tuple[str, tuple[int, ...]]], write: Write, scope: Scope
+) -> None:
     """A swept variable picks turns that there are."""
     for place, (loop, by) in enumerate(path.open):
         picked = scope.lookup(by) if by != "*" else None
@@ -70,12 +76,16 @@ def _check_swept(path: Pattern, hits: list[tuple[str, tuple[int, ...]]], write: 
         most = max(turns[place] for _, turns in hits)
         if reach is not None and not 0 <= reach[0] <= reach[1] <= most:
             scope.fail(
-                Slug.UNKNOWN_SITE, f"`{by}` goes from {reach[0]} to {reach[1]}, and `{loop}` has turns 0 to {most}",
-                write.site.span, hint=f"sweep ... over {by} in {loop}",
+                Slug.UNKNOWN_SITE,
+                f"`{by}` goes from {reach[0]} to {reach[1]}, and `{loop}` has turns 0 to {most}",
+                write.site.span,
+                hint=f"sweep ... over {by} in {loop}",
             )
 
 
-def _hits(path: Pattern, known: dict[str, Node], write: Write, model: CheckedModel) -> list[tuple[str, tuple[int, ...]]]:
+def _hits(
+    path: Pattern, known: dict[str, Node], write: Write, model: CheckedModel
+) -> list[tuple[str, tuple[int, ...]]]:
     """The sites that a write is about, each with its turns."""
     whole = _whole_turn(path, known) if _is_identity(write) else []
     return whole or matches(path, known, model.aliases)
@@ -103,7 +113,9 @@ def _check_selection(selection: tuple[s.Item, ...], node: Node, address: str, sc
         axis = _selected_axis(item, scope)
         if axis not in node.axis_names:
             scope.fail(
-                Slug.UNKNOWN_AXIS, f"`{address}` has {scope.say_axes(node)}, and no `{axis}`", item.span,
+                Slug.UNKNOWN_AXIS,
+                f"`{address}` has {scope.say_axes(node)}, and no `{axis}`",
+                item.span,
                 hint=or_nearest(axis, node.axis_names),
             )
 
@@ -115,9 +127,12 @@ def _selected_axis(item: s.Item, scope: Scope) -> str:
         case s.Binary("!=" | ">=" | "<=" | "<" | ">" | "==" | "in", s.Name(axis)):
             return axis
     scope.fail(
-        Slug.BAD_INDEX, "a part of a site is picked by an axis", item.span,
+        Slug.BAD_INDEX,
+        "a part of a site is picked by an axis",
+        item.span,
         hint="[h = 9], [h != 3], [t >= 3], [h in {1, 5}]",
     )
+    return None
 
 
 def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
@@ -131,8 +146,11 @@ def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
         if isinstance(item, s.Bind) and item.axis in ones and ones[item.axis] != item.value:
             return
     scope.ctx.report(
-        Slug.OVERLAPPING_WRITE, f"`{address}` is written twice; the later write stands", new.write.span,
-        notes=[Note("the earlier one", old.write.span)], severity=Severity.WARNING,
+        Slug.OVERLAPPING_WRITE,
+        f"`{address}` is written twice; the later write stands",
+        new.write.span,
+        notes=[Note("the earlier one", old.write.span)],
+        severity=Severity.WARNING,
     )
 
 
@@ -145,7 +163,9 @@ def _uses_it(tree: s.Expr) -> bool:
 def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: Scope) -> Node:
     """The value after the write: `it` outside the selected part."""
     span = planned.write.span
-    scope = planned.scope.inner(builder=builder_scope.builder, names={}, axes={}, path=builder_scope.path)
+    scope = planned.scope.inner(
+        builder=builder_scope.builder, names={}, axes={}, path=builder_scope.path
+    )
     scope.frame = replace(planned.scope.frame, run=run)
     before = Run("before", run.model, run.inputs, run.values, run.written, before=True)
     scope.names.update(it=Value(it), before=before)
@@ -161,7 +181,11 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
     for _, by, turn in planned.turns:
         swept = planned.scope.lookup(by) if by != "*" else None
         if isinstance(swept, Value):
-            masks.append(scope.map("eq", [scope.builder.use(swept.node), scope.node(Known(turn), span)], span))
+            masks.append(
+                scope.map(
+                    "eq", [scope.builder.use(swept.node), scope.node(Known(turn), span)], span
+                )
+            )
     _check_axes(new, it, masks, planned, scope)
     for axis in it.axes:
         new = scope.spread(new, axis, span) if not masks else new
@@ -190,7 +214,9 @@ def _new_value(planned: Planned, it: Node, address: str, run: Run, scope: Scope)
         value = scope.map("float", [value], write.span)
     if value.dtype != it.dtype:
         scope.fail(
-            Slug.WRONG_DTYPE, f"the site holds {it.dtype}, and this is {value.dtype}", write.value.span
+            Slug.WRONG_DTYPE,
+            f"the site holds {it.dtype}, and this is {value.dtype}",
+            write.value.span,
         )
     return value
 
@@ -201,13 +227,20 @@ def _skipped(address: str, run: Run, scope: Scope, span: Span) -> Node:
     entered = f"{head}.in.{name}"
     if entered in run.values:
         return scope.builder.use(run.values[entered])
-    given = [site for site in run.values if site.startswith(address + ".") and "." not in site[len(address) + 1 :]]
+    given = [
+        site
+        for site in run.values
+        if site.startswith(address + ".") and "." not in site[len(address) + 1 :]
+    ]
     if given:
         return scope.builder.use(run.values[given[0]])
     scope.fail(
-        Slug.BAD_WRITE, f"`{address}` is neither a turn nor a call, so it has no `identity`", span,
+        Slug.BAD_WRITE,
+        f"`{address}` is neither a turn nor a call, so it has no `identity`",
+        span,
         hint="layer[7] = identity",
     )
+    return None
 
 
 def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
@@ -229,17 +262,27 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
                 wanted = scope.builder.use(scope.frame.positions[name])
             else:
                 scope.fail(
-                    Slug.UNKNOWN_FIELD, f"no field of the data is a position called `{name}`", item.span,
+                    Slug.UNKNOWN_FIELD,
+                    f"no field of the data is a position called `{name}`",
+                    item.span,
                     hint=or_nearest(name, [*scope.frame.positions, "last"]),
                 )
             return scope.map("eq", [index, wanted], item.span)
         case s.Bind(_, value):
             inner = outer.inner(builder=scope.builder, axes={}, names={})
             found = inner.evaluate(value)
-            if isinstance(found, Known) and isinstance(found.value, int) and not isinstance(found.value, bool):
+            if (
+                isinstance(found, Known)
+                and isinstance(found.value, int)
+                and not isinstance(found.value, bool)
+            ):
                 at = found.value
                 if isinstance(axis.size, int) and not -axis.size <= at < axis.size:
-                    scope.fail(Slug.BAD_INDEX, f"`{axis_name}` has {axis.size} positions: {at} is not inside", item.span)
+                    scope.fail(
+                        Slug.BAD_INDEX,
+                        f"`{axis_name}` has {axis.size} positions: {at} is not inside",
+                        item.span,
+                    )
                 found = Known(sizes.add(axis.size, at)) if at < 0 else found
             return scope.map("eq", [index, scope.node(found, item.span)], item.span)
         case s.Binary(op, left, right):
@@ -249,7 +292,9 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
             if op == "in":
                 inner = scope.inner(names={axis_name: Value(index)}, axes={})
                 return scope.node(inner.evaluate(test), item.span)
-            return scope.node(binary(op, Value(index), scope.evaluate(right), test, scope), item.span)
+            return scope.node(
+                binary(op, Value(index), scope.evaluate(right), test, scope), item.span
+            )
     raise HaltError
 
 
@@ -267,6 +312,7 @@ def _check_axes(new: Node, it: Node, masks: list[Node], planned: Planned, scope:
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"the site has {scope.say_axes(it)}, and what is written has `{extra[0]}` too", planned.write.value.span,
+            f"the site has {scope.say_axes(it)}, and what is written has `{extra[0]}` too",
+            planned.write.value.span,
             hint=f"mean[{extra[0]}](...)",
         )

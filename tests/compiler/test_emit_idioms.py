@@ -191,7 +191,7 @@ class Data:
     sizes: dict[str, int]
 
     def keywords(self) -> dict[str, Any]:
-        states = {k: v for k, v in self.params.items()}
+        states = dict(self.params.items())
         return {"inputs": self.inputs, "params": self.params, "states": states, "random": drawn(0)}
 
 
@@ -293,7 +293,8 @@ def test_softmax_of_nothing_is_zero() -> None:
     found = made(x, keep)
     assert found.tolist() == [[0, 0], [1, 0]]
     found.sum().backward()
-    assert x.grad is not None and bool(x.grad.isfinite().all())
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())
 
 
 def test_fused_attention_of_nothing_is_zero() -> None:
@@ -305,4 +306,5 @@ def test_fused_attention_of_nothing_is_zero() -> None:
     found = made(x, y, torch.tensor([[False] * 3, [True] * 3]))
     assert found[0].abs().max() == 0
     found.sum().backward()
-    assert x.grad is not None and bool(x.grad.isfinite().all())
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())

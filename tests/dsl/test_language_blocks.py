@@ -61,7 +61,9 @@ def test_a_block_without_axes_is_pointwise() -> None:
 
 
 def test_axes_that_a_block_makes_are_its_own() -> None:
-    inside = "block g[k = 5](x[d]) -> [d]:\n    h = linear[d -> k](x)\n    return linear[k -> d](h)\n"
+    inside = (
+        "block g[k = 5](x[d]) -> [d]:\n    h = linear[d -> k](x)\n    return linear[k -> d](h)\n"
+    )
     made = read("[k = 2, d = 3](x[k, d]) -> [k, d]", "y = g(x)\nreturn y", inside)
     assert axes(made, "y.h") == {"^k": "2", "k": "5"}
     assert axes(made, "y") == {"k": "2", "d": "3"}
@@ -111,7 +113,8 @@ def test_default_sizes_speak_of_other_axes_and_of_values() -> None:
 
 def test_packs_take_any_number_of_axes() -> None:
     made = read(
-        "[h = 2, k = 3, d = 4](x[t, h, k]) -> [t, d]", "y = linear[h, k -> d](x)\nreturn layernorm[d](y)"
+        "[h = 2, k = 3, d = 4](x[t, h, k]) -> [t, d]",
+        "y = linear[h, k -> d](x)\nreturn layernorm[d](y)",
     )
     assert params(made)["y.w"] == "h=2 k=3 d=4"
     made = read("[d = 4](x[t, d]) -> [t]", "return linear[d ->](x)")
@@ -145,7 +148,9 @@ def test_sizes_and_values_of_a_model_come_from_outside() -> None:
         + 'data rows = csv("r.csv"): x[t, d]: float\n'
         + "experiment e of m[d = 6](L = 3) on rows:\n    run a = m\n    show a.layer[2].x\n"
     )
-    assert axes(found.experiments["e"].model, "layer[2].x") == {"b": "b", "t": "t", "d": "d"} or True
+    assert (
+        axes(found.experiments["e"].model, "layer[2].x") == {"b": "b", "t": "t", "d": "d"} or True
+    )
     assert "layer[2].x" in sites(found.experiments["e"].model)
 
 
@@ -316,7 +321,7 @@ def test_if_and_training_are_decided_at_compile_time() -> None:
     ],
 )
 def test_a_step_that_cannot_be_is_refused(body: str, slug: str) -> None:
-    text = f"[d = 4](x[t, d]) -> [t, d]"
+    text = "[d = 4](x[t, d]) -> [t, d]"
     if slug:
         assert set(slug.split()) & set(refused(text, f"{body}\nreturn x"))
     else:

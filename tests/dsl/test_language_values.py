@@ -51,7 +51,8 @@ def test_a_reduction_removes_its_axes(name: str, holds: str) -> None:
 
 def test_a_reduction_is_over_several_axes_or_none() -> None:
     made = read(
-        "[h = 2, k = 3](x[h, k]) -> []", "y = sum[h, k](x)\nz = quantile[h, k](x, 0.5)\nreturn y + z"
+        "[h = 2, k = 3](x[h, k]) -> []",
+        "y = sum[h, k](x)\nz = quantile[h, k](x, 0.5)\nreturn y + z",
     )
     assert axes(made, "y") == axes(made, "z") == {}
 
@@ -311,7 +312,7 @@ def test_functions_along_axes_keep_them() -> None:
         ("y = exp(1000)", "bad-size"),
         ("y = 999999999999999999 * 999999999999999999", "bad-size"),
         ('y = "a" + 1', "not-a-value"),
-        ("y = -\"a\" * x", "not-a-value"),
+        ('y = -"a" * x', "not-a-value"),
         ("y = mlp + 1", "not-a-value"),
         ("y = foo", "unknown-name"),
         ("y = foo(x)", "unknown-block"),

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ....dsl import sizes as size_rules
-from ....dsl.core import Axis
 from ..forms import Convolution, Pool, Slide
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:
+    from ....dsl.core import Axis
     from collections.abc import Sequence
 
     from ....dsl.sizes import Size

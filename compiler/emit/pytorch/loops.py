@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..functions import Call
 from .expressions import literal
 from .layout import ATOM, Layout, Value, permuted, squeezed
 from .parameters import reference
 
 if TYPE_CHECKING:
+    from ..functions import Call
     from collections.abc import Sequence
 
     from ..functions import Function, Path

@@ -7,7 +7,6 @@ scale is read, say, is computed in the open.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..forms import BatchNorm, CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm
@@ -25,6 +24,10 @@ from .patterns import (
     total,
     value,
 )
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 X = value("x")
 SQUARED = product(1, (X, 2))

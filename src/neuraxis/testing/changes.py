@@ -31,7 +31,10 @@ MOST = 24  # sites that are written in one intervention
 
 
 def check_noop(
-    program: Program, model: SpecModel | str | None = None, inputs: Sequence[Any] | None = None, *,
+    program: Program,
+    model: SpecModel | str | None = None,
+    inputs: Sequence[Any] | None = None,
+    *,
     seed: int = 0,
 ) -> None:
     """Setting a site to what it already holds changes nothing: the emitted source is the same, byte
@@ -45,16 +48,27 @@ def check_noop(
     if same._artifact.source != made._artifact.source:
         for site in sites:
             alone = under(made, _writes(name, [f"{site.address} = it"]))
-            assert alone._artifact.source == made._artifact.source, f"`{site.address} = it` changes the emitted source"
-        raise AssertionError("these writes together change the emitted source:\n" + "\n".join(s.address for s in sites))
+            assert alone._artifact.source == made._artifact.source, (
+                f"`{site.address} = it` changes the emitted source"
+            )
+        raise AssertionError(
+            "these writes together change the emitted source:\n"
+            + "\n".join(s.address for s in sites)
+        )
     given = inputs_for(made, seed) if inputs is None else inputs
     based = under(made, _writes(name, [f"{site.address} = base.{site.address}" for site in sites]))
-    assert_close(results(based, given), results(made, given), what="with every site set to `base`, result")
+    assert_close(
+        results(based, given), results(made, given), what="with every site set to `base`, result"
+    )
 
 
 def check_patch_all(
-    program: Program, model: SpecModel | str | None = None, inputs: Sequence[Any] | None = None,
-    others: Sequence[Any] | None = None, *, seed: int = 0,
+    program: Program,
+    model: SpecModel | str | None = None,
+    inputs: Sequence[Any] | None = None,
+    others: Sequence[Any] | None = None,
+    *,
+    seed: int = 0,
 ) -> None:
     """Patching every source of the output from a run gives that run's output.
 
@@ -66,9 +80,15 @@ def check_patch_all(
     first = inputs_for(made, seed) if inputs is None else inputs
     lengths = _lengths(made, first)
     second = inputs_for(made, seed + 1, lengths) if others is None else others
-    second = [a if decl.name in ints else b for decl, a, b in zip(made.checked.inputs, first, second, strict=True)]
+    second = [
+        a if decl.name in ints else b
+        for decl, a, b in zip(made.checked.inputs, first, second, strict=True)
+    ]
     clean = trace(made, first, [site.address for site in sources])
-    header = ", ".join(f"v{n}[{', '.join(site.axes)}]" if site.axes else f"v{n}[]" for n, site in enumerate(sources))
+    header = ", ".join(
+        f"v{n}[{', '.join(site.axes)}]" if site.axes else f"v{n}[]"
+        for n, site in enumerate(sources)
+    )
     lines = [f"{site.address} = v{n}" for n, site in enumerate(sources)]
     if not lines:
         return
@@ -80,20 +100,34 @@ def check_patch_all(
 
 
 def check_disjoint_commute(
-    program: Program, model: SpecModel | str | None, first: Drawn, second: Drawn,
-    inputs: Sequence[Any] | None = None, *, seed: int = 0,
+    program: Program,
+    model: SpecModel | str | None,
+    first: Drawn,
+    second: Drawn,
+    inputs: Sequence[Any] | None = None,
+    *,
+    seed: int = 0,
 ) -> None:
     """Interventions that write different sites give the same in either order."""
     made = model_of(program, model)
     assert not first.sites & second.sites, "these interventions are not disjoint"
     given = inputs_for(made, seed) if inputs is None else inputs
     one, other = first.then(second).under(made), second.then(first).under(made)
-    assert_close(results(one, given), results(other, given), what=f"{first}{second}in the other order, result")
+    assert_close(
+        results(one, given),
+        results(other, given),
+        what=f"{first}{second}in the other order, result",
+    )
 
 
 def check_downstream_free(
-    program: Program, model: SpecModel | str | None = None, intervention: Drawn | None = None,
-    site: str | None = None, inputs: Sequence[Any] | None = None, *, seed: int = 0,
+    program: Program,
+    model: SpecModel | str | None = None,
+    intervention: Drawn | None = None,
+    site: str | None = None,
+    inputs: Sequence[Any] | None = None,
+    *,
+    seed: int = 0,
 ) -> None:
     """An intervention downstream of what is measured changes nothing and costs nothing: the values
     are the same, and so is the source that is emitted to measure them.
@@ -108,15 +142,28 @@ def check_downstream_free(
     below = downstream(made, site, graph)
     if intervention is None:
         floats = [s.address for s in writable(made) if s.node.dtype is DType.FLOAT]
-        writes = [f"{address} = 0" for address in floats if made.checked.aliases.get(address, address) in below]
+        writes = [
+            f"{address} = 0"
+            for address in floats
+            if made.checked.aliases.get(address, address) in below
+        ]
         intervention = Drawn(tuple(writes[:MOST]), frozenset(below), made.checked.name)
     if not intervention.writes:
         return
-    assert intervention.sites <= below, f"not downstream of `{site}`: {sorted(intervention.sites - below)}"
+    assert intervention.sites <= below, (
+        f"not downstream of `{site}`: {sorted(intervention.sites - below)}"
+    )
     plain, changed = measuring(made, [site]), measuring(intervention.under(made), [site])
-    assert changed._artifact.source == plain._artifact.source, f"measuring `{site}` costs something under\n{intervention}"
+    assert changed._artifact.source == plain._artifact.source, (
+        f"measuring `{site}` costs something under\n{intervention}"
+    )
     given = list(inputs_for(made, seed) if inputs is None else inputs)
-    assert_close(results(changed, given), results(plain, given), tolerance=0.0, what=f"`{site}` under\n{intervention}")
+    assert_close(
+        results(changed, given),
+        results(plain, given),
+        tolerance=0.0,
+        what=f"`{site}` under\n{intervention}",
+    )
 
 
 def downstream(model: SpecModel, site: str, graph: Graph | None = None) -> frozenset[str]:
@@ -126,7 +173,11 @@ def downstream(model: SpecModel, site: str, graph: Graph | None = None) -> froze
     """
     graph = graph or graph_of(model.checked)
     homes = _homes(graph)
-    homes |= {address: [name] for address, name in addresses(model.checked, graph).items() if address not in homes}
+    homes |= {
+        address: [name]
+        for address, name in addresses(model.checked, graph).items()
+        if address not in homes
+    }
     own = homes[model.checked.aliases.get(site, site)]
     above = set(own).union(*(networkx.ancestors(graph.nx, name) for name in own))
     return frozenset(address for address, names in homes.items() if not above & set(names))
@@ -149,7 +200,11 @@ def _cut(model: SpecModel, numbers: np.random.Generator) -> tuple[list[Site], se
     """Sites that together carry all that reaches the results, and the inputs beside them that both
     runs must share: ints, which are not patched."""
     graph = graph_of(model.checked)
-    sites = {s.address: s for s in writable(model) if s.node.dtype is DType.FLOAT and all(a.isidentifier() for a in s.axes)}
+    sites = {
+        s.address: s
+        for s in writable(model)
+        if s.node.dtype is DType.FLOAT and all(a.isidentifier() for a in s.axes)
+    }
     names = {}
     for address, site in sites.items():
         name = graph.sites().get(model.checked.aliases.get(address, address))
@@ -214,7 +269,11 @@ def _lengths(model: SpecModel, inputs: Sequence[Any]) -> dict[str, int]:
 
 
 def _writes(model: str, lines: Sequence[str], params: str = "") -> str:
-    head = f"intervention writes({params}) on {model}:" if params else f"intervention writes on {model}:"
+    head = (
+        f"intervention writes({params}) on {model}:"
+        if params
+        else f"intervention writes on {model}:"
+    )
     return "\n".join([head, *(f"    {line}" for line in lines), ""])
 
 

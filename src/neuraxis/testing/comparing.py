@@ -31,8 +31,12 @@ FLOOR = 1e-30  # so that zeros may be compared
 
 
 def assert_close(
-    found: Values, oracle: Values, dtype: str | torch.dtype | None = None, *,
-    tolerance: float | None = None, what: str = "the value",
+    found: Values,
+    oracle: Values,
+    dtype: str | torch.dtype | None = None,
+    *,
+    tolerance: float | None = None,
+    what: str = "the value",
 ) -> None:
     """What was found is what the oracle says: max|a - b| / max|oracle| for each tensor.
 
@@ -62,7 +66,9 @@ def assert_close(
         return
     limit = TOLERANCES[_name(dtype)] if tolerance is None else tolerance
     far = distance(one, other)
-    assert far <= limit, f"{what} is off by {far:.3g} of the largest; {limit:.3g} is rounding\n{one}\n{other}"
+    assert far <= limit, (
+        f"{what} is off by {far:.3g} of the largest; {limit:.3g} is rounding\n{one}\n{other}"
+    )
 
 
 def distance(found: Array, oracle: Array) -> float:

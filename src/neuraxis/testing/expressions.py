@@ -37,7 +37,9 @@ def _unary(s: Suite) -> Term | None:
     x = s.term("float", "int")
     if x is None:
         return None
-    fn = s.pick("tanh sigmoid sin cos erf softplus log_sigmoid exp log1p sqrt rsqrt square relu gelu silu softsign")
+    fn = s.pick(
+        "tanh sigmoid sin cos erf softplus log_sigmoid exp log1p sqrt rsqrt square relu gelu silu softsign"
+    )
     match fn:
         case "exp":
             return call(fn, x, 20) if x.bound <= 3 else call(fn, call("tanh", x, 1), 3)
@@ -99,7 +101,14 @@ def condition(s: Suite) -> Term | None:
     match s.pick("number number values index member bool and"):
         case "number":
             x = s.term("float", "int", exact=True)
-            return x and Term(f"{x.atom} {s.pick('> >= < != ==')} {s.pick(['0', '1', '0.5'])}", x.axes, "bool", 1, True, True)
+            return x and Term(
+                f"{x.atom} {s.pick('> >= < != ==')} {s.pick(['0', '1', '0.5'])}",
+                x.axes,
+                "bool",
+                1,
+                True,
+                True,
+            )
         case "values":
             x = s.term("float", "int", exact=True)
             y = s.term("float", "int", exact=True, near=x)
@@ -108,7 +117,9 @@ def condition(s: Suite) -> Term | None:
             axes = tuple(dict.fromkeys([*x.axes, *y.axes]))
             return Term(f"{x.atom} {s.pick('> <= ==')} {y.atom}", axes, "bool", 1, True, True)
         case "index":
-            pairs = [(a, c) for a in s.sizes for c in s.sizes if a != c and s.sizes[a] == s.sizes[c]]
+            pairs = [
+                (a, c) for a in s.sizes for c in s.sizes if a != c and s.sizes[a] == s.sizes[c]
+            ]
             pairs = [(a, c) for a, c in pairs if "b" not in (a, c) and not {a, c} & set(s.steps)]
             if not pairs:
                 return None
@@ -133,7 +144,9 @@ def _where(s: Suite) -> Term | None:
     if test is None or x is None:
         return None
     y = s.term(x.kind, near=x) if s.often() else None
-    other = y or Term(s.pick(["0", "1"] if x.kind == "int" else ["0", "1", "-0.5"]), (), x.kind, 1, True)
+    other = y or Term(
+        s.pick(["0", "1"] if x.kind == "int" else ["0", "1", "-0.5"]), (), x.kind, 1, True
+    )
     axes = tuple(dict.fromkeys([*test.axes, *x.axes, *other.axes]))
     parts = [x.text, other.text] if s.often() else [other.text, x.text]
     bound, exact = max(x.bound, other.bound), x.exact and other.exact
@@ -222,9 +235,14 @@ def _regroup(s: Suite) -> Term | None:
         axes = (*(a for a in x.axes if a not in old), new)
         return Term(f"{x.atom}[({', '.join(old)}) -> {new}]", axes, x.kind, x.bound, x.exact)
     pairs = [
-        (a, g) for a in free for g in s.sizes
-        if (whole := s.static(a)) and (part := s.static(g)) and whole % part == 0
-        and g not in x.axes and g not in s.steps
+        (a, g)
+        for a in free
+        for g in s.sizes
+        if (whole := s.static(a))
+        and (part := s.static(g))
+        and whole % part == 0
+        and g not in x.axes
+        and g not in s.steps
     ]
     if not pairs:
         return None
@@ -252,7 +270,9 @@ def _part(s: Suite) -> Term | None:
         stretches += [("1..", size - 1), ("0..-1", size - 1)]
     text, left = s.pick(stretches)
     new = s.new_axis(left)
-    return Term(f"{x.atom}[{axis} = {text}][{axis} -> {new}]", (*rest, new), x.kind, x.bound, x.exact)
+    return Term(
+        f"{x.atom}[{axis} = {text}][{axis} -> {new}]", (*rest, new), x.kind, x.bound, x.exact
+    )
 
 
 def _gather(s: Suite) -> Term | None:
@@ -263,7 +283,13 @@ def _gather(s: Suite) -> Term | None:
     axis = s.pick(free)
     rest = tuple(a for a in x.axes if a != axis)
     if s.often():
-        return Term(f"{x.atom}[{axis} = ({axis} + {s.pick([1, 2])}) % |{axis}|]", (*rest, axis), x.kind, x.bound, x.exact)
+        return Term(
+            f"{x.atom}[{axis} = ({axis} + {s.pick([1, 2])}) % |{axis}|]",
+            (*rest, axis),
+            x.kind,
+            x.bound,
+            x.exact,
+        )
     at = s.term("int", exact=True)
     if at is None or (axis in at.axes and axis in s.steps):
         return None
@@ -277,7 +303,11 @@ def _gather(s: Suite) -> Term | None:
 def _window(s: Suite) -> Term | None:
     """Windows reduced over the axis of their taps."""
     x = s.term("float", axes=1)
-    taps = [a for a in s.sizes if (s.static(a) or 9) in (2, 3) and x and a not in x.axes and a not in s.steps]
+    taps = [
+        a
+        for a in s.sizes
+        if (s.static(a) or 9) in (2, 3) and x and a not in x.axes and a not in s.steps
+    ]
     free = [a for a in s.free(x) if a not in s.steps] if x else []
     if x is None or not free or not taps:
         return None
@@ -285,10 +315,19 @@ def _window(s: Suite) -> Term | None:
     fn, offset = s.pick("sum mean max min"), s.pick(["", " - 1"])
     bound = x.bound * 3 if fn == "sum" else x.bound
     if s.often():
-        return Term(f"{fn}[{tap}]({x.atom}[{axis} = {axis} + {tap}{offset}])", x.axes, "float", bound)
-    new = s.new_axis(sizes.ceil_divide(s.sizes[axis], 2), fixed=axis in s.fixed and s.static(axis) is not None)
+        return Term(
+            f"{fn}[{tap}]({x.atom}[{axis} = {axis} + {tap}{offset}])", x.axes, "float", bound
+        )
+    new = s.new_axis(
+        sizes.ceil_divide(s.sizes[axis], 2), fixed=axis in s.fixed and s.static(axis) is not None
+    )
     axes = tuple(new if a == axis else a for a in x.axes)
-    return Term(f"{fn}[{tap}]({x.atom}[{axis} = 2 * {axis} + {tap}{offset}])[{axis} -> {new}]", axes, "float", bound)
+    return Term(
+        f"{fn}[{tap}]({x.atom}[{axis} = 2 * {axis} + {tap}{offset}])[{axis} -> {new}]",
+        axes,
+        "float",
+        bound,
+    )
 
 
 def _along(s: Suite) -> Term | None:
@@ -307,7 +346,9 @@ def _along(s: Suite) -> Term | None:
         case "cumsum":
             bound = x.bound * s.elements([axis])
         case "shift":
-            return Term(f"shift[{axis}]({x.text}, {s.pick([1, 2, -1])})", x.axes, kind, bound, exact)
+            return Term(
+                f"shift[{axis}]({x.text}, {s.pick([1, 2, -1])})", x.axes, kind, bound, exact
+            )
         case "rank" | "argsort":
             if not x.exact:
                 return None
@@ -339,7 +380,9 @@ def _join(s: Suite) -> Term | None:
         axis = s.pick(both)
         new = s.new_axis(sizes.multiply(2, s.sizes[axis]), fixed=axis in s.fixed)
         axes = tuple(new if a == axis else a for a in axes)
-        return Term(f"concat[{axis}]({x.text}, {y.text})[{axis} -> {new}]", axes, "float", bound, exact)
+        return Term(
+            f"concat[{axis}]({x.text}, {y.text})[{axis} -> {new}]", axes, "float", bound, exact
+        )
     new = s.new_axis(2)
     return Term(f"stack[{new}]({x.text}, {y.text})", (*axes, new), "float", bound, exact)
 

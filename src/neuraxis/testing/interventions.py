@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 NAME = "drawn_writes"
 ADDRESS = re.compile(r"[A-Za-z_]\w*(\[\d+\])?(\.[A-Za-z_]\w*(\[\d+\])?)*")
-VALUES = ("it", "0", "0.5 * it", "-it", "tanh(it)", "it + 0.25", "where(it > 0.1, it, 0)", "max(it, 0)")
+VALUES = (
+    "it",
+    "0",
+    "0.5 * it",
+    "-it",
+    "tanh(it)",
+    "it + 0.25",
+    "where(it > 0.1, it, 0)",
+    "max(it, 0)",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,11 @@ class Drawn:
     @property
     def text(self) -> str:
         """The statement, as it would stand in a spec."""
-        head = f"intervention {NAME}({', '.join(self.params)}) on {self.model}:" if self.params else f"intervention {NAME} on {self.model}:"
+        head = (
+            f"intervention {NAME}({', '.join(self.params)}) on {self.model}:"
+            if self.params
+            else f"intervention {NAME} on {self.model}:"
+        )
         return "\n".join([head, *(f"    {write}" for write in self.writes), ""])
 
     def __str__(self) -> str:
@@ -52,7 +65,12 @@ class Drawn:
 
     def then(self, other: Drawn) -> Drawn:
         """The writes of both, the other's after these."""
-        return Drawn((*self.writes, *other.writes), self.sites | other.sites, self.model, tuple(dict.fromkeys([*self.params, *other.params])))
+        return Drawn(
+            (*self.writes, *other.writes),
+            self.sites | other.sites,
+            self.model,
+            tuple(dict.fromkeys([*self.params, *other.params])),
+        )
 
 
 def under(model: SpecModel, text: str, **arguments: Any) -> SpecModel:
@@ -81,13 +99,21 @@ def writable(model: SpecModel) -> list[Site]:
 
 @st.composite
 def interventions(
-    draw: Draw, program: Program, model: SpecModel | str | None = None, *, most: int = 3,
+    draw: Draw,
+    program: Program,
+    model: SpecModel | str | None = None,
+    *,
+    most: int = 3,
     only: Sequence[str] | None = None,
 ) -> Drawn:
     """A well-typed intervention of up to `most` writes: to regions of sites, to all turns, with all
     operators. `only` are the addresses that may be written."""
     made = model_of(program, model)
-    sites = [s for s in writable(made) if s.node.dtype is DType.FLOAT and (only is None or s.address in only)]
+    sites = [
+        s
+        for s in writable(made)
+        if s.node.dtype is DType.FLOAT and (only is None or s.address in only)
+    ]
     if not sites:
         return Drawn((), frozenset(), made.checked.name)
     own = made.checked.aliases
@@ -101,7 +127,12 @@ def interventions(
         pattern = re.sub(r"\[\d+\]", "[*]", path)
         alike = {tuple(s.node.axes) for s in groups[pattern]}
         everywhere = [s.address for s in made.sites(pattern)]
-        if pattern.count("[*]") == 1 and len(alike) == 1 and set(everywhere) <= {s.address for s in groups[pattern]} and draw(st.booleans()):
+        if (
+            pattern.count("[*]") == 1
+            and len(alike) == 1
+            and set(everywhere) <= {s.address for s in groups[pattern]}
+            and draw(st.booleans())
+        ):
             path, hit = pattern, groups[pattern]
         text, uses = _write(draw, path, site)
         writes.append(text)
@@ -140,5 +171,3 @@ def _region(draw: Draw, site: Site) -> str:
             f"{axis.name} = ..{last + 1}", f"{axis.name} != 0", f"{axis.name} >= 1", f"{axis.name} in {{0, 2}}",
         ])))  # fmt: skip
     return f"[{', '.join(items)}]"
-
-

@@ -34,8 +34,13 @@ HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
 
 
 def check_lowering(
-    program: Program, model: SpecModel | str | None = None, inputs: Sequence[Any] | None = None, *,
-    dtype: str = "float64", seed: int = 0, gradients: bool = True,
+    program: Program,
+    model: SpecModel | str | None = None,
+    inputs: Sequence[Any] | None = None,
+    *,
+    dtype: str = "float64",
+    seed: int = 0,
+    gradients: bool = True,
 ) -> None:
     """The emitted module gives what the oracle gives: results, new states, and gradients.
 
@@ -63,7 +68,11 @@ def check_graph(graph: Graph, seed: int = 0, length: int = 3, *, gradients: bool
 def _around(graph: Graph) -> CheckedModel:
     """A model around a graph: its inputs in their order, its results as they are typed."""
     nodes = [graph.node(n) for n in graph.in_order()]
-    inputs = [InputDecl(n.site or n.name, names(n.axes), n.dtype, GENERATED) for n in nodes if n.op is INPUT]
+    inputs = [
+        InputDecl(n.site or n.name, names(n.axes), n.dtype, GENERATED)
+        for n in nodes
+        if n.op is INPUT
+    ]
     results = [ResultDecl(n, names(graph.node(n).axes)) for n in graph.results]
     return CheckedModel("drawn", graph.to_body(), tuple(inputs), tuple(results), GENERATED)
 
@@ -170,4 +179,3 @@ def _check_slopes(both: _Both, seed: int) -> None:
             for (name, leaf), grad in zip(leaves.items(), found, strict=True)
         }
     slopes.compare(gradients)
-

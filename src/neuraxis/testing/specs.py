@@ -21,8 +21,13 @@ RECURRENT = ("scan", "scan", "scan", "free", "linear", "let", "param", "norm", "
 
 @st.composite
 def specs(
-    draw: Draw, most: int = 6, kinds: tuple[str, ...] = EVERYTHING, *, together: bool = True,
-    ragged: bool = False, blocks: int = 2,
+    draw: Draw,
+    most: int = 6,
+    kinds: tuple[str, ...] = EVERYTHING,
+    *,
+    together: bool = True,
+    ragged: bool = False,
+    blocks: int = 2,
 ) -> str:
     """The text of a spec with a model `drawn` of up to about `most` statements, and the blocks that
     it calls. It checks without a warning.
@@ -46,7 +51,12 @@ def recurrences(most: int = 4) -> st.SearchStrategy[str]:
 
 
 def _model(
-    draw: Draw, most: int, kinds: tuple[str, ...], routines: tuple[Routine, ...], together: bool, ragged: bool
+    draw: Draw,
+    most: int,
+    kinds: tuple[str, ...],
+    routines: tuple[Routine, ...],
+    together: bool,
+    ragged: bool,
 ) -> str:
     lengths = frozenset("t") if ragged else frozenset()
     block = Block(draw, routines, together, lengths, taken=set("bdst"))
@@ -63,7 +73,9 @@ def _model(
         inputs.append(_input(s, "at", ("b", "t"), "int", False))
     if s.pick([True, False]):
         own = s.some([a for a in s.sizes if a != "b"], 0, 2)
-        inputs.append(_input(s, "y", (*s.some(["b"], 0, 1), *own), s.pick(["float", "float", "bool"]), False))
+        inputs.append(
+            _input(s, "y", (*s.some(["b"], 0, 1), *own), s.pick(["float", "float", "bool"]), False)
+        )
     if s.often():
         s.numbers = ("L",)
         inputs.append(f"L = {s.pick([2, 1, 3])}")
@@ -97,7 +109,13 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
     s = Suite(block, most=2)
     shape = s.pick(["plain", "plain", "arrow", "pack"])
     if shape == "pack":
-        ways = ["x - mean[*i](x)", "x * w", "x / (1 + norm[*i](x))", "tanh(x) * softmax[*i](x)", "max(x, sum[*i](w))"]
+        ways = [
+            "x - mean[*i](x)",
+            "x * w",
+            "x / (1 + norm[*i](x))",
+            "tanh(x) * softmax[*i](x)",
+            "max(x, sum[*i](w))",
+        ]
         way = s.pick(ways)
         lines = [f"block {name}[*i](x[*i]) -> [*i]:"]
         lines += ["    param w[*i] ~ normal(0, 1)"] if "w" in way else []
@@ -127,7 +145,11 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
         made = s.let(Term(f"dot[{axis}](x, w)", (*rest, "o"), "float", 6))
         assert made is not None
     s.pending.clear()
-    grow(s, s.pick([0, 1, 2]), ("let", "let", "linear", "norm", "if", "loop", "scan", "param", "bank", "call"))
+    grow(
+        s,
+        s.pick([0, 1, 2]),
+        ("let", "let", "linear", "norm", "if", "loop", "scan", "param", "bank", "call"),
+    )
     wanted = takes if arrow is None else tuple("o" if a == axis else a for a in takes)
     results = []
     for _ in range(1 if arrow is not None else s.pick([1, 1, 2])):

@@ -53,7 +53,14 @@ def _table(s: Suite) -> None:
     if at is None or at.name is None or len(sized) < 2:
         return
     row, column = s.some(sized, 2)
-    s.let(Term(f"embed[{row} -> {column}]({at.text} % |{row}|, scale = 1.0)", (*at.axes, column), "float", 3))
+    s.let(
+        Term(
+            f"embed[{row} -> {column}]({at.text} % |{row}|, scale = 1.0)",
+            (*at.axes, column),
+            "float",
+            3,
+        )
+    )
 
 
 def linear(s: Suite, x: Term) -> Term | None:
@@ -64,7 +71,11 @@ def linear(s: Suite, x: Term) -> Term | None:
     rest = tuple(a for a in x.axes if a not in old)
     new, shown = [], []
     for _ in range(s.pick([1, 1, 2])):
-        ready = [a for a in s.sizes if a in s.fixed and a not in rest and a not in new and a not in s.steps]
+        ready = [
+            a
+            for a in s.sizes
+            if a in s.fixed and a not in rest and a not in new and a not in s.steps
+        ]
         if ready and s.often():
             axis = s.pick(ready)
             shown.append(axis)
@@ -74,7 +85,12 @@ def linear(s: Suite, x: Term) -> Term | None:
             shown.append(f"{axis} = {size}")
         new.append(axis)
     options = s.pick(["", "", ", bias = false", ", scale = 0.5"])
-    return Term(f"linear[{', '.join(old)} -> {', '.join(shown)}]({x.text}{options})", (*rest, *new), "float", 3 * x.bound)
+    return Term(
+        f"linear[{', '.join(old)} -> {', '.join(shown)}]({x.text}{options})",
+        (*rest, *new),
+        "float",
+        3 * x.bound,
+    )
 
 
 def _linear(s: Suite) -> None:
@@ -139,7 +155,8 @@ def _attention(s: Suite) -> None:
     h, k = s.new_axis(2), s.new_axis(2)
     rest = tuple(a for a in x.axes if a not in (d, "t"))
     q, key, v = (
-        s.let(Term(f"linear[{d} -> {h} = 2, {k} = 2]({x.text})", (*rest, "t", h, k), "float", 3)) for _ in range(3)
+        s.let(Term(f"linear[{d} -> {h} = 2, {k} = 2]({x.text})", (*rest, "t", h, k), "float", 3))
+        for _ in range(3)
     )
     if q is None or key is None or v is None:
         return
@@ -151,7 +168,9 @@ def _attention(s: Suite) -> None:
     pattern = s.let(Term(f"softmax[{twin}]({seen})", scores.axes, "float", 1))
     if pattern is None:
         return
-    z = s.let(Term(f"dot[{twin}]({pattern.text}, {v.text}[t -> {twin}])", (*rest, "t", h, k), "float", 3))
+    z = s.let(
+        Term(f"dot[{twin}]({pattern.text}, {v.text}[t -> {twin}])", (*rest, "t", h, k), "float", 3)
+    )
     if z is not None:
         s.let(Term(f"linear[{h}, {k} -> {d}]({z.text})", (*rest, "t", d), "float", 9))
 
@@ -167,11 +186,16 @@ def _call(s: Suite) -> None:
         x = s.term(axes=1)
         axes = s.some(s.known(x), 1) if x else []
         if x is not None and axes:
-            s.let(Term(f"{routine.name}[{', '.join(axes)}]({x.text})", x.axes, "float", 2 * x.bound))
+            s.let(
+                Term(f"{routine.name}[{', '.join(axes)}]({x.text})", x.axes, "float", 2 * x.bound)
+            )
         return
     fit = [
-        v for v in s.values
-        if v.kind == "float" and set(routine.takes) <= set(v.axes) and not set(routine.takes) & set(s.steps)
+        v
+        for v in s.values
+        if v.kind == "float"
+        and set(routine.takes) <= set(v.axes)
+        and not set(routine.takes) & set(s.steps)
         and all(a == "t" or a in s.fixed for a in routine.takes)
     ]
     if not fit:
@@ -183,7 +207,9 @@ def _call(s: Suite) -> None:
         old, _ = routine.arrow
         new = s.new_axis(size)
         axes_ = tuple(new if a == routine.arrow[1] else a for a in routine.gives[0])
-        s.let(Term(f"{routine.name}[{old} -> {new} = {size}]({x.text})", (*rest, *axes_), "float", 9))
+        s.let(
+            Term(f"{routine.name}[{old} -> {new} = {size}]({x.text})", (*rest, *axes_), "float", 9)
+        )
         return
     names = [s.block.name() for _ in routine.gives]
     s.line(f"{', '.join(names)} = {routine.name}({x.text})")
@@ -214,13 +240,21 @@ def _loop(s: Suite) -> None:
     kind, name = s.pick(["repeat", "repeat", "share"]), s.block.name(s.pick(["layer", "turn"]))
     count = s.pick(["2", "2", "1", "3", *(n for n in s.numbers if n == "L")])
     old = replace(x, bound=x.bound + 3 * SMALL, exact=False)
-    inner = s.inner(numbers=(*s.numbers, name), values=[old if v.name == x.name else v for v in s.values])
+    inner = s.inner(
+        numbers=(*s.numbers, name), values=[old if v.name == x.name else v for v in s.values]
+    )
     grow(inner, s.pick([0, 1, 2]), INSIDE)
     made = inner.term(near=x) or old
     if s.often():
         made = _mapped(inner, x, made)
     step = _tame(inner, inner.fitted(made, x.axes))
-    change = s.pick([f"{x.text} + {step.atom}", f"{x.text} + {step.atom} / ({name} + 1)", f"0.5 * {x.text} + {step.atom}"])
+    change = s.pick(
+        [
+            f"{x.text} + {step.atom}",
+            f"{x.text} + {step.atom} / ({name} + 1)",
+            f"0.5 * {x.text} + {step.atom}",
+        ]
+    )
     inner.line(f"{x.text} = {change}")
     s.line(f"{kind} {name} * {count}:")
     s.lines += inner.lines
@@ -229,7 +263,9 @@ def _loop(s: Suite) -> None:
 
 def _carriable(s: Suite) -> Term | None:
     """A value of this suite that a loop may assign again; in a scan those of the scan only."""
-    fit = [v for v in s.values if v.name is not None and v.kind == "float" and v.axes and v.bound < 20]
+    fit = [
+        v for v in s.values if v.name is not None and v.kind == "float" and v.axes and v.bound < 20
+    ]
     return s.pick(fit[::-1]) if fit and not s.steps else None
 
 
@@ -311,7 +347,9 @@ def _run(s: Suite, axis: str, head: str, here: list[Term]) -> None:
     ready = len(here)
     grow(inner, s.pick([0, 0, 1]), INSIDE)
     before, inner.lines = inner.lines, []
-    carries = [made for _ in range(s.pick([1, 1, 2])) if (made := _carry(s, inner, axis)) is not None]
+    carries = [
+        made for _ in range(s.pick([1, 1, 2])) if (made := _carry(s, inner, axis)) is not None
+    ]
     if not carries:
         return
     heads = [line for line, _, _ in carries]
@@ -326,7 +364,8 @@ def _run(s: Suite, axis: str, head: str, here: list[Term]) -> None:
     s.fixed |= inner.fixed - s.fixed
     s.values += [
         replace(v, axes=(axis, *v.axes), name=v.text, exact=False)
-        for v in inner.values[ready:] if v.text.isidentifier() and not v.text.startswith("w")
+        for v in inner.values[ready:]
+        if v.text.isidentifier() and not v.text.startswith("w")
     ]
 
 
@@ -335,15 +374,25 @@ def _carry(s: Suite, inner: Suite, axis: str) -> tuple[str, str, Term] | None:
     drive = inner.term()
     if drive is None or len(drive.axes) > 2 + ("b" in drive.axes):
         return None
-    starts = [v for v in s.values if v.kind == "float" and axis not in v.axes and set(v.axes) <= set(drive.axes) and v.name]
+    starts = [
+        v
+        for v in s.values
+        if v.kind == "float" and axis not in v.axes and set(v.axes) <= set(drive.axes) and v.name
+    ]
     name = inner.block.name("S")
-    start = s.pick(starts) if starts and s.often() and s.pick([True, False]) else Term(s.pick(["0", "0", "0.5"]), ())
+    start = (
+        s.pick(starts)
+        if starts and s.often() and s.pick([True, False])
+        else Term(s.pick(["0", "0", "0.5"]), ())
+    )
     written = s.some([a for a in drive.axes if a not in start.axes], 0, 2)
     drive = drive if drive.bound <= 4 else call("tanh", drive, 1)
     axes = tuple(dict.fromkeys([*written, *start.axes, *drive.axes]))
     shown = f"[{', '.join(written)}]" if written else ""
     line = f"carry {name}{shown} = {start.text}"
-    known = [a for a in (*written, *start.axes) if a in inner.fixed and a not in inner.steps and a != "b"]
+    known = [
+        a for a in (*written, *start.axes) if a in inner.fixed and a not in inner.steps and a != "b"
+    ]
     ways = ["decay", "gate", "tanh", "max", *(["map", "delta"] if known else [])]
     match s.pick(ways):
         case "decay":
@@ -356,7 +405,11 @@ def _carry(s: Suite, inner: Suite, axis: str) -> tuple[str, str, Term] | None:
             new = f"max({name}, {drive.text})"
         case "delta":
             k = s.pick(known)
-            new = f"{name} - 0.5 * tanh({drive.text}) * mean[{k}](tanh({drive.text}) * {name})" if k in drive.axes else f"0.5 * {name} + {drive.atom}"
+            new = (
+                f"{name} - 0.5 * tanh({drive.text}) * mean[{k}](tanh({drive.text}) * {name})"
+                if k in drive.axes
+                else f"0.5 * {name} + {drive.atom}"
+            )
         case _:
             k = s.pick(known)
             new = f"tanh(linear[{k} -> {k}]({name}) + {drive.atom})"

@@ -14,7 +14,28 @@ if TYPE_CHECKING:
 
     from ..dsl.sizes import Size
 
-LETTERS = "a c e f g h i j k m n o p q r u v w y z".split()  # of fresh axes
+LETTERS = [
+    "a",
+    "c",
+    "e",
+    "f",
+    "g",
+    "h",
+    "i",
+    "j",
+    "k",
+    "m",
+    "n",
+    "o",
+    "p",
+    "q",
+    "r",
+    "u",
+    "v",
+    "w",
+    "y",
+    "z",
+]  # of fresh axes
 LARGEST = 30.0
 MOST_ELEMENTS = 400
 
@@ -90,7 +111,9 @@ class Suite:
 
     def pick(self, values: Sequence[Any] | str) -> Any:
         """One of the values, or of the words of a text."""
-        return self.block.draw(st.sampled_from(values.split() if isinstance(values, str) else list(values)))
+        return self.block.draw(
+            st.sampled_from(values.split() if isinstance(values, str) else list(values))
+        )
 
     def often(self) -> bool:
         """True three times in four."""
@@ -102,19 +125,32 @@ class Suite:
         least = min(least, len(known))
         if not known:
             return []
-        return list(self.block.draw(st.lists(st.sampled_from(known), min_size=least, max_size=most, unique=True)))
+        return list(
+            self.block.draw(
+                st.lists(st.sampled_from(known), min_size=least, max_size=most, unique=True)
+            )
+        )
 
     def term(
-        self, *kinds: str, axis: str | None = None, exact: bool = False, axes: int = 0, near: Term | None = None,
+        self,
+        *kinds: str,
+        axis: str | None = None,
+        exact: bool = False,
+        axes: int = 0,
+        near: Term | None = None,
     ) -> Term | None:
         """A value that may be read, the latest most likely: with that axis, of these kinds.
 
         With `near`, one that may stand beside that one without a warning.
         """
         fit = [
-            v for v in self.values
-            if v.kind in (kinds or ("float",)) and (axis is None or axis in v.axes) and (v.exact or not exact)
-            and len(v.axes) >= axes and (near is None or not v.axes or not near.axes or set(v.axes) & set(near.axes))
+            v
+            for v in self.values
+            if v.kind in (kinds or ("float",))
+            and (axis is None or axis in v.axes)
+            and (v.exact or not exact)
+            and len(v.axes) >= axes
+            and (near is None or not v.axes or not near.axes or set(v.axes) & set(near.axes))
             and (near is None or len({*v.axes, *near.axes}) <= self.most + 1)
         ]
         return self.pick(fit[::-1]) if fit else None
@@ -155,7 +191,8 @@ class Suite:
     def twin(self, axis: str, term: Term) -> str:
         """Another name for an axis: one of equal size that the value lacks, or a new one."""
         equal = [
-            a for a, size in self.sizes.items()
+            a
+            for a, size in self.sizes.items()
             if size == self.sizes[axis] and a not in term.axes and a not in self.steps and a != "b"
         ]
         if equal and self.often():
@@ -177,7 +214,11 @@ class Suite:
 
     def let(self, made: Term | None, name: str | None = None) -> Term | None:
         """Assign the expression to a name; none if it would be too large."""
-        if made is None or self.elements(made.axes) > MOST_ELEMENTS or len(made.axes) > self.most + 1:
+        if (
+            made is None
+            or self.elements(made.axes) > MOST_ELEMENTS
+            or len(made.axes) > self.most + 1
+        ):
             return None
         text, bound, exact = made.text, made.bound, made.exact
         if bound > LARGEST:
@@ -203,6 +244,8 @@ class Suite:
     def inner(self, **changes: Any) -> Suite:
         """A suite inside this one: it reads what this one does, and what it makes stays in it."""
         own: dict[str, Any] = {
-            "values": list(self.values), "sizes": dict(self.sizes), "fixed": set(self.fixed),
+            "values": list(self.values),
+            "sizes": dict(self.sizes),
+            "fixed": set(self.fixed),
         }
         return replace(self, depth=self.depth + 1, lines=[], pending=[], **{**own, **changes})

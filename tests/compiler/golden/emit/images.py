@@ -1,5 +1,7 @@
 """images (images.nax), written by neuraxis after fold."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import nn
