@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A parameter or a state: its address, its key in a state dict, and the node that says all else."""
+    """A parameter or a state: its address, its key in a state dict, and its node."""
 
     site: str
     key: str

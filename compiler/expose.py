@@ -9,9 +9,9 @@ from ..dsl.ops import ITEM, ScanAttrs
 from .lift import item_attrs
 
 if TYPE_CHECKING:
-    from ..dsl.core import Body
     from collections.abc import Iterable
 
+    from ..dsl.core import Body
     from .graph import Edit, Graph
 
 

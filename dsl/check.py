@@ -25,9 +25,9 @@ from .signatures import declared_field
 from .sources import SIGNATURES, TOKENIZER
 
 if TYPE_CHECKING:
-    from .elaborate.writes import Plan
     from pathlib import Path
 
+    from .elaborate.writes import Plan
     from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
 
 

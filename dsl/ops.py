@@ -7,11 +7,11 @@ The checker asks first and speaks to the user; `verify` runs the same rules afte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import sizes
 from .core import Axes, Axis, Body, DType, names, without
 from .functions import ALONG, MAPS, REDUCTIONS
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,8 @@ class ParamAttrs:
 
 @dataclass(frozen=True, slots=True)
 class StateAttrs:
-    """A value kept between calls, read. The program says what it becomes (see `Program.updates`)."""
+    """A value kept between calls, read. The program says what it becomes (see
+    `Program.updates`)."""
 
     axes: Axes
     init: Distribution | Body
@@ -194,7 +195,8 @@ def _contract(attrs: ContractAttrs, operands: Sequence[Operand]) -> Typed:
 class RenameAttrs:
     """Each pair turns old axes into new ones: a rename, a split, a merge (first is major).
 
-    All pairs act at once. Without pairs it is the identity: the same value at an address of its own.
+    All pairs act at once. Without pairs it is the identity: the same value at an address of its
+    own.
     """
 
     pairs: tuple[tuple[tuple[str, ...], Axes], ...] = ()
@@ -221,7 +223,8 @@ class Slice:
 class Gather:
     """Positions given by the second operand (int), whose axes take the axis's place.
 
-    Negative positions are out of range. Out of range gives `fill` if there is one, else is an error.
+    Negative positions are out of range. Out of range gives `fill` if there is one, else is an
+    error.
     """
 
     axis: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .source import Span
-    from .sizes import Size
-    from .core import Body, DType
     from collections.abc import Mapping
+
+    from .core import Body, DType
+    from .sizes import Size
+    from .source import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def apply_settings(module: Module, settings: Sequence[str], collector: Collector
                 hint=or_nearest(block, known),
             )
             continue
-        tree, home = found
+        tree, home = found[0], found[1]
         changed = _with(tree, name, s.Number(number, span=span))
         if changed is None:
             names = [i.axis for i in tree.axes if isinstance(i, s.Bind)] + [

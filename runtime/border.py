@@ -134,7 +134,8 @@ def look(artifact: Artifact, inputs: Sequence[torch.Tensor]) -> None:
         wrong = value[(value < 0) | (value >= size)]
         if wrong.numel():
             raise mismatch(
-                f"`{decl.name}` holds {int(wrong[0])}, and `{found.axis.name}` has {size} positions",
+                f"`{decl.name}` holds {int(wrong[0])}, "
+                f"and `{found.axis.name}` has {size} positions",
                 decl.span,
                 hint=f"0..{size}",
             )

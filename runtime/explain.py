@@ -57,7 +57,8 @@ def explain_sweeps(name: str, study: CheckedStudy, library: Library) -> list[str
         else:
             rows = ", ".join(str(count) for count in packed.rows.values())
             lines.append(
-                f"{head} in one batch from the first changed site down, entering at their own depth ({rows} rows); "
+                f"{head} in one batch from the first changed site down, entering at "
+                f"their own depth ({rows} rows); "
                 "the run without writes once; of the measure only what is read"
             )
     return lines

@@ -60,6 +60,18 @@ class Site:
         return f"{self.address}[{', '.join(shown)}]: {self.node.dtype}"
 
 
+def matching_sites(checked: CheckedModel, pattern: str) -> list[Site]:
+    """The addresses of a model that match; a further address of a value only if its own does
+    not."""
+    wanted = regex_of(pattern)
+    table = dict(_addressed(checked.body, ()))
+    found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
+    for alias, address in checked.aliases.items():
+        if address in table and wanted.fullmatch(alias) and address not in found:
+            found[alias] = Site(alias, table[address])
+    return list(found.values())
+
+
 class SpecModel(Model):
     """A model: called with its inputs in the order in which its spec declares them."""
 
@@ -169,13 +181,7 @@ class SpecModel(Model):
 
     def sites(self, pattern: str = "*") -> list[Site]:
         """The addresses that match, such as `layer[*].attn.z`, with axes and sizes."""
-        wanted = regex_of(pattern)
-        table = dict(_addressed(self.checked.body, ()))
-        found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
-        for alias, address in self.checked.aliases.items():
-            if address in table and wanted.fullmatch(alias) and address not in found:
-                found[alias] = Site(alias, table[address])
-        return list(found.values())
+        return matching_sites(self.checked, pattern)
 
     def trace(self, *inputs: Any, sites: Iterable[str], **named: Any) -> Trace:
         """Run, and keep the values at addresses or patterns."""

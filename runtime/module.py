@@ -22,7 +22,7 @@ from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import border
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=64)
-def _classes(source: str, entry: str, name: str, base: type[Model]) -> type[Model]:
+def _classes(source: str, entry: str, name: str, base: Hashable) -> type[Model]:
     """The emitted class, with the border in front. Runs text that we wrote, and no other."""
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
     file = f"<neuraxis {name} {digest}>"
@@ -41,6 +41,7 @@ def _classes(source: str, entry: str, name: str, base: type[Model]) -> type[Mode
     module = ModuleType(f"neuraxis_emitted_{digest}")
     sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
     exec(compile(source, file, "exec"), module.__dict__)
+    assert isinstance(base, type)
     return type(entry, (base, getattr(module, entry)), {"__module__": module.__name__})
 
 
@@ -105,8 +106,9 @@ class Model(nn.Module):
                 trained = isinstance(held[name], nn.Parameter)
                 held[name] = nn.Parameter(value) if trained else value
         for module in self.modules():
-            if hasattr(module, "lay_out"):
-                module.lay_out()
+            lay_out: Callable[[Any], None] | None = getattr(type(module), "lay_out", None)
+            if lay_out is not None:
+                lay_out(module)
 
     def _probe(self) -> tuple[Mapping[str, torch.Tensor], str] | None:
         """Where some parameter is held, by whose device and dtype inputs are made."""
@@ -163,7 +165,7 @@ class Model(nn.Module):
             raise
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Model:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # it has no types
         self._seen.clear()  # their dtype may have been right for another one of ours
         return self
 
@@ -184,7 +186,8 @@ class Model(nn.Module):
 
     def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
         """Parameters and states by address."""
-        weights, states = {}, {}
+        weights: dict[str, nn.Parameter] = {}
+        states: dict[str, torch.Tensor] = {}
         for stored in self._artifact.stored:
             held, name = _slot(self, stored)
             (weights if isinstance(held[name], nn.Parameter) else states)[stored.site] = held[name]

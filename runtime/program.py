@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..dsl import syntax as s
 from ..dsl.check import Checked, check_module
@@ -15,13 +15,16 @@ from ..dsl.modules import Loader, Module
 from ..dsl.settings import apply_settings
 from ..dsl.source import GENERATED
 from .model import SpecModel, spec_model
+from .session import Session
 from .sources import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..dsl.program import CheckedModel
     from .experiment import Outcome
+
+Given = int | float | bool | str
 
 
 class Program:
@@ -91,86 +94,89 @@ class Program:
 
     # ---- models
 
+    def model(
+        self, name: str | None = None, *, seed: int | None = None, **given: Given
+    ) -> SpecModel:
+        """A model as a torch module, with sizes (axes) and values by name: `model("gpt", d=128)`.
+        Without a name, the one model of the file. Raises SpecError."""
+        checked = self.elaborated(name, given)
+        seed = self.seed if seed is None else seed
+        return spec_model(checked, self.module, {}, seed=seed).to(self.device)
+
     def elaborated(
-        self,
-        name: str | None = None,
-        given: dict[str, Any] | None = None,
-        *,
-        training: bool = False,
+        self, name: str | None = None, given: Mapping[str, Given] | None = None
     ) -> CheckedModel:
         """The program of a model, with sizes and values by name. Raises SpecError."""
-        return self._elaborated(self._request(name, dict(given or {}), training=training))
-
-    def _elaborated(self, request: ModelRequest) -> CheckedModel:
         collector = Collector()
-        found = elaborate_model(request, collector)
+        found = elaborate_model(self._request(name, given or {}), collector)
         if found is None:
             raise SpecError(collector.diagnostics)
         return found
 
-    def _request(
-        self, name: str | None, given: dict[str, Any], *, training: bool = False
-    ) -> ModelRequest:
+    def _request(self, name: str | None, given: Mapping[str, Given]) -> ModelRequest:
         block, module = self._model(name)
-        axes = {
-            i.axis if isinstance(i, s.Bind) else i.id
-            for i in block.axes
-            if isinstance(i, s.Bind | s.Name)
-        }
-        params = {param.name: param for param in block.params}
-        typed = {axis.name for param in block.params for axis in param.axes or ()}
+        own = {i.axis if isinstance(i, s.Bind) else i.id for i in block.axes if _is_axis(i)}
+        axes = own | {axis.name for param in block.params for axis in param.axes or ()}
+        kinds = {param.name: param.kind for param in block.params}
         sized: dict[str, int] = {}
         values: dict[str, Val] = {}
         for key, value in given.items():
-            if key in axes | typed and isinstance(value, int):
+            if key in axes and isinstance(value, int):
                 sized[key] = value
-            elif key in params and params[key].kind == "block" and isinstance(value, str):
+            elif kinds.get(key) == "block" and isinstance(value, str):
                 found = self.module.find(value)
                 if found is None or not isinstance(found[0], s.Block):
-                    raise _error(
-                        f"no block is called `{value}`", or_nearest(value, self.module.visible())
-                    )
+                    hint = or_nearest(value, self.module.visible())
+                    raise _error(f"no block is called `{value}`", hint)
                 values[key] = Template(found[0], found[1])
-            elif key in params:
+            elif key in kinds:
                 values[key] = Known(value)
             else:
-                raise _error(
-                    f"`{block.name}` has no size or value `{key}`",
-                    or_nearest(key, [*axes, *params]),
-                )
-        return ModelRequest(block, module, sized, values, training=training)
+                hint = or_nearest(key, [*axes, *kinds])
+                raise _error(f"`{block.name}` has no size or value `{key}`", hint)
+        return ModelRequest(block, module, sized, values)
 
     def _model(self, name: str | None) -> tuple[s.Block, Module]:
-        models = [
-            n
-            for n in self.module.names()
-            if (f := self.module.find(n)) and isinstance(f[0], s.Block) and f[0].kind == "model"
-        ]
+        models = self._models()
         if name is None:
-            own = [n for n in models if n in self.module.own] or models
+            own = [n for n in models if n in self.module.own] or list(models)
             if len(own) != 1:
                 raise _error(f"which model? this file has {', '.join(models) or 'none'}", None)
             name = own[0]
-        found = self.module.find(name)
-        if found is None or not isinstance(found[0], s.Block) or found[0].kind != "model":
+        if name not in models:
             raise _error(f"no model is called `{name}`", or_nearest(name, models))
-        return found[0], found[1]
+        return models[name]
 
-    def model(self, name: str | None = None, *, seed: int | None = None, **given: Any) -> SpecModel:
-        """A model as a torch module, with sizes (axes) and values by name: `model("gpt", d=128, L=2)`."""
-        request = self._request(name, given)
-        checked = self._elaborated(request)
-        return spec_model(checked, self.module, {}, seed=self.seed if seed is None else seed).to(
-            self.device
-        )
+    def _models(self) -> dict[str, tuple[s.Block, Module]]:
+        found = {name: self.module.find(name) for name in self.module.names()}
+        return {
+            name: (entry[0], entry[1])
+            for name, entry in found.items()
+            if entry is not None and isinstance(entry[0], s.Block) and entry[0].kind == "model"
+        }
 
     # ---- running
 
     def run(self, name: str, *, folder: str | Path = "results", resume: bool = False) -> Outcome:
         """Run an experiment, and the trainings that it needs."""
-        from .session import Session
-
+        if name not in self.checked.experiments:
+            known = list(self.checked.experiments)
+            raise _error(f"no experiment is called `{name}`", or_nearest(name, known))
         return Session(self, Path(folder), resume=resume).experiment(name)
+
+    def trained(
+        self, name: str, *, folder: str | Path = "results", resume: bool = False
+    ) -> SpecModel:
+        """The model of a training, which is run, or of a `weights` statement."""
+        model = Session(self, Path(folder), resume=resume).weights(name)
+        if name not in self.checked.trainings:
+            return model
+        measured = self.checked.trainings[name].evaluate.model
+        return spec_model(measured, self.module, {}, shared=model, seed=self.seed)
+
+
+def _is_axis(item: s.Item) -> TypeGuard[s.Bind | s.Name]:
+    return isinstance(item, s.Bind | s.Name)
 
 
 def _error(message: str, hint: str | None) -> SpecError:

@@ -21,8 +21,8 @@ from .training import progress_on
 from .weights import read_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from collections.abc import Iterable, Sequence
 
     from ..dsl.program import CheckedModel
     from .experiment import Outcome
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One going through a file. What was trained is kept in `folder`, and used again with
+    """One going through a file. What was trained is kept in `folder`, and gone on from with
     `resume`."""
 
     def __init__(
@@ -52,33 +52,26 @@ class Session:
 
     def weights(self, name: str) -> SpecModel:
         """The model with the weights of a training or of a `weights` statement."""
+        checked = self.program.checked
         if name not in self.models:
-            checked = self.program.checked
             if name in checked.trainings:
                 self.train(name)
             elif name in checked.weights:
                 found = checked.weights[name]
                 model = self._fresh(found.model)
-                parameters_of(model).load(
-                    read_weights(found, self.program.root), partial=True, span=found.span
-                )
+                arrays = read_weights(found, self.program.root)
+                parameters_of(model).load(arrays, partial=True, span=found.span)
                 self.models[name] = model
             else:
-                raise SpecError(
-                    [
-                        Diagnostic(
-                            Slug.UNBUILT,
-                            f"the weights `{name}` of another file are not built yet",
-                            GENERATED,
-                        )
-                    ]
-                )
+                known = [*checked.trainings, *checked.weights]
+                message = f"this file has no training and no weights `{name}`"
+                hint = or_nearest(name, known)
+                raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, GENERATED, hint=hint)])
         return self.models[name]
 
     def _fresh(self, checked: CheckedModel) -> SpecModel:
-        return spec_model(checked, self.program.module, {}, seed=self.program.seed).to(
-            self.program.device
-        )
+        model = spec_model(checked, self.program.module, {}, seed=self.program.seed)
+        return model.to(self.program.device)
 
     def train(self, name: str) -> None:
         """Run a training, and keep its model under its name."""
@@ -87,7 +80,10 @@ class Session:
         if training.start is not None:
             earlier = parameters_of(self.weights(training.start)).state()
             parameters_of(model).load(
-                earlier, fresh=training.fresh, extras=bool(training.fresh), span=training.train.span
+                earlier,
+                fresh=training.fresh,
+                extras=bool(training.fresh),
+                span=training.train.span,
             )
         self.console.rule(f"train {name}", align="left")
         trained = teach(
@@ -108,61 +104,73 @@ class Session:
     def experiment(self, name: str) -> Outcome:
         """Run an experiment, print and keep what it gave."""
         study = self.program.checked.experiments[name]
-        model = (
-            self.weights(study.weights) if study.weights is not None else self._fresh(study.model)
-        )
+        model = self._fresh(study.model) if study.weights is None else self.weights(study.weights)
         self.console.rule(f"experiment {name}", align="left")
         outcome = run_experiment(study, model, self.program.library, seed=self.program.seed)
         for shown in outcome.shown:
             self.console.print(table(outcome.values[shown], width=self.console.width))
         folder = self.folder / name
         for label, options in outcome.plots:
-            path = folder / f"{_file_name(label)}.png"
-            kind = str(options.pop("kind"))
-            axes = {side: str(options[side]) for side in ("x", "y") if side in options}
-            plot(kind, outcome.values[label], path, title=str(options.get("title", label)), **axes)
-            self.console.print(f"plot   {path}")
+            path = folder / f"{_file_name(options.get('title', label))}.png"
+            try:
+                _draw(outcome, label, options, path)
+            except ValueError as error:
+                message = f"plot of `{label}`: {error}"
+                raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, study.span)]) from None
+            self._say(f"plot   {path}")
         if outcome.values:
             save(outcome.dataset(), folder / f"{name}.nc")
-            self.console.print(f"values {folder / name}.nc")
+            self._say(f"values {folder / name}.nc")
         self._report(outcome.expectations)
         return outcome
+
+    def _say(self, text: str) -> None:
+        self.console.print(escape(text), soft_wrap=True)
 
     def _report(self, expectations: Iterable[Expectation]) -> None:
         for found in expectations:
             self.expectations.append(found)
             sign = "[green]holds[/green]" if found.holds else "[bold red]FAILS[/bold red]"
-            sides = (
-                number(found.left)
-                if found.right is None
-                else f"{number(found.left)} {found.op} {number(found.right)}"
-            )
-            self.console.print(sign, escape(found.label), f"[dim]({sides})[/dim]", sep="  ")
+            sides = number(found.left)
+            if found.right is not None:
+                sides += f" {found.op} {number(found.right)}"
+            line = f"{sign}  {escape(found.label)}  [dim]({escape(sides)})[/dim]"
+            self.console.print(line, soft_wrap=True)
+
+
+def _draw(outcome: Outcome, label: str, options: Mapping[str, str], path: Path) -> None:
+    plot(
+        options["kind"],
+        outcome.values[label],
+        path,
+        x=options.get("x"),
+        y=options.get("y"),
+        title=options.get("title", label),
+    )
 
 
 def _file_name(label: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in label).strip("_").lower() or "plot"
 
 
-def run_file(program: Program, wanted: Sequence[str], folder: Path, *, resume: bool = False) -> int:
-    """Run all trainings and experiments of a file, or those asked for; how many expectations fail."""
-    session = Session(program, folder, resume=resume)
+def run_file(
+    program: Program,
+    wanted: Sequence[str],
+    folder: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Run all trainings and experiments of a file, or those asked for; how many expectations
+    fail."""
+    session = Session(program, folder, resume=resume, console=console)
     checked = program.checked
-    known = [
-        d.name for d in program.module.tree.statements if isinstance(d, s.Train | s.Experiment)
-    ]
+    statements = program.module.tree.statements
+    known = [d.name for d in statements if isinstance(d, s.Train | s.Experiment)]
     for name in wanted:
         if name not in known:
-            raise SpecError(
-                [
-                    Diagnostic(
-                        Slug.UNKNOWN_NAME,
-                        f"no training or experiment is called `{name}`",
-                        GENERATED,
-                        hint=or_nearest(name, known),
-                    )
-                ]
-            )
+            message, hint = f"no training or experiment is called `{name}`", or_nearest(name, known)
+            raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, GENERATED, hint=hint)])
     for name in wanted or known:
         if name in checked.trainings and name not in session.models:
             session.train(name)
@@ -170,12 +178,10 @@ def run_file(program: Program, wanted: Sequence[str], folder: Path, *, resume: b
             session.experiment(name)
     failed = [found for found in session.expectations if not found.holds]
     if session.expectations:
+        held = len(session.expectations) - len(failed)
         session.console.rule(align="left")
-        session.console.print(
-            f"{len(session.expectations) - len(failed)} of {len(session.expectations)} expectations hold"
-        )
+        session.console.print(f"{held} of {len(session.expectations)} expectations hold")
     for found in failed:
-        session.console.print(
-            "[bold red]FAILS[/bold red]", escape(found.label), f"at {found.span}", sep="  "
-        )
+        line = f"[bold red]FAILS[/bold red]  {escape(found.label)}  at {escape(str(found.span))}"
+        session.console.print(line, soft_wrap=True)
     return len(failed)

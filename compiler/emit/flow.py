@@ -26,9 +26,9 @@ from ..reference.scalars import apply
 from ..reference.values import NUMPY, NamedArray
 
 if TYPE_CHECKING:
-    from ...dsl import sizes
     from collections.abc import Iterable, Mapping
 
+    from ...dsl import sizes
     from ...dsl.core import Axis, Node
     from ..graph import Graph
 

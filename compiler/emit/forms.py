@@ -7,12 +7,11 @@ is left out are the last ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...dsl.sizes import Size
     from ...dsl.core import Axis, Node
+    from ...dsl.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +128,7 @@ Form = (
     Core
     | LayerNorm
     | RMSNorm
+    | BatchNorm
     | Pointwise
     | Spread
     | Linear

@@ -11,10 +11,9 @@ from ...dsl.ops import Distribution, ScanAttrs
 from .turns import Turn, turns
 
 if TYPE_CHECKING:
-    from ...dsl.core import Body
     from collections.abc import Mapping, Sequence
 
-    from ...dsl.core import Node
+    from ...dsl.core import Body, Node
     from .flow import Flow, Number
 
 Path = tuple[str, ...]  # of a module: ("layer", "3", "attn")
@@ -166,7 +165,7 @@ class _Drafter:
 
 
 class _Signature:
-    """What a turn is, in terms of nothing that only this turn has. Fills in the draft on the way."""
+    """What a turn is, in terms of nothing that only it has. Fills in the draft on the way."""
 
     def __init__(self, drafter: _Drafter, draft: _Draft, own: set[str]) -> None:
         self.drafter, self.flow, self.draft, self.own = drafter, drafter.flow, draft, own
@@ -262,7 +261,7 @@ def _differing(drafts: Sequence[_Draft]) -> dict[int, tuple[int, ...]]:
     alike: dict[object, list[_Draft]] = {}
     for draft in drafts:
         alike.setdefault(draft.key, []).append(draft)
-    found = {}
+    found: dict[int, tuple[int, ...]] = {}
     for group in alike.values():
         kinds = {tuple(map(repr, draft.numbers)) for draft in group}
         if len(kinds) == 1 or len(group) < MANY or 2 * len(kinds) <= len(group):

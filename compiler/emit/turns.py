@@ -124,7 +124,7 @@ class _Tree:
         return Turn(at[-1] if at else "", tuple(items))
 
     def _order(self, groups: dict[str | Place, list[str]]) -> list[str | Place] | None:
-        """The groups so that what they need comes first, else as written; None if they cannot be."""
+        """The groups, what they need first, else as written; None if that cannot be."""
         owner = {name: key for key, names in groups.items() for name in names}
         needs = {
             key: {owner[o] for name in names for o in self.flow.reads[name] if o in owner} - {key}

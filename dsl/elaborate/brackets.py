@@ -137,7 +137,8 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
 def _make_axes(
     part: s.Side, where: Scope, again: Mapping[str, Axis] | None = None
 ) -> tuple[Axis, ...]:
-    """The axes that a part of a call's brackets stands for. Those in `again` may get another size."""
+    """The axes that a part of a call's brackets stands for. Those in `again` may get another
+    size."""
     again = again or {}
     match part:
         case s.Name(name):
@@ -199,7 +200,8 @@ def _match(
     if spare < 0 or (spare > 0 and not packs):
         scope.fail(
             Slug.WRONG_ARGUMENTS,
-            f"`{block.name}` takes {len(wanted)} {'axis' if len(wanted) == 1 else 'axes'} here, and is given {len(flat)}",
+            f"`{block.name}` takes {len(wanted)} "
+            f"{'axis' if len(wanted) == 1 else 'axes'} here, and is given {len(flat)}",
             tree.target.span,
             notes=[Note(f"`{block.name}` is defined", block.span)],
             hint="a size is given by name: `[h = 4]`",

@@ -123,7 +123,8 @@ def _arguments(
         if arg.name is None and not free:
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
-                f"`{block.name}` takes {len(block.params)} argument{'s' if len(block.params) != 1 else ''}, "
+                f"`{block.name}` takes {len(block.params)} "
+                f"argument{'s' if len(block.params) != 1 else ''}, "
                 f"and is given {len(tree.args)}",
                 arg.span,
                 notes=[Note(f"`{block.name}` is defined", block.span)],
@@ -152,7 +153,8 @@ def _arguments(
 
 
 def _lends(tree: s.Call, scope: Scope) -> bool:
-    """Whether the call may live at the address of a wrapper: a block does, a function passes it on."""
+    """Whether the call may live at the address of a wrapper: a block does, a function passes it
+    on."""
     target = tree.target.base if isinstance(tree.target, s.Index) else tree.target
     if not isinstance(target, s.Name):
         return False
@@ -225,7 +227,8 @@ def check_count(block: s.Block, inner: Scope) -> tuple[Val, ...]:
         at = inner.frame.returned
         inner.fail(
             Slug.WRONG_ARGUMENTS,
-            f"`{block.name}` is said to give {_values(len(block.results))}, and this is {len(results)}",
+            f"`{block.name}` is said to give {_values(len(block.results))}, and this "
+            f"is {len(results)}",
             at[0].to(at[-1]),
             notes=[Note("it is said", block.span)],
         )
@@ -326,7 +329,8 @@ def _check_size(
         if first != second and isinstance(first, int) and isinstance(second, int):
             scope.fail(
                 Slug.SIZE_MISMATCH,
-                f"`{other.name}` has {first} positions of `{local}`, and `{param.name}` has {second}",
+                f"`{other.name}` has {first} positions of `{local}`, and "
+                f"`{param.name}` has {second}",
                 tree.span,
                 notes=[Note(f"`{block.name}` takes both", block.span)],
             )
@@ -370,7 +374,8 @@ def _missing(
     spare = list(names(node.axes))
     scope.fail(
         Slug.MISSING_AXIS,
-        f"`{block.name}` wants an axis `{name}` on `{param.name}`, which has {scope.say_axes(node)}",
+        f"`{block.name}` wants an axis `{name}` on `{param.name}`, which has "
+        f"{scope.say_axes(node)}",
         tree.span,
         notes=[Note(f"`{param.name}` is declared", param.span)],
         hint=or_nearest(name, spare) or _bound_hint(name, spare, tree),
@@ -509,7 +514,8 @@ def _result(
     if extra:
         inner.fail(
             Slug.AXIS_MISMATCH,
-            f"`{block.name}` is said to give [{', '.join(wanted.values())}], and this has `{extra[0]}` too",
+            f"`{block.name}` is said to give [{', '.join(wanted.values())}], and this "
+            f"has `{extra[0]}` too",
             at,
             notes=[Note("it is said", block.span)],
             hint=f"-> [{', '.join([*wanted.values(), extra[0]])}]"

@@ -9,7 +9,7 @@ from ..diagnostics import Note, Slug, or_nearest
 from .builder import Builder
 from .scope import Scope, join
 from .structure import walk
-from .values import Known, Value
+from .values import Known, Val, Value
 
 DISTRIBUTIONS: dict[str, int] = {
     "normal": 2,
@@ -77,7 +77,8 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
             if not isinstance(axis.size, int):
                 scope.fail(
                     Slug.BAD_SIZE,
-                    f"`{step.name}` is kept between calls, and `{axis.name}` has another size at each",
+                    f"`{step.name}` is kept between calls, and `{axis.name}` has "
+                    "another size at each",
                     step.span.word(axis.name),
                     hint=f"give the model's axis a size: `[{axis.name} = 128]`",
                 )
@@ -160,7 +161,8 @@ def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Dis
         if isinstance(part, s.Name) and isinstance(scope.lookup(part.id), Value):
             scope.fail(
                 Slug.NOT_CONSTANT,
-                f"`{step.name}` starts from what is known before the model runs, and `{part.id}` is not",
+                f"`{step.name}` starts from what is known before the model runs, and "
+                f"`{part.id}` is not",
                 part.span,
                 hint="a param starts from numbers, sizes and axes: `where(k == f, 1, 0)`",
             )
@@ -199,8 +201,8 @@ class _Closed(Scope):
         )
 
 
-def _numbers(scope: Scope | None) -> dict[str, object]:  # type: ignore[misc]
-    found: dict[str, object] = {}
+def _numbers(scope: Scope | None) -> dict[str, Val]:
+    found: dict[str, Val] = {}
     while scope is not None:
         for name, value in scope.names.items():
             if isinstance(value, Known):

@@ -17,12 +17,12 @@ from .study import Study
 from .values import Formula, HaltError, Poison, Run, Table, Val, Value
 
 if TYPE_CHECKING:
-    from .scope import Scope
     from ..modules import Module
     from ..program import CheckedModel
     from ..sizes import Size
     from ..source import Span
     from .builder import Budget
+    from .scope import Scope
 
 PLOTS = ("heatmap", "line", "bars")
 PLOT_OPTIONS = ("x", "y", "title")
@@ -63,11 +63,8 @@ class _Experiment:
         self.data = study.use_data(tree.data)
         self.weights, self.given = split_weights(tree.given, study)
         model = tree.model
-        source = (
-            study.module.find(self.weights)[0]
-            if self.weights and study.module.find(self.weights)
-            else None
-        )
+        named = study.module.find(self.weights) if self.weights else None
+        source = named[0] if named else None
         if isinstance(model, s.Name) and isinstance(source, s.Train | s.Weights):
             own = source.model.target if isinstance(source.model, s.Call) else source.model
             own = own.base if isinstance(own, s.Index) else own
@@ -114,14 +111,14 @@ class _Experiment:
                 self.scope.fail(Slug.UNBUILT, f"{feature} is not built yet", step.span)
 
     def _bind(self, name: str, value: Val, span: Span) -> None:
-        if name in self.scope.names and not isinstance(self.scope.names[name], Poison):
-            if name in self.scope.spans:
-                self.scope.fail(
-                    Slug.REASSIGNED,
-                    f"`{name}` already stands for something",
-                    span,
-                    notes=[Note("here", self.scope.spans[name])],
-                )
+        known = self.scope.names.get(name, Poison())
+        if not isinstance(known, Poison) and name in self.scope.spans:
+            self.scope.fail(
+                Slug.REASSIGNED,
+                f"`{name}` already stands for something",
+                span,
+                notes=[Note("here", self.scope.spans[name])],
+            )
         self.scope.names[name] = value
         self.scope.spans[name] = span
 
@@ -221,7 +218,8 @@ class _Experiment:
         return self.study.input(SweepOutput(step.name), axes, node.dtype, step.span)
 
     def _over(self, over: s.Over, step: s.Sweep, inner: Scope) -> tuple[Axis, Size]:
-        """A swept variable: an input along an axis of its own, so that members can be chosen at run time."""
+        """A swept variable: an input along an axis of its own, so that members can be chosen at
+        run time."""
         values: tuple[float, ...] | None = None
         dtype = DType.INT
         match over.range:

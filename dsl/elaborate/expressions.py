@@ -121,7 +121,8 @@ def evaluate(tree: s.Expr, scope: Scope) -> Val:
 
 
 def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ...]:
-    """A call of a block, a shared part or a built-in function; `address` is where its insides live."""
+    """A call of a block, a shared part or a built-in function; `address` is where its insides
+    live."""
     items: tuple[s.Item, ...] | None = None
     target = tree.target
     if isinstance(target, s.Index):
@@ -175,7 +176,8 @@ def measure(formula: Formula, tree: s.Call, scope: Scope) -> Val:
     if len(runs) != len(params) or not all(isinstance(run, Run | Poison) for run in runs):
         scope.fail(
             Slug.WRONG_ARGUMENTS,
-            f"`{formula.tree.name}` is a measure of {len(params)} run{'' if len(params) == 1 else 's'}",
+            f"`{formula.tree.name}` is a measure of {len(params)} "
+            f"run{'' if len(params) == 1 else 's'}",
             tree.span,
             notes=[Note("it is said", formula.tree.span)],
             hint=f"{formula.tree.name}({', '.join(params)})",
@@ -233,7 +235,8 @@ def _name(tree: s.Name, scope: Scope) -> Val:
 
 
 def introduced(name: str, scope: Scope) -> Axis | None:
-    """An axis that a copy further on in the same statement makes: `where(s <= t, f(key[t -> s]), 0)`."""
+    """An axis that a copy further on in the same statement makes: `where(s <= t, f(key[t -> s]),
+    0)`."""
     for tree in walk(scope.ctx.statement):
         match tree:
             case s.Arrow(s.Name(old), s.Name(new)) if new == name and scope.axis(old) is not None:

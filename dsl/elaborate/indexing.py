@@ -148,7 +148,8 @@ def _window(
     item: s.Bind,
     scope: Scope,
 ) -> Node:
-    """Windows over the axis: over its own index, as many as the stride allows, or over other axes."""
+    """Windows over the axis: over its own index, as many as the stride allows, or over other
+    axes."""
     terms = []
     for name, (own, coefficient) in local.items():
         if name != graph:
@@ -173,7 +174,10 @@ def _stretch(node: Node, graph: str, name: str, offset: Size, item: s.Bind, scop
     axis = scope.need_axis(name, item.span)
     stop = sizes.add(offset, axis.size)
     size = node.size(graph)
-    message = f"`{item.span.text}` needs positions up to {sizes.show(stop)}, but `{item.axis}` has {sizes.show(size)}"
+    message = (
+        f"`{item.span.text}` needs positions up to {sizes.show(stop)}, but "
+        f"`{item.axis}` has {sizes.show(size)}"
+    )
     if isinstance(stop, int) and isinstance(size, int) and stop > size:
         scope.fail(Slug.BAD_INDEX, message, item.span)
     limit(scope, 0, offset, message, item)

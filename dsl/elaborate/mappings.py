@@ -99,7 +99,9 @@ def _entry(entry: s.Map, params: dict[str, Axes], study: Study) -> list[FileMapp
     for address, turns in hits:
         values = {by: turn for (_, by), turn in zip(path.open, turns, strict=False)}
         _check_order(entry, params[address], address, study)
-        shown = re.sub(r"\{(\w+)\}", lambda m: str(values.get(m.group(1), m.group(0))), key)
+        shown = key
+        for by, turn in values.items():
+            shown = shown.replace(f"{{{by}}}", str(turn))
         if "{" in shown:
             study.scope.fail(
                 Slug.UNKNOWN_NAME,

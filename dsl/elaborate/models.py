@@ -20,6 +20,7 @@ from .values import HaltError, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from ..modules import Module
 
 LONE = 96  # splits into the usual numbers of heads and groups

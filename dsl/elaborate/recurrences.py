@@ -57,7 +57,8 @@ def _settle(
     node: Node,
     inner: Scope,
 ) -> list[Node]:
-    """Run types again until they stay; the results, of which the first have all that carries have."""
+    """Run types again until they stay; the results, of which the first have all that carries
+    have."""
     builder = inner.builder
     for _ in range(len(carries) + 1):
         changed = False

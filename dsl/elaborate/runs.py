@@ -17,9 +17,9 @@ from .values import HaltError, Run
 from .writes import Plan, written
 
 if TYPE_CHECKING:
-    from ..core import Body, Node, Step
     from collections.abc import Mapping, Sequence
 
+    from ..core import Body, Node, Step
     from ..program import CheckedModel
     from .scope import Scope
 
@@ -130,7 +130,8 @@ class _Layer:
     # ---- recurrences
 
     def _scan(self, node: Node, attrs: ops.ScanAttrs, operands: Sequence[Node]) -> Node:
-        """The body is laid down in a builder of its own: a write in it may bring in outer values."""
+        """The body is laid down in a builder of its own: a write in it may bring in outer
+        values."""
         outer = self.scope
         builder = Builder(outer.ctx, outer.builder, attrs.axis)
         inputs = [step.node for step in attrs.body.steps if step.node.op is ops.INPUT]

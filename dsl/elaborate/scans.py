@@ -116,7 +116,7 @@ def _new_carries(
     scope: Scope,
 ) -> dict[str, Node]:
     news: dict[str, Node] = {}
-    for carried, part in carries:
+    for carried, _part in carries:
         value = inner.names[carried.name]
         if value is inner.carried[carried.name]:
             scope.fail(

@@ -114,7 +114,8 @@ def _miscounted(step: s.Assign, count: int, scope: Scope) -> NoReturn:
     wanted = (names + spare)[:count]
     scope.fail(
         Slug.WRONG_ARGUMENTS,
-        f"{_counted(count, 'value is', 'values are')} assigned to {_counted(len(names), 'name', 'names')}",
+        f"{_counted(count, 'value is', 'values are')} assigned to "
+        f"{_counted(len(names), 'name', 'names')}",
         step.span,
         hint=f"{', '.join(wanted)} = {step.values[0].span.text}"
         if len(step.values) == 1 and len(wanted) == count
@@ -149,9 +150,9 @@ def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
         scope.fail(
             Slug.REASSIGNED, f"`{name}` is assigned twice in one turn", span, hint=f"{name}_2 = ..."
         )
-    if name in scope.kept and isinstance(value, Value | Known):
+    if name in scope.carried and not isinstance(value, Poison):
         node = scope.node(value, source)
-        for axis in scope.kept[name]:  # a carry has its written axes
+        for axis in scope.kept.get(name, ()):  # a carry has its written axes
             node = scope.spread(node, axis, source)
         value = Value(node)
     if isinstance(value, Value):
@@ -162,8 +163,6 @@ def bind(name: str, value: Val, span: Span, source: Span, scope: Scope) -> None:
                 value.node, scope.ctx.claim(join(scope.path, name), "it"), source, scope.path
             )
         )
-    elif isinstance(value, Known) and name in scope.carried:
-        value = Value(scope.node(value, source))
     scope.names[name] = value
     scope.spans[name] = span
 
@@ -176,7 +175,8 @@ def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"the state `{name}` has exactly {scope.say_axes(wanted)}, and this has `{min(extra)}` too",
+            f"the state `{name}` has exactly {scope.say_axes(wanted)}, and this has "
+            f"`{min(extra)}` too",
             span,
             hint=f"mean[{min(extra)}](...)",
         )
@@ -221,7 +221,7 @@ def _branch(step: s.Branch, scope: Scope) -> None:
 
 def _repeat(step: s.Loop, scope: Scope) -> None:
     count = scope.constant(step.count, f"how often `{step.name}` turns")
-    if not isinstance(count, int) or not 0 <= count <= MOST_TURNS:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_TURNS:
         scope.fail(
             Slug.BAD_SIZE,
             f"`{step.name}` turns a whole number of times, at most {MOST_TURNS}, not {count}",
@@ -283,7 +283,8 @@ def _check_turns(step: s.Loop, count: int, cost: int, scope: Scope) -> None:
     if cost * count > MOST:
         scope.fail(
             Slug.TOO_LARGE,
-            f"`{step.name}` makes {cost} operations in a turn, {cost * count} in all: {MOST} are allowed",
+            f"`{step.name}` makes {cost} operations in a turn, {cost * count} in all: "
+            f"{MOST} are allowed",
             step.count.span,
         )
 
@@ -362,6 +363,8 @@ def _bank(step: s.Loop, scope: Scope) -> None:
         )
     inner = scope.inner(banks=(*scope.banks, axis), names={})
     run_steps(step.body, inner)
+    if scope.frame.results is not None:
+        _no_return(step, scope)
     for name, value in inner.names.items():
         if scope.owner(name) is not None:
             scope.fail(

@@ -290,7 +290,7 @@ class Study:
     ) -> Run:
         """Lay a model down on inputs, with what `with` gives."""
         nodes = {key: scope.node(value, at) for key, (value, at) in inputs.items()}
-        sizes: dict[str, Size] = dict(request.sizes)  # type: ignore[arg-type]
+        sizes: dict[str, Size] = dict(request.sizes)
         for param in request.block.params:
             if param.name in nodes and param.axes is not None:
                 nodes[param.name] = self._fit(
@@ -348,7 +348,8 @@ class Study:
             if decl.name not in node.axis_names:
                 scope.fail(
                     Slug.MISSING_AXIS,
-                    f"`{request.block.name}` wants an axis `{decl.name}` on `{param.name}`, which has {scope.say_axes(node)}",
+                    f"`{request.block.name}` wants an axis `{decl.name}` on "
+                    f"`{param.name}`, which has {scope.say_axes(node)}",
                     span,
                     notes=[Note(f"`{param.name}` is declared", param.span)],
                 )
@@ -362,7 +363,8 @@ class Study:
             ):
                 scope.fail(
                     Slug.SIZE_MISMATCH,
-                    f"`{param.name}` has `{decl.name}` = {size}, and the model is made with {known}",
+                    f"`{param.name}` has `{decl.name}` = {size}, and the model is made "
+                    f"with {known}",
                     span,
                 )
             sizes[decl.name] = size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import ops
 from .. import syntax as s
@@ -15,12 +15,14 @@ from .study import Study
 from .values import HaltError, Poison, Table, Val, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..modules import Module
     from ..source import Span
     from .builder import Budget
     from .scope import Scope
+
+T = TypeVar("T")
 
 OPTIMISERS: dict[str, tuple[str, ...]] = {
     "sgd": ("lr", "momentum", "weight_decay", "dampening", "nesterov"),
@@ -64,6 +66,21 @@ def elaborate_training(
     return None if collector.errors > before else found
 
 
+class _Attempts:
+    """Things tried one after another, all of them even if one fails."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def at(self, part: Callable[[], T]) -> T | None:
+        """What the part gives, None if it has reported a mistake."""
+        try:
+            return part()
+        except HaltError:
+            self.failed = True
+            return None
+
+
 class _Lessons:
     """One reading of the body: with or without dropout and the like."""
 
@@ -98,7 +115,8 @@ class _Lessons:
             elif param.axes is not None and isinstance(table, Table) and param.default is None:
                 self.scope.fail(
                     Slug.WRONG_ARGUMENTS,
-                    f"`{request.block.name}` takes `{param.name}`, and `{table.name}` has no field of that name",
+                    f"`{request.block.name}` takes `{param.name}`, and `{table.name}` "
+                    "has no field of that name",
                     tree.data.span,
                     notes=[Note("it is declared", param.span)],
                     hint=or_nearest(param.name, table.fields)
@@ -215,36 +233,27 @@ class _Lessons:
                 place,
                 hint="using adamw(lr = 3e-4), batch 32, steps 2000" if not using else None,
             )
-        halted = False
-        found = []
-        for part in (  # each says what is wrong in it before the training is given up
-            lambda: self._using(using[0]),
-            self._schedule,
-            self._check_start,
-            self._every,
-            self._fresh,
-            self._trained,
-            self._groups,
-        ):
-            try:
-                found.append(part())
-            except HaltError:
-                halted = True
-        if halted:
+        attempts = _Attempts()  # each says what is wrong in it before the training is given up
+        how = attempts.at(lambda: self._using(using[0]))
+        schedule = attempts.at(self._schedule)
+        attempts.at(self._check_start)
+        every, fresh = attempts.at(self._every), attempts.at(self._fresh)
+        trained, groups = attempts.at(self._trained), attempts.at(self._groups)
+        if attempts.failed or how is None:
             raise HaltError
-        (optimiser, settings), schedule, _, every, fresh, trained, groups = found
+        optimiser, settings = how
         return CheckedTraining(
             tree.name,
             train.checked(),
             self.checked(),
             optimiser,
-            schedule,
+            schedule or (),
             settings,
-            trained,
-            groups,
-            every,
+            trained or (),
+            groups or (),
+            every or (),
             self.start,
-            fresh,
+            fresh or (),
         )
 
     def _schedule(self) -> tuple[Call, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
-    from ..sizes import Poly
     from collections.abc import Mapping
+
     from ..core import Axis, Node
     from ..modules import Module
     from ..program import CheckedModel
+    from ..sizes import Poly
     from ..syntax import Block, Item, Measure
     from .scope import Scope
 

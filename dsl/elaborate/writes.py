@@ -1,4 +1,5 @@
-"""Interventions as planned writes: which sites, which part of each, and what stands there instead."""
+"""Interventions as planned writes: which sites, which part of each, and what stands there
+instead."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ from .sites import Pattern, body_sites, matches, pattern, split_selection, unkno
 from .values import HaltError, Known, Run, Value
 
 if TYPE_CHECKING:
-    from .scope import Scope
-    from ..syntax import Write
     from ..program import CheckedModel
     from ..source import Span
+    from ..syntax import Write
+    from .scope import Scope
 
 IDENTITY = "identity"
 
@@ -53,7 +54,8 @@ def plan(
                 Slug.BAD_WRITE,
                 f"`{path}` is a turn, and not one value",
                 write.site.span,
-                hint=f"{path} = identity, or {path}.{_whole_turn(path, known)[0][0].rpartition('.')[2]} = ...",
+                hint=f"{path} = identity, or "
+                f"{path}.{_whole_turn(path, known)[0][0].rpartition('.')[2]} = ...",
             )
         unknown_site(path, {**known, **model.aliases}, write.site, scope)
     _check_swept(path, hits, write, scope)

@@ -146,7 +146,8 @@ ROWS = {
         "F.conv1d(",
     ),
     "causal convolution": (
-        "model m[c = 2, o = 3](x[b, t, c]) -> [b, t, o]:\n    return causal_conv[c -> o](x, dilation = 2)",
+        "model m[c = 2, o = 3](x[b, t, c]) -> [b, t, o]:\n"
+        "    return causal_conv[c -> o](x, dilation = 2)",
         "dilation=2",
     ),
     "convolution backwards": (
@@ -176,7 +177,8 @@ ROWS = {
         "F.cross_entropy(x.flatten(0, 1), y.flatten())",
     ),
     "cross entropy of each": (
-        "model m[n = 5](x[b, t, n], y[b, t]: int) -> [b, t]:\n    return logsumexp[n](x) - x[n = y]",
+        "model m[n = 5](x[b, t, n], y[b, t]: int) -> [b, t]:\n"
+        "    return logsumexp[n](x) - x[n = y]",
         'reduction="none"',
     ),
 }

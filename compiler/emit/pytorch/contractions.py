@@ -176,9 +176,9 @@ def _of_two(
     if not rows and not columns:
         return _multiplied(w, [a, b], summed, piece)
     if len(summed) == 1 and len(rows) == 1 and len(columns) == 1:
-        if wish is not None and set(rows + columns) <= set(wish):
-            if wish.index(rows[0]) > wish.index(columns[0]):
-                a, b, rows, columns = b, a, columns, rows
+        wished = [axis for axis in wish or () if axis in (*rows, *columns)]
+        if wished == [*columns, *rows]:
+            a, b, rows, columns = b, a, columns, rows
         left = permuted(a, [*batch, *rows, *summed])
         right = permuted(b, [*batch, *summed, *columns])
         text = f"{left.at(MULTIPLIED)} @ {right.at(MULTIPLIED + 1)}"

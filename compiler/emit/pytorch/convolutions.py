@@ -10,9 +10,9 @@ from ..forms import Convolution, Pool, Slide
 from .layout import Layout, Value, permuted, squeezed
 
 if TYPE_CHECKING:
-    from ....dsl.core import Axis
     from collections.abc import Sequence
 
+    from ....dsl.core import Axis
     from ....dsl.sizes import Size
     from ..forms import Piece
     from .writer import Writer
@@ -164,5 +164,5 @@ def _opened(
         if len(group) > 1:
             shape = w.shape(sizes[axis] for axis in group)
             value = value.view(f".unflatten({at}, ({shape}))", ())
-        layout = [*(group or [None]), *layout]
+        layout = [*group, *layout] if group else [None, *layout]
     return replace(value, layout=tuple(layout))

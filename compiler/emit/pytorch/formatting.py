@@ -106,7 +106,7 @@ def _split(text: str) -> list[str]:
 
 
 def body(lines: Sequence[Line], places: Mapping[str, str], indent: int = 8) -> Iterator[str]:
-    """The statements of a function; a comment before each group says which call it is, and where."""
+    """The statements of a function; before each group, which call of the spec it is, and where."""
     last = ""
     for line in lines:
         if line.part != last and line.part in places and not line.depth:

@@ -10,10 +10,9 @@ from .layout import ATOM, Layout, Value, permuted, squeezed
 from .parameters import reference
 
 if TYPE_CHECKING:
-    from ..functions import Call
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ..functions import Function, Path
+    from ..functions import Call, Function, Path
     from .program import Method, Program
     from .writer import Writer
 
@@ -34,7 +33,7 @@ def runs(items: Sequence[str | Call]) -> list[str | list[Call]]:
 
 
 def _follows(run: Sequence[Call], call: Call) -> bool:
-    """Whether a call goes on where a run ends: the same function, on the next module or the same."""
+    """Whether a call goes on where a run ends: the function on the next module, or the same."""
     first, last = run[0], run[-1]
     if call.function is not first.function or (call.home is None) != (first.home is None):
         return False
@@ -281,7 +280,7 @@ class Loop:
         return module, f"for {', '.join(targets)} in zip({', '.join(sources)}):"
 
 
-def unified(results: Sequence[Value], wanted: dict[int, Layout]) -> list[Value]:
+def unified(results: Sequence[Value], wanted: Mapping[int, Layout]) -> list[Value]:
     """Results with the layouts that a loop wants."""
     found = []
     for place, value in enumerate(results):

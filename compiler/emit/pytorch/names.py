@@ -135,7 +135,7 @@ def identifier(text: str) -> str:
 
 
 def called(site: str) -> str:
-    """What a value is called by its address: the last name in it; with a number, the one before too."""
+    """What a value is called by its address: the last name in it, and a number after that."""
     parts = re.sub(r"\[\d+\]", "", site).split(".")
     last = parts[-1]
     if last.isdigit() and len(parts) > 1:

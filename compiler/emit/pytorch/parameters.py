@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ....dsl.sizes import Size
     from ..forms import Piece
     from ..functions import Path
+    from .layout import Value
     from .writer import Rule
 
 
@@ -150,8 +151,8 @@ class Holders:
 
     def content(self, module: Module, lines: Lines) -> list[str]:
         """What a module is made of, as keyword arguments."""
-        texts = []
-        odd = []
+        texts: list[tuple[str, str]] = []
+        odd: list[tuple[str, str]] = []
         for name, node in module.stored.items():
             text = self._initial(node, lines)
             (texts if plain(name) else odd).append((name, text))
@@ -223,7 +224,7 @@ class Holders:
         return f"{value.text}.clone()" if ".expand(" in value.text else value.text
 
 
-def _none(node: Node) -> object:
+def _none(node: Node) -> Value:
     raise KeyError(node.name)
 
 
@@ -233,7 +234,8 @@ def _last(path: Path) -> str:
 
 def entries(module: Module) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """The names in a module that may be attributes: parameters, parts, and buffers."""
-    weights, buffers = [], []
+    weights: list[str] = []
+    buffers: list[str] = []
     for name, node in module.stored.items():
         if plain(name):
             trained = isinstance(node.attrs, ParamAttrs) and node.attrs.trained

@@ -37,7 +37,7 @@ def write_map(w: Writer, piece: Piece, wish: Layout | None) -> Value:
 
 
 def chosen(values: list[Value], node: Node, wish: Layout | None) -> Layout:
-    """The layout in which operands meet: that of the largest, or the wish if it contradicts none."""
+    """The layout in which operands meet: that of the largest, or the wish if all are small."""
     tensors = [value for value in values if value.axes]
     whole = [value for value in tensors if len(value.axes) == len(node.axes)]
     if wish is not None and not whole and node.axis_names <= set(wish):
@@ -76,10 +76,10 @@ def _floats(w: Writer, values: list[Value], *, exact: bool = False) -> list[Valu
     found = []
     has_float = any(v.dtype is DType.FLOAT and not v.plain for v in values)
     for value in values:
-        if not value.plain and value.dtype is not DType.FLOAT:
-            if not has_float or (exact and value.dtype is DType.BOOL):
-                value = w.cast(value, DType.FLOAT)
-                has_float = True
+        alone = not has_float or (exact and value.dtype is DType.BOOL)
+        if not value.plain and value.dtype is not DType.FLOAT and alone:
+            value = w.cast(value, DType.FLOAT)
+            has_float = True
         found.append(value)
     return found
 

@@ -183,7 +183,7 @@ class Program:
             w.values[node.name] = Value(name, dtype=node.dtype, plain=True)
         self._body(w, function)
         for name, site in function.updates:
-            self._update(w, name, path_of(site)[len(function.home or ()) :])
+            self._update(w, name, site, function.home or ())
         results = unified([w.tensor(w.need(name)) for name in function.gives], wanted)
         if results:
             w.line(f"return {', '.join(value.text for value in results)}")
@@ -243,18 +243,15 @@ class Program:
             if isinstance(item, list):
                 Loop(self, w, item, function.home or (), function).write()
             elif item in w.plan.pieces and not w.plan.inside(item) and item not in w.values:
-                if w.flow.nodes[item].op.name != "scan":
-                    w.peek(item)
+                w.peek(item)
 
-    def _update(self, w: Writer, name: str, path: Path) -> None:
-        node = next(
-            n for n in self.flow.nodes.values() if path_of(n.site or "")[-len(path) :] == path
-        )
+    def _update(self, w: Writer, name: str, site: str, home: Path) -> None:
+        node = next(own for own in self.stored if own.site == site)
         value = w.exactly(w.cast(w.need(name), node.dtype), node.axes)
-        w.line(f"{reference(path)} = {value.atom}.detach()", node)
+        w.line(f"{reference(path_of(site)[len(home) :])} = {value.atom}.detach()", node)
 
     def _sizes(self, w: Writer) -> list[str]:
-        """Put a line in front that reads run-time sizes off arguments; those that cannot be read."""
+        """Put lines in front that read run-time sizes off arguments; what cannot be read."""
         wanted = dict.fromkeys(w.symbols)
         lines = []
         for name, node in w.arguments.items():
@@ -424,7 +421,7 @@ class Program:
                 permuted(value, [*order, *(a for a in declared.order if a in value.axes)])
             )
         for name, site in self.updates:
-            self._update(w, name, path_of(site))
+            self._update(w, name, site, ())
         w.line(f"return {', '.join(value.text for value in results)}")
         self._sizes(w)
         return self._finished(function, w, results, [], [])

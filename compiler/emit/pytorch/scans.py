@@ -165,7 +165,7 @@ class _Scan:
             node = self.flow.nodes[name]
             if name in inner.values or name not in inner.plan.pieces or name in self.flow.closed:
                 continue
-            if node.op.name in LEAVES or node.op.name == "scan":
+            if node.op.name in LEAVES:
                 continue
             if name in new or not inner.plan.inside(name):
                 self._value(name, new.get(name))
@@ -183,7 +183,7 @@ class _Scan:
         return [axis for axis in item.axes if axis.name != self.attrs.axis.name]
 
     def _value(self, name: str, carry: int | None) -> None:
-        """Write a value; a new carry under the name of the old one, if nobody reads that any more."""
+        """Write a value; a new carry under the name of the old, if nobody reads that any more."""
         inner = self.inner
         if carry is None:
             inner.peek(name)

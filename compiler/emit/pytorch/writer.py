@@ -146,7 +146,7 @@ class Writer:
         return value.view(f".to({self.float})", value.layout)
 
     def several(self, read: Sequence[str], wish: Layout | None = None) -> list[Value]:
-        """The values of all operands: those that are there first, so that others may follow them."""
+        """The values of all operands: first those that are there, which others may follow."""
         found: dict[int, Value] = {}
         waiting = []
         for at, name in enumerate(read):
@@ -310,19 +310,19 @@ class Writer:
 
     def flattened(self, value: Value, groups: Sequence[Sequence[str]]) -> Value:
         """The value with each group of axes as one dimension, called as the first of them."""
-        groups = [list(group) for group in groups]
-        value = _unsplit(squeezed(value), groups)
-        value = permuted(value, [axis for group in groups for axis in group])
+        lists = [list(group) for group in groups]
+        value = _unsplit(squeezed(value), lists)
+        value = permuted(value, [axis for group in lists for axis in group])
         done = value
-        for at, group in reversed(list(enumerate(groups))):
-            start = sum(len(other) for other in groups[:at])
-            last = at == len(groups) - 1
+        for at, group in reversed(list(enumerate(lists))):
+            start = sum(len(other) for other in lists[:at])
+            last = at == len(lists) - 1
             if not group:
                 done = done.view(f".unsqueeze({-1 if last else start})", ())
             elif len(group) > 1:
                 where = f"{start}" if last else f"{start}, {start + len(group) - 1}"
                 done = done.view(f".flatten({where})" if start or not last else ".flatten()", ())
-        layout = tuple(group[0].rstrip(WHOLE) if group else None for group in groups)
+        layout = tuple(group[0].rstrip(WHOLE) if group else None for group in lists)
         return replace(done, layout=layout)
 
 

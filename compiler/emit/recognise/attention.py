@@ -174,7 +174,7 @@ def _form(
 def _query(
     view: View, root: Node, scores: _Scores, candidates: frozenset[str], k: str, key: str
 ) -> str | None:
-    """The axis of the queries, among those that keys and values lack: others are groups of heads."""
+    """The axis of the queries, among those that keys and values lack: others group heads."""
     masked = {axis for name in scores.masks for axis in _axes(view, name)} & candidates
     size = view.flow.nodes[k].size(key)
     ordered = [axis for axis in root.axes if axis.name in (masked or candidates)]

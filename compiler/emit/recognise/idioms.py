@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..forms import BatchNorm, CrossEntropy, Form, LayerNorm, Pointwise, RMSNorm
 from .patterns import (
@@ -24,7 +25,6 @@ from .patterns import (
     total,
     value,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

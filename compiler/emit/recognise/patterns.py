@@ -235,12 +235,10 @@ def gathered(base: Pattern, index: Pattern) -> Pattern:
 
     def fits(view: View, name: str, found: Found) -> Iterator[Found]:
         attrs = view.flow.nodes[name].attrs
-        if not (view.opens(name) and isinstance(attrs, IndexAttrs)):
-            return
-        if isinstance(attrs.how, Gather) and attrs.how.fill is None:
-            if found.axes in ((), (attrs.how.axis,)):
-                found = replace(found, axes=(attrs.how.axis,)).inside(name)
-                yield from _each(view, (base, index), view.flow.reads[name], found)
+        how = attrs.how if isinstance(attrs, IndexAttrs) and view.opens(name) else None
+        if isinstance(how, Gather) and how.fill is None and found.axes in ((), (how.axis,)):
+            found = replace(found, axes=(how.axis,)).inside(name)
+            yield from _each(view, (base, index), view.flow.reads[name], found)
 
     return fits
 

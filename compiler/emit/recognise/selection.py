@@ -59,7 +59,9 @@ class Plan:
     named: frozenset[str] = frozenset()
 
     def inside(self, name: str) -> bool:
-        """Whether a value is written where it is read."""
+        """Whether a value is written where it is read; a scan is, with the first of its items."""
+        if self.pieces[name].node.op.name == "scan":
+            return True
         return self.uses[name] <= 1 and name not in self.named
 
     def call_it(self, piece: Piece) -> str:

@@ -1,7 +1,5 @@
 """images (images.nax), written by neuraxis after fold."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,7 +1,5 @@
 """recurrent (recurrent.nax), written by neuraxis after fold."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

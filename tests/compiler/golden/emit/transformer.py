@@ -1,7 +1,5 @@
 """transformer (transformer.nax), written by neuraxis after fold."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -198,15 +196,11 @@ class Layer(Part):
         # layernorm: norm.nax:8
         layernorm = F.layer_norm(x, (8,), self.layernorm.w, self.layernorm.b, eps=1e-05)
         # attn: attention.nax:18
-        q, key, v = (
-            F.linear(
-                layernorm,
-                self._attn_w(self.attn.q.w, self.attn.key.w, self.attn.v.w),
-                self._attn_b(self.attn.q.b, self.attn.key.b, self.attn.v.b),
-            )
-            .unflatten(-1, (3, 2, 4))
-            .unbind(-3)
-        )
+        q, key, v = F.linear(
+            layernorm,
+            self._attn_w(self.attn.q.w, self.attn.key.w, self.attn.v.w),
+            self._attn_b(self.attn.q.b, self.attn.key.b, self.attn.v.b),
+        ).unflatten(-1, (3, 2, 4)).unbind(-3)
         z = F.scaled_dot_product_attention(
             q.transpose(1, 2), key.transpose(1, 2), v.transpose(1, 2), is_causal=True
         )
