@@ -72,12 +72,11 @@ LLAMA = Config("llama", {"d": 512, "vocab": 32000, "h": 8, "g": 2, "m": 1408, "L
 def same(config: Config, tensors: dict[str, torch.Tensor]) -> tuple[SpecModel, Program]:
     """Our model with these weights, which are named as in a checkpoint."""
     from neuraxis.runtime.program import Program
-    from neuraxis.runtime.session import Session
 
     with tempfile.TemporaryDirectory() as folder:
         save(tensors, Path(folder))
         program = Program.from_text(config.text, settings=config.settings, root=folder)
-        return Session(program, Path(folder)).weights("pretrained"), program
+        return program.trained("pretrained"), program
 
 
 def by_address(program: Program, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

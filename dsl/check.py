@@ -7,11 +7,11 @@ on their model; experiments and trainings whole.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from . import syntax as s
-from .diagnostics import Collector, Diagnostic, Slug, or_nearest
+from .diagnostics import Collector, Diagnostic, Slug, or_any
 from .elaborate.builder import Budget
 from .elaborate.experiments import elaborate_experiment
 from .elaborate.mappings import elaborate_weights
@@ -147,8 +147,7 @@ def _check_intervention(
         }
         inputs = {}
         for name, node in nodes.items():
-            study.scope.builder.put(node)
-            inputs[name] = node
+            inputs[name] = study.scope.builder.put(replace(node, name=study.ctx.fresh(node.span)))
         writes: Plan = {}
         plan_intervention(
             study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True
@@ -165,7 +164,7 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
             Slug.WRONG_ARGUMENTS,
             "data comes from a source",
             call.span,
-            hint='bytes("corpus/*.txt", t = 128)',
+            hint='`bytes("corpus/*.txt", t = 128)`',
         )
         return
     name = call.target.id
@@ -175,7 +174,7 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
             Slug.UNKNOWN_NAME,
             f"no source of data is called `{name}`",
             call.target.span,
-            hint=or_nearest(name, SIGNATURES) or f"one of {', '.join(SIGNATURES)}",
+            hint=or_any(name, SIGNATURES, most=30),
         )
         return
     options = data_options(tree)
@@ -196,7 +195,7 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
                 Slug.WRONG_DTYPE,
                 f"`{fld.value.span.text}` is no kind of field",
                 fld.value.span,
-                hint="int, float, bool, text(tok), position",
+                hint="one of `int`, `float`, `bool`, `position`, `text(tok)` with a tokeniser `tok`",
             )
         elif not signature.declared:
             collector.report(Slug.UNKNOWN_FIELD, f"`{name}` has its own fields", fld.span)

@@ -261,6 +261,15 @@ def or_nearest(word: str, candidates: Iterable[str]) -> str | None:
     return alternatives(nearest(word, candidates))
 
 
+def or_any(word: str, candidates: Iterable[str], most: int = 12) -> str | None:
+    """A hint that offers the nearest candidates, or if none is near all of them, if they are few."""
+    known = list(dict.fromkeys(candidates))
+    near = or_nearest(word, known)
+    if near is not None or not 0 < len(known) <= most:
+        return near
+    return ("one of " if len(known) > 1 else "there is ") + ", ".join(f"`{name}`" for name in known)
+
+
 def alternatives(near: Iterable[str]) -> str | None:
     """A hint that offers these; None if there are none."""
     *first, last = [None, *(f"`{candidate}`" for candidate in near)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import specs
 from . import syntax as s
-from .diagnostics import Collector, Note, Slug, or_nearest
+from .diagnostics import Collector, Note, Slug, or_any, or_nearest
 from .parser import parse
 from .source import Source
 
@@ -104,7 +104,7 @@ class Loader:
                     Slug.DUPLICATE_NAME,
                     f"`{used.alias}` is already a name in this file",
                     used.span,
-                    hint=f"{used.name} as another_name",
+                    hint=f"`{used.name} as another_name`",
                 )
             elif other is None:
                 module.broken.add(used.alias)
@@ -115,7 +115,7 @@ class Loader:
                     Slug.BAD_IMPORT,
                     f"`{'.'.join(use.path)}` has no `{used.name}`",
                     used.span,
-                    hint=or_nearest(used.name, other.own),
+                    hint=or_any(used.name, other.own),
                 )
                 module.broken.add(used.alias)
 
@@ -144,8 +144,8 @@ class Loader:
             self.collector.report(
                 Slug.BAD_IMPORT,
                 f"no file `{key}.nax` beside this one, and no shipped spec of that name",
-                use.span,
-                hint=or_nearest(key, specs.names()),
+                use.span.word(".".join(use.path)),
+                hint=or_nearest(".".join(use.path), [n.replace("/", ".") for n in specs.names()]),
             )
             return None
         self.loading.append(where)

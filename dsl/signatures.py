@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from . import sizes
 from .core import Axis, DType
-from .diagnostics import Slug, or_nearest
+from .diagnostics import Slug, or_any
 from .syntax import Call, Name
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Signature:
         found = []
         for name, value in given.items():
             if name not in known:
-                hint = or_nearest(name, known)
+                hint = or_any(name, known)
                 message = f"`{self.name}` has no option `{name}`"
                 found.append(Problem(name, Slug.UNKNOWN_OPTION, message, hint))
             elif misfit := _misfit(self.name, known[name], value):

@@ -1,64 +1,243 @@
-"""How the sweeps of an experiment are run, said without running them."""
+"""How a model is lowered and how sweeps are run, and why, said without running them."""
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 
-from ..compiler.context import Context
-from ..compiler.driver import compile_graph
-from ..compiler.reference import NamedArray
-from ..compiler.sweeps import pack
+from ..compiler.emit.flow import flow, titles
+from ..compiler.emit.forms import (
+    Attention,
+    BatchNorm,
+    Convolution,
+    Core,
+    CrossEntropy,
+    LayerNorm,
+    Linear,
+    Pool,
+    RMSNorm,
+)
+from ..compiler.emit.recognise.selection import plan_body
+from ..compiler.show import called
 from ..dsl import sizes
 from ..dsl.diagnostics import SpecError
+from ..dsl.ops import (
+    PARAM,
+    AlongAttrs,
+    ContractAttrs,
+    Gather,
+    IndexAttrs,
+    ItemAttrs,
+    MapAttrs,
+    ScanAttrs,
+)
 from ..dsl.program import SweepInput
-from .lowering import part_of
-from .ragged import sizes_of
+from .lowering import needed
+from .sources import Given, address
+from .sweep import Sweep
 
 if TYPE_CHECKING:
-    from ..dsl.program import CheckedStudy
+    from collections.abc import Iterator, Mapping
+
+    from ..compiler.emit.flow import Flow
+    from ..compiler.emit.forms import Form
+    from ..compiler.emit.recognise.selection import Plan
+    from ..compiler.graph import Graph
+    from ..dsl.core import Node
+    from ..dsl.program import CheckedModel, CheckedStudy
     from .sources import Library
 
 ASSUMED = 8  # the size of an axis whose data cannot be read
+CALLS: Mapping[type[Form], tuple[str, str]] = {
+    Pool: ("pooling", "windows in one call"),
+    BatchNorm: ("norm", "F.batch_norm"),
+    LayerNorm: ("norm", "F.layer_norm"),
+    RMSNorm: ("norm", "F.rms_norm"),
+    CrossEntropy: ("loss", "F.cross_entropy"),
+}
+
+Line = tuple[str, str, str]  # what it is, its address, and how it is done
 
 
-def explain_sweeps(name: str, study: CheckedStudy, library: Library) -> list[str]:
-    """One line a sweep: its members, its rows, or why every member is run whole."""
+def explain_model(checked: CheckedModel, graph: Graph) -> list[str]:
+    """A line for each attention, recurrence and the like; equal turns share one."""
+    found = flow(graph, titles(checked.body, checked.aliases))
+    reading = _Reading(found, plan_body(found))
+    groups: dict[Line, list[str]] = {}
+    for kind, where, how in reading.lines():
+        groups.setdefault((kind, re.sub(r"\[\d+\]", "[*]", where), how), []).append(where)
+    rows = [
+        (kind, f"{general} ({len(own)} times)" if len(own) > 1 else own[0], how)
+        for (kind, general, how), own in groups.items()
+    ]
+    widths = [max((len(row[at]) for row in rows), default=0) for at in range(2)]
+    return [f"  {kind:{widths[0]}}  {where:{widths[1]}}  {how}" for kind, where, how in rows]
+
+
+class _Reading:
+    """A model as it is written: which of its values are in which form."""
+
+    def __init__(self, flow: Flow, plan: Plan) -> None:
+        self.flow, self.plan = flow, plan
+
+    def lines(self) -> Iterator[Line]:
+        """What is to be said of each value, in their order."""
+        for name, piece in self.plan.pieces.items():
+            where, attrs = self.where(piece.node), piece.node.attrs
+            match piece.form:
+                case Attention(causal=causal, masks=masks):
+                    seen = ", causal" if causal else ", masked" if masks else ""
+                    how = f"F.scaled_dot_product_attention{seen}: the pattern is not stored"
+                    yield "attention", where, how
+                case Convolution(slides=slides):
+                    yield "convolution", where, f"F.conv{len(slides)}d"
+                case Linear():
+                    group = self.plan.groups.get(name, (name,))
+                    if group[0] == name and len(group) > 1:
+                        yield "projections", *self._together(group)
+                case Core():
+                    yield from self._core(piece.node, attrs, where)
+                case form if type(form) in CALLS:
+                    kind, how = CALLS[type(form)]
+                    yield kind, where, how
+
+    def where(self, node: Node) -> str:
+        """The address of a value, or what it is in which call."""
+        if node.site is not None:
+            return self.flow.titles.get(node.site, node.site)
+        return f"{node.scope}: {called(node)}" if node.scope else called(node)
+
+    def _together(self, group: tuple[str, ...]) -> tuple[str, str]:
+        """Linear maps of one value."""
+        addresses = [self.where(self.flow.nodes[name]) for name in group]
+        parent = addresses[0].rpartition(".")[0]
+        own = [a.removeprefix(f"{parent}.") for a in addresses]
+        return f"{parent}: {', '.join(own)}", "one product, the weights side by side in memory"
+
+    def _core(self, node: Node, attrs: object, where: str) -> Iterator[Line]:
+        match attrs:
+            case AlongAttrs("softmax"):
+                result = self._attended(node)
+                if result is not None:
+                    how = f"in the open, because {self._obstacle(node, result)}"
+                    yield "attention", self.where(result), how
+            case ScanAttrs():
+                yield self._recurrence(node, attrs)
+            case IndexAttrs(Gather(fill=None)):
+                table = self.flow.nodes[self.flow.reads[node.name][0]]
+                if table.op is PARAM:
+                    yield "embedding", where, f"F.embedding of {self.where(table)}"
+
+    def _recurrence(self, node: Node, attrs: ScanAttrs) -> Line:
+        items = [n for n in self.flow.nodes.values() if self.flow.reads[n.name][:1] == (node.name,)]
+        sites = [self.where(n) for n in items if n.site is not None]
+        where = ", ".join(sites) or self.where(node)
+        count = sum(step.node.op.name not in ("input", "const") for step in attrs.body.steps)
+        carries = f"{attrs.carries} carr{'y' if attrs.carries == 1 else 'ies'}"
+        way = "backwards " if attrs.reverse else ""
+        how = f"step by step {way}along {attrs.axis.name}: {carries}, {count} operations a step"
+        return "recurrence", where, how
+
+    # ---- attention in the open
+
+    def _attended(self, pattern: Node) -> Node | None:
+        """What a softmax weighs, if it is the pattern of an attention."""
+        assert isinstance(pattern.attrs, AlongAttrs)
+        waiting = [pattern.name]
+        while waiting:
+            for user in self.flow.users[waiting.pop()]:
+                node = self.flow.nodes.get(user)
+                if node is None or isinstance(node.attrs, ItemAttrs):
+                    continue
+                if isinstance(node.attrs, ContractAttrs):
+                    if set(pattern.attrs.axes) & set(node.attrs.axes):
+                        return node
+                elif (
+                    isinstance(node.attrs, MapAttrs) and set(pattern.attrs.axes) <= node.axis_names
+                ):
+                    waiting.append(user)
+        return None
+
+    def _obstacle(self, pattern: Node, result: Node) -> str:
+        """What keeps an attention from being one call: from the result down to the scores."""
+        name = pattern.name
+        if pattern.name not in self.flow.reads[result.name]:
+            changed = next(n for n in self.flow.reads[result.name] if n in self.flow.nodes)
+            return f"something is done to the pattern: {self.where(self.flow.nodes[changed])}"
+        while True:
+            node, users = self.flow.nodes[name], self.flow.users[name]
+            if len(users) > 1:
+                others = [self._reader(user) for user in users if user != result.name]
+                return f"{self.where(node)} is read by {' and '.join(dict.fromkeys(others))}"
+            read = self.flow.reads[name]
+            match node.attrs:
+                case ContractAttrs():
+                    return "queries, keys and values do not stand as the fused kernel wants them"
+                case AlongAttrs("softmax"):
+                    name = read[0]
+                case MapAttrs("where") if self.flow.numbers.get(read[2]) == -math.inf:
+                    name = read[1]
+                case MapAttrs("add" | "sub" | "mul" | "div"):
+                    inner = [o for o in read if self._is_score(o, pattern)]
+                    if not inner:
+                        return f"its scores are no product of queries and keys: {self.where(node)}"
+                    name = inner[0]
+                case _:
+                    return f"the scores go through {called(node)}"
+
+    def _is_score(self, name: str, pattern: Node) -> bool:
+        """Whether a value is more than a number, a mask or a bias."""
+        node = self.flow.nodes[name]
+        return (
+            name not in self.flow.closed
+            and not self.flow.is_number(name)
+            and pattern.axis_names <= node.axis_names
+        )
+
+    def _reader(self, user: str) -> str:
+        return self.where(self.flow.nodes[user]) if user else "the model's results"
+
+
+# ---- sweeps
+
+
+def explain_sweeps(study: CheckedStudy, library: Library) -> list[str]:
+    """How each sweep of an experiment is run, on the data of the file if it can be read."""
+    if not study.sweeps:
+        return []
     try:
-        known = sizes_of(library.part(study.data)) if study.data is not None else {}
+        given, assumed = library.given(study), False
     except SpecError:
-        known = {}
+        given, assumed = _supposed(study), True
     lines = []
-    for sweep in study.sweeps:
-        graph = compile_graph(part_of(study.body, (sweep.result,)), Context())
-        given: dict[str, NamedArray] = {}
-        sized = dict(known)
-        for node_name, source in study.sources.items():
-            if isinstance(source, SweepInput) and source.sweep == sweep.name and node_name in graph:
-                for symbol in sizes.symbols(source.count):
-                    sized.setdefault(symbol, ASSUMED)
-                values = (
-                    source.values
-                    if source.values is not None
-                    else range(sizes.evaluate(source.count, sized))
-                )
-                given[node_name] = NamedArray((source.variable,), np.asarray(values))
-                sized[str(graph.node(node_name).axes[0].size)] = len(values)
-        for step in study.body.steps:
-            for axis in step.node.axes:
-                for symbol in sizes.symbols(axis.size):
-                    sized.setdefault(symbol, ASSUMED)
-        packed = pack(graph, given, sized)
-        members = int(np.prod([len(g.array) for g in given.values()]))
-        head = f"{name}.{sweep.name}: {members} members"
-        if isinstance(packed, str):
-            lines.append(f"{head}, every one whole, because {packed}")
-        else:
-            rows = ", ".join(str(count) for count in packed.rows.values())
-            lines.append(
-                f"{head} in one batch from the first changed site down, entering at "
-                f"their own depth ({rows} rows); "
-                "the run without writes once; of the measure only what is read"
-            )
+    for plan in study.sweeps:
+        sweep = Sweep.of(study, plan, given.sizes, given.ragged)
+        how = sweep.how(sweep.packed(given.inputs, given.sizes))
+        counted = " x ".join(map(str, sweep.counts(given.inputs).values()))
+        lines.append(f"  {plan.name}, {counted or 'no'} members:")
+        lines += [f"    {line}" for line in how]
+    if assumed:
+        lines.append(f"  (the data cannot be read: {ASSUMED} stands for each size that it has)")
     return lines
+
+
+def _supposed(study: CheckedStudy) -> Given:
+    """What sweeps read, where nothing is known of the data."""
+    symbols = {
+        symbol
+        for step in study.body.steps
+        for axis in step.node.axes
+        for symbol in sizes.symbols(axis.size)
+    }
+    given = Given({}, {}, dict.fromkeys(symbols, ASSUMED), ())
+    for step in needed(study.body, study.body.results).steps:
+        source = study.sources.get(step.node.name)
+        if isinstance(source, SweepInput):
+            values = source.values
+            if values is None:
+                values = tuple(map(float, range(sizes.evaluate(source.count, given.sizes))))
+            given.inputs[address(step.node)] = torch.tensor(values)
+    return given

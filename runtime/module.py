@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ..compiler.draws import drawn, initial
 from ..compiler.emit import emit
@@ -22,7 +23,7 @@ from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import border
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,16 +34,15 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=64)
-def _classes(source: str, entry: str, name: str, base: Hashable) -> type[Model]:
-    """The emitted class, with the border in front. Runs text that we wrote, and no other."""
+def _loaded(source: str, name: str) -> ModuleType:
+    """Emitted source as a module. Runs text that we wrote, and no other."""
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
     file = f"<neuraxis {name} {digest}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     module = ModuleType(f"neuraxis_emitted_{digest}")
     sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
     exec(compile(source, file, "exec"), module.__dict__)
-    assert isinstance(base, type)
-    return type(entry, (base, getattr(module, entry)), {"__module__": module.__name__})
+    return module
 
 
 def build(
@@ -56,11 +56,24 @@ def build(
 ) -> Any:
     """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn."""
     artifact = emit(graph, checked, passes=passes)
-    made = _classes(artifact.source, artifact.entry, artifact.name, base or Model)
-    with torch.device("meta"):
+    module = _loaded(artifact.source, artifact.name)
+    bases = (base or Model, getattr(module, artifact.entry))
+    made = type(artifact.entry, bases, {"__module__": module.__name__})  # the border in front
+    with torch.device("meta"), _Undrawn():
         model = made()
     model._start(artifact, graph, checked, seed, shared)
     return model
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws nothing: the numbers are replaced anyway, and on `meta` PyTorch takes seconds for it."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "bernoulli_"):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 class Model(nn.Module):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+import torch
+
 from ..dsl import syntax as s
 from ..dsl.check import Checked, check_module
 from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, or_nearest
@@ -15,7 +17,6 @@ from ..dsl.modules import Loader, Module
 from ..dsl.settings import apply_settings
 from ..dsl.source import GENERATED
 from .model import SpecModel, spec_model
-from .session import Session
 from .sources import Library
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Program:
         self, module: Module, checked: Checked, root: Path, *, seed: int = 0, device: str = "cpu"
     ) -> None:
         self.module, self.checked, self.root = module, checked, root
-        self.seed, self.device = seed, device
+        self.seed, self.device = seed, _usable(device)
         self.library = Library(module, root, seed)
 
     @classmethod
@@ -94,6 +95,12 @@ class Program:
 
     # ---- models
 
+    @property
+    def models(self) -> list[str]:
+        """The names of the models of the file; of one that has none, of those that it imports."""
+        known = list(self._models())
+        return [name for name in known if name in self.module.own] or known
+
     def model(
         self, name: str | None = None, *, seed: int | None = None, **given: Given
     ) -> SpecModel:
@@ -139,10 +146,9 @@ class Program:
     def _model(self, name: str | None) -> tuple[s.Block, Module]:
         models = self._models()
         if name is None:
-            own = [n for n in models if n in self.module.own] or list(models)
-            if len(own) != 1:
+            if len(self.models) != 1:
                 raise _error(f"which model? this file has {', '.join(models) or 'none'}", None)
-            name = own[0]
+            name = self.models[0]
         if name not in models:
             raise _error(f"no model is called `{name}`", or_nearest(name, models))
         return models[name]
@@ -159,6 +165,8 @@ class Program:
 
     def run(self, name: str, *, folder: str | Path = "results", resume: bool = False) -> Outcome:
         """Run an experiment, and the trainings that it needs."""
+        from .session import Session  # brings what draws plots
+
         if name not in self.checked.experiments:
             known = list(self.checked.experiments)
             raise _error(f"no experiment is called `{name}`", or_nearest(name, known))
@@ -168,11 +176,23 @@ class Program:
         self, name: str, *, folder: str | Path = "results", resume: bool = False
     ) -> SpecModel:
         """The model of a training, which is run, or of a `weights` statement."""
+        from .session import Session  # brings what draws plots
+
         model = Session(self, Path(folder), resume=resume).weights(name)
         if name not in self.checked.trainings:
             return model
         measured = self.checked.trainings[name].evaluate.model
         return spec_model(measured, self.module, {}, shared=model, seed=self.seed)
+
+
+def _usable(device: str) -> str:
+    """The device, if it is here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise _error(f"the device `{device}` cannot be used: {reason}", "--device cpu") from None
+    return device
 
 
 def _is_axis(item: s.Item) -> TypeGuard[s.Bind | s.Name]:

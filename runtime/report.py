@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..compiler.build import build as graph_of
@@ -12,77 +11,59 @@ from ..compiler.emit import emit
 from ..compiler.passes import PASSES
 from ..compiler.show import dot as as_dot
 from ..compiler.show import show
-from ..dsl.diagnostics import Diagnostic, Slug, SpecError, or_nearest
-from ..dsl.ops import SCAN
+from ..dsl.diagnostics import Diagnostic, Slug, SpecError, nearest, or_nearest
 from ..dsl.source import GENERATED
-from .explain import explain_sweeps
+from .explain import explain_model, explain_sweeps
 from .model import matching_sites
 
 if TYPE_CHECKING:
     from .program import Program
 
-FUSED = {
-    "F.scaled_dot_product_attention": "attention in one fused kernel, which stores no pattern",
-    "torch.softmax": "softmax in the open",
-    "F.layer_norm": "layer norms",
-    "F.rms_norm": "rms norms",
-    "F.batch_norm": "batch norms",
-    "F.embedding": "embeddings",
-    "F.conv1d": "convolutions over one axis",
-    "F.conv2d": "convolutions over two axes",
-    "F.linear": "linear maps",
-    "SideBySide(": "projections of one value, their weights side by side in memory",
-    "torch.einsum": "contractions as einsum",
-    "F.gelu": "gelu",
-    "F.silu": "silu",
-}
+NAMES = tuple(row.name for row in PASSES)
 
 
 def site_table(program: Program, model: str | None, pattern: str) -> str:
     """One line a site: address, axes with sizes, dtype."""
-    found = matching_sites(program.elaborated(model), pattern)
+    checked = program.elaborated(model)
+    found = matching_sites(checked, pattern)
     if not found:
-        raise SpecError([Diagnostic(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", GENERATED)])
+        near = nearest(pattern, [site.address for site in matching_sites(checked, "*")])
+        hint = f"did you mean {', '.join(near)}?" if near else None
+        raise _error(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint)
     return "".join(f"{site}\n" for site in found)
 
 
 def shown(program: Program, model: str | None, *, after: str | None, dot: bool) -> str:
-    """The graph of a model after all passes, or after one of them, as text or for graphviz."""
-    names = ["build", *(row.name for row in PASSES)]
-    if after is not None and after not in names:
-        hint = or_nearest(after, names) or f"one of {', '.join(names)}"
-        raise SpecError(
-            [Diagnostic(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", GENERATED, hint=hint)]
-        )
+    """The graph of a model after all passes, or after one of them, as text or for Graphviz."""
+    known = ["build", *NAMES]
+    if after is not None and after not in known:
+        hint = or_nearest(after, known) or f"one of {', '.join(known)}"
+        raise _error(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", hint)
     graph = compile_graph(graph_of(program.elaborated(model)), Context(), after=after)
-    return as_dot(graph) if dot else show(graph) + "\n"
+    return as_dot(graph) if dot else show(graph)
 
 
 def emitted(program: Program, model: str | None, target: str) -> str:
-    """The code of a model."""
+    """The code of a model, or with `graph` what it is written from."""
     checked = program.elaborated(model)
     graph = compile_graph(graph_of(checked), Context())
-    if target == "graph":
-        return show(graph) + "\n"
-    return emit(graph, checked, passes=tuple(row.name for row in PASSES)).source
+    return show(graph) if target == "graph" else emit(graph, checked, target, NAMES).source
 
 
 def explained(program: Program, model: str | None) -> str:
-    """How a model is lowered, and how the sweeps of the file are run."""
-    checked = program.elaborated(model)
-    graph = compile_graph(graph_of(checked), Context())
-    source = emit(graph, checked).source
-    lines = [
-        f"{checked.name}: {len(graph)} operations after {', '.join(row.name for row in PASSES)}"
-    ]
-    for call, what in FUSED.items():
-        count = source.count(call)
-        if count:
-            lines.append(f"  {count:4} x {what} ({call.rstrip('(')})")
-    scans = [graph.node(n) for n in graph.in_order() if graph.node(n).op is SCAN]
-    lines += [f"  scan at {node.span}: step by step" for node in scans]
-    turns = re.findall(r'"""`(.+)`\."""', source)
-    lines += [f"  one class for {turn.replace('`', '')}" for turn in turns if "[" in turn]
+    """How a model is lowered, and how the sweeps of its experiments are run. Without a name, all
+    models of the file."""
+    parts = []
+    for name in [model] if model is not None else program.models:
+        checked = program.elaborated(name)
+        graph = compile_graph(graph_of(checked), Context())
+        head = f"{checked.name}: {len(graph)} operations after {', '.join(NAMES)}"
+        parts.append([head, *explain_model(checked, graph)])
     for name, study in program.checked.experiments.items():
-        lines += explain_sweeps(name, study, program.library)
-    return "\n".join(lines) + "\n"
+        if study.sweeps and model in (None, study.model.name):
+            parts.append([f"experiment {name}", *explain_sweeps(study, program.library)])
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _error(slug: Slug, message: str, hint: str | None) -> SpecError:
+    return SpecError([Diagnostic(slug, message, GENERATED, hint=hint)])

@@ -124,7 +124,28 @@ class Sweep:
             (values,) = lowered(given)
         axes = names(lowered.results[0].axes)
         order = (*self.plan.variables, *(a for a in axes if a not in self.plan.variables))
-        return Members(order, values.permute([axes.index(a) for a in order]), how(packed))
+        return Members(order, values.permute([axes.index(a) for a in order]), self.how(packed))
+
+    def how(self, packed: Packed | str) -> tuple[str, ...]:
+        """How the sweep is run, in a few lines."""
+        nodes = [self.graph.node(name) for name in self.graph.in_order()]
+        last: tuple[str, ...] = ()
+        if any(node.made_by == "narrow" for node in nodes):
+            last = ("of what is measured, only the part that is read is computed",)
+        if isinstance(packed, str):
+            return (f"every member whole from the first write on, because {packed}", *last)
+        rows = list(packed.rows.values())
+        lines = [
+            f"lifted from {packed.first} down: all members in one batch",
+            f"{packed.prefix} of {len(nodes)} operations are the same in all, and computed once",
+        ]
+        if len(set(rows)) > 1:
+            depths = ", ".join(map(str, rows))
+            lines.append(f"members enter at their own depth: {depths} rows")
+        if packed.positions:
+            along = ", ".join(packed.positions)
+            lines.append(f"along {along}, only positions that differ are computed again")
+        return (*lines, *last)
 
     def _in_parts(
         self,
@@ -146,18 +167,6 @@ class Sweep:
         whole = torch.cat([p.values for p in done], done[0].axes.index(node.axes[0].name))
         lines = (*done[0].how, f"in {len(done)} parts, so that they fit into memory")
         return replace(done[0], values=whole, how=lines)
-
-
-def how(packed: Packed | str) -> tuple[str, ...]:
-    """How a sweep is run, in a few lines."""
-    if isinstance(packed, str):
-        return (f"every member whole from the first write on, because {packed}",)
-    rows = ", ".join(map(str, packed.rows.values()))
-    return (
-        "lifted from the first changed site down: all members in one batch",
-        f"members enter at their own depth, and where they differ: {rows} rows",
-        "the run without writes is computed once",
-    )
 
 
 def _sized(graph: Graph, axis: Axis, size: int) -> Graph:

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import xarray
-
-from .results import together
-
 if TYPE_CHECKING:
     import torch
+    import xarray
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,8 @@ class Value:
 
     def to_xarray(self, name: str | None = None) -> xarray.DataArray:
         """A labelled array, cut off from the gradient."""
+        import xarray  # with pandas, it takes as long as all of the compiler
+
         return xarray.DataArray(self.tensor.detach().cpu().numpy(), dims=self.axes, name=name)
 
 
@@ -44,4 +43,6 @@ class Trace(Mapping[str, Value]):
     def to_xarray(self) -> xarray.Dataset:
         """All values as one data set; an axis that has another size in an earlier value is called
         by the address too."""
+        from .results import together  # brings xarray
+
         return together({address: value.to_xarray() for address, value in self._values.items()})

@@ -11,6 +11,7 @@ from ...dsl.core import names
 from ...dsl.ops import INPUT, Gather, IndexAttrs, InputAttrs
 from ..artifact import Argument, Artifact, Look, Stored
 from .functions import path_of
+from .pytorch.classes import laid_out
 from .pytorch.program import Program
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def emit(
     if target != "torch":
         raise ValueError(f"no target is called {target}")
     program = Program.of(graph, model)
-    text = program.text(passes)
+    text = laid_out(program, passes)
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes
     steps = {step.node.name: step.node for step in model.body.steps}

@@ -43,11 +43,18 @@ WORTH = 0.75  # of the positions of its members, at most so many are kept as row
 @dataclass(frozen=True, slots=True)
 class Packed:
     """The rewritten graph, the values of its new inputs by node name, and how many rows each of its
-    new sizes counts."""
+    new sizes counts.
+
+    `first` is the address of the first value that differs, `prefix` the number of operations that
+    are the same in all members, `positions` the axes that rows stand for besides the swept ones.
+    """
 
     graph: Graph
     numbers: dict[str, Numbers]
     rows: dict[str, int]
+    first: str
+    prefix: int
+    positions: tuple[str, ...]
 
 
 def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, int]) -> Packed | str:
@@ -66,8 +73,17 @@ def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, in
         except CannotError as reason:
             return str(reason)
         edit.set_results([result])
-    rows = {rows.axis.name: len(rows) for rows in work.rows.sets.values()}
-    return Packed(edit.graph, work.rows.numbers, rows)
+    sets = list(work.rows.sets.values())
+    along = dict.fromkeys(axis for rows in sets for axis in rows.axes[len(swept) :])
+    first = graph.node(next(iter(work.values)))
+    return Packed(
+        edit.graph,
+        work.rows.numbers,
+        {rows.axis.name: len(rows) for rows in sets},
+        first.site or f"the write at {first.span}",
+        len(graph) - len(work.values) - len(work.free),
+        tuple(along),
+    )
 
 
 class _Pack:

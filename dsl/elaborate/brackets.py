@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..core import Axis, Node
-from ..diagnostics import Note, Slug, or_nearest
+from ..diagnostics import Note, Slug, or_any
 from .values import Binding, Known, Template
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _positional(base: Template, binding: Binding, scope: Scope) -> tuple[Placed,
                     where.fail(
                         Slug.UNKNOWN_AXIS,
                         f"`{base.block.name}` has no axis `{axis}`",
-                        item.span,
+                        item.span.word(axis),
                         notes=[Note(f"`{base.block.name}` is defined", base.block.span)],
-                        hint=or_nearest(axis, own | typed | plain),
+                        hint=or_any(axis, sorted(own | typed | plain)),
                     )
                 bound = (
                     where.axis(value.id)
@@ -154,7 +154,7 @@ def _make_axes(
                     Slug.SIZE_MISMATCH,
                     f"`{name}` already has size {known.size} here",
                     part.span,
-                    hint="another name for this axis",
+                    hint=f"another name: `{name}_2 = {part.value.span.text}`",
                 )
             return (known or where.new_axis(name, size),)
         case s.Star(pack) if pack in where.frame.packs:

@@ -77,6 +77,8 @@ class Context:
             name, at = self.calls[-1]
             if not (at.start <= span.start and span.end <= at.end):
                 notes = [*notes, Note(f"`{name}` is called", at)]
+        if hint is not None and "`" not in hint:  # then all of it is code
+            hint = f"`{hint}`"
         self.collector.report(slug, message, span, notes=notes, hint=hint, severity=severity)
 
     def claim(self, address: str, rival: str) -> str:
@@ -148,7 +150,8 @@ class Builder:
         has the axis of the scan."""
         if node.name in self.place:
             return self.current(node)
-        assert self.parent is not None and self.axis is not None, node
+        assert self.parent is not None, node
+        assert self.axis is not None, node
         for table in (self.per_step, self.constant):
             if node.name in table:
                 return table[node.name][1]

@@ -67,7 +67,7 @@ def call(
     ctx = scope.ctx
     ctx.spend(tree.span)
     if ctx.depth >= DEEPEST:
-        scope.fail(Slug.RECURSIVE, f"`{block.name}` calls itself without end", tree.span)
+        _too_deep(block, tree, scope)
     ctx.depth += 1
     ctx.calls.append((block.name, tree.span))
     outer_fill, ctx.fill = ctx.fill, 0.0
@@ -86,6 +86,17 @@ def call(
     return results
 
 
+def _too_deep(block: s.Block, tree: s.Call, scope: Scope) -> NoReturn:
+    """A block that calls itself, in the end; the last call of the one that is met most often."""
+    calls = [*scope.ctx.calls, (block.name, tree.span)]
+    called = [name for name, _ in calls]
+    most = max(called, key=called.count)
+    if called.count(most) < 3:
+        scope.fail(Slug.TOO_LARGE, f"blocks are called more than {DEEPEST} deep here", tree.span)
+    at = [span for name, span in calls if name == most][-1]
+    scope.fail(Slug.RECURSIVE, f"`{most}` calls itself without end", at)
+
+
 def _anonymous(block: s.Block, scope: Scope) -> str:
     """Under the block's name, numbered from the second."""
     count = scope.counts[block.name] = scope.counts.get(block.name, 0) + 1
@@ -99,7 +110,8 @@ def _check_names(block: s.Block, args: dict[str, Val], tree: s.Call, scope: Scop
         if arg.name is not None and arg.name not in known:
             hint = or_nearest(arg.name, known)
             if arg.name in axes:
-                hint = f"`{arg.name}` is an axis: `{block.name}[{arg.span.text}](...)`"
+                rest = ", ".join(other.span.text for other in tree.args if other is not arg)
+                hint = f"`{arg.name}` is an axis: `{block.name}[{arg.span.text}]({rest})`"
             takes = ", ".join(f"`{name}`" for name in known) or "nothing"
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
@@ -145,9 +157,9 @@ def _arguments(
         if param.name not in values and param.default is None:
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
-                f"`{block.name}` needs `{param.name}`",
+                f"`{block.name}` needs `{param.name}`, which is not given",
                 tree.span,
-                notes=[Note(f"`{block.name}` is defined", block.span)],
+                notes=[Note("it is declared", param.span)],
             )
     return values
 
@@ -219,7 +231,7 @@ def check_count(block: s.Block, inner: Scope) -> tuple[Val, ...]:
             Slug.WRONG_ARGUMENTS,
             f"`{block.name}` returns nothing",
             block.span.word(block.name),
-            hint=f"return ...  # [{', '.join(axis.name for axis in block.results[0])}]",
+            hint="return ...",
         )
     if any(isinstance(value, Poison) for value in results):
         raise HaltError

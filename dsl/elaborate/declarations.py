@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import ops
 from .. import syntax as s
 from ..core import Axes, Axis, Body, DType, Node
-from ..diagnostics import Note, Slug, or_nearest
+from ..diagnostics import Note, Slug, or_any, or_nearest
 from .builder import Builder
 from .scope import Scope, join
 from .structure import walk
@@ -109,7 +109,7 @@ def _distribution(tree: s.Expr, scope: Scope) -> ops.Distribution:
             Slug.UNKNOWN_NAME,
             "what follows `~` is a distribution",
             tree.span,
-            hint=f"= {tree.span.text}, or ~ normal(0, 0.02)",
+            hint=f"`= {tree.span.text}`, or `~ normal(0, 0.02)`",
         )
     name = tree.target.id
     if name not in DISTRIBUTIONS:
@@ -117,7 +117,7 @@ def _distribution(tree: s.Expr, scope: Scope) -> ops.Distribution:
             Slug.UNKNOWN_NAME,
             f"no distribution is called `{name}`",
             tree.target.span,
-            hint=or_nearest(name, DISTRIBUTIONS) or f"one of {', '.join(DISTRIBUTIONS)}",
+            hint=or_any(name, DISTRIBUTIONS),
         )
     args = tuple(
         float(scope.constant(arg.value, "what a distribution is given")) for arg in tree.args

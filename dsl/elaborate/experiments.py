@@ -246,7 +246,7 @@ class _Experiment:
                     Slug.BAD_INDEX,
                     "a sweep is over turns, an axis, a range or a list",
                     over.range.span,
-                    hint="over l in layer, p in t",
+                    hint="over l in layer, p in t, g in [0, 0.5]",
                 )
         if count == 0:
             self.scope.fail(Slug.BAD_SIZE, f"`{over.name}` has nothing to sweep over", over.span)
@@ -361,8 +361,7 @@ class _Experiment:
                 Slug.UNKNOWN_OPTION,
                 f"a plot has no option `{arg.name}`",
                 arg.span,
-                hint=or_nearest(arg.name or "", PLOT_OPTIONS)
-                or f"one of {', '.join(PLOT_OPTIONS)}",
+                hint=or_any(arg.name or "", PLOT_OPTIONS),
             )
         if arg.name == "title":
             if not isinstance(arg.value, s.Text):

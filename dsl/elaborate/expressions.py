@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import ops, sizes
 from .. import syntax as s
 from ..core import names
-from ..diagnostics import Note, Severity, Slug, or_nearest
+from ..diagnostics import Note, Severity, Slug, or_any, or_nearest
 from .builtins import BUILTINS, UNARY, as_block, builtin_call
 from .calls import DEEPEST, call, template
 from .indexing import index_value
@@ -164,7 +164,7 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
                 f"`{target.id}` is a value, not a block",
                 target.span,
                 notes=notes,
-                hint=f"{target.id}[...] selects, {target.id} * (...) multiplies",
+                hint=f"`{target.id}[...]` selects, `{target.id} * (...)` multiplies",
             )
     return None
 
@@ -207,9 +207,11 @@ def _name(tree: s.Name, scope: Scope) -> Val:
     axis = scope.need_axis(tree.id, tree.span) if tree.id.endswith("'") else scope.axis(tree.id)
     axis = axis or introduced(tree.id, scope)
     if axis is not None:
-        builder = scope.builder
-        while builder.axis is not None and builder.axis.name == axis.name and builder.parent:
-            builder = builder.parent  # inside a scan, its axis stands for the present step
+        builder = around = scope.builder
+        while around.parent is not None:  # inside a scan, its axis stands for the present step
+            if around.axis is not None and around.axis.name == axis.name:
+                builder = around.parent
+            around = around.parent
         return Value(builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], tree.span, scope.path))
     known = scope.global_value(tree.id)
     if known is None and tree.id in UNARY:
@@ -388,7 +390,7 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             f"`{found.path}` has no parameter `{'.'.join(path)}`",
             tree.span,
             hint=or_nearest(".".join(path), own)
-            or ("it has none before its first call" if not own else None),
+            or (None if own else f"`{found.path}` has parameters once it is called"),
         )
     if isinstance(found, Poison):
         raise HaltError
@@ -401,7 +403,7 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             Slug.UNKNOWN_FIELD,
             f"the data `{found.name}` has no field `{'.'.join(path)}`",
             tree.span,
-            hint=or_nearest(path[0], found.fields) or f"it has {', '.join(found.fields)}",
+            hint=or_any(path[0], found.fields),
         )
     if isinstance(found, Value):
         scope.fail(

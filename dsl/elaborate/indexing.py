@@ -56,8 +56,8 @@ def _at(
             if not 0 <= start <= stop <= size:
                 scope.fail(
                     Slug.BAD_INDEX,
-                    f"`{axis}` has {size} positions: {start}..{stop} is not inside",
-                    item.span,
+                    f"`{axis}` has {size} positions, and {start}..{stop} does not lie in 0..{size}",
+                    value.span,
                 )
         else:
             for low, high in ((0, start), (start, stop), (stop, size)):
@@ -73,7 +73,9 @@ def _at(
         at = affine[1]
         if isinstance(size, int) and not -size <= at < size:
             scope.fail(
-                Slug.BAD_INDEX, f"`{axis}` has {size} positions: {at} is not inside", item.span
+                Slug.BAD_INDEX,
+                f"`{axis}` has {size} positions, 0 to {size - 1}, and {at} is none of them",
+                value.span,
             )
         if not isinstance(size, int):
             limit(

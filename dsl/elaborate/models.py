@@ -221,7 +221,7 @@ def _check_once(axes: tuple[s.AxisDecl, ...], what: str, scope: Scope) -> None:
                 Slug.DUPLICATE_NAME,
                 f"{what} has the axis `{decl.name}` twice",
                 decl.span,
-                hint=f"{decl.name}'",
+                hint=f"a second copy is primed: `{decl.name}'`",
             )
         seen.add(decl.name)
 

@@ -45,7 +45,7 @@ def run_scan(step: s.Scan, scope: Scope, run_steps: Runner) -> None:
             "a `return` cannot stand in a `scan`",
             place.span,
             notes=[Note("the scan", step.span)],
-            hint="assign a name here, and return it after the scan",
+            hint="assign a name here, and `return` it after the scan",
         )
     news = _new_carries(carries, inputs, inner, step, scope)
     if scope.ctx.collector.has_errors and any(isinstance(v, Poison) for v in inner.names.values()):

@@ -42,6 +42,7 @@ class Frame:
     results: tuple[Val, ...] | None = None
     returned: tuple[Span, ...] = ()  # where the results stand
     states: dict[str, str] = field(default_factory=dict)  # name -> address
+    inside: dict[str, tuple[str, Span]] = field(default_factory=dict)  # what only turns have
     run: Run | None = None  # whose sites may be read without its name
     positions: dict[str, Node] = field(default_factory=dict)  # what `@name` stands for
 
@@ -185,11 +186,18 @@ class Scope:
             return found.name
         if name in value.axis_names:
             return name
+        notes = []
+        builder: Builder | None = self.builder
+        while builder is not None and builder.axis is not None:
+            if found is not None and builder.axis.name == found.name:
+                notes = [Note(f"inside `scan {name}`, what has `{name}` is taken at the present step")]
+            builder = builder.parent
         self.fail(
             Slug.UNKNOWN_AXIS,
             f"{what}, but the value has {self.say_axes(value)}",
             span,
-            hint=or_nearest(name, value.axis_names),
+            notes=notes,
+            hint=or_nearest(name, value.axis_names) if not notes else None,
         )
         return None
 

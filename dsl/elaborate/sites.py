@@ -116,7 +116,7 @@ def _turn(item: s.Item, scope: Scope) -> Turn:
         return int(value.value)
     if isinstance(value, Value) and isinstance(item, s.Name):
         return item.id
-    scope.fail(Slug.UNKNOWN_SITE, "a turn is a whole number", item.span, hint="layer[3], layer[*]")
+    scope.fail(Slug.UNKNOWN_SITE, "a turn is a whole number", item.span, hint="`layer[3]`, `layer[*]`")
     return None
 
 
@@ -153,7 +153,8 @@ def unknown_site(
 ) -> None:
     """Report an address that nothing has, with the nearest right ones."""
     wanted = str(found)
-    general = {re.sub(r"\[\d+\]", "[*]", address) for address in addresses}
+    own = [a for a in addresses if not (a.endswith(".out") and a[:-4] in addresses)]
+    general = dict.fromkeys(re.sub(r"\[\d+\]", "[*]", address) for address in own)
     shown = {re.sub(r"\[(\d+|\w+)\]", "[*]", wanted): wanted}
     near = nearest(next(iter(shown)), general)
     notes = []

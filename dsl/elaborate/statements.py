@@ -211,9 +211,22 @@ def _return(step: s.Return, scope: Scope) -> None:
 
 def _branch(step: s.Branch, scope: Scope) -> None:
     for condition, body in step.cases:
-        if condition is None or scope.constant(condition, "the condition of an `if`"):
+        if condition is None or _holds(condition, scope):
             run_steps(body, scope)
             return
+
+
+def _holds(condition: s.Expr, scope: Scope) -> bool:
+    """Whether a case of an `if` is taken, which is decided before the model runs."""
+    value = scope.evaluate(condition)
+    if isinstance(value, Value):
+        scope.fail(
+            Slug.NOT_CONSTANT,
+            "the condition of an `if` must be known before the model runs",
+            condition.span,
+            hint=f"`where({condition.span.text}, this, that)` chooses for each element",
+        )
+    return bool(scope.constant(condition, "the condition of an `if`"))
 
 
 # ---- loops
@@ -256,6 +269,9 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
         run_steps(step.body, inner)
         for name in carried:
             _carry_out(name, inner, scope, step)
+        for name, place in inner.spans.items():
+            if name not in inner.carried:
+                scope.frame.inside.setdefault(name, (step.name, place))
         if scope.frame.results is not None:
             _no_return(step, scope)
         if scope.ctx.collector.errors > errors:
@@ -274,7 +290,7 @@ def _no_return(step: s.Loop | s.Scan, scope: Scope) -> None:
         "a `return` cannot stand in a loop",
         place.span,
         notes=[Note("the loop", step.span)],
-        hint="assign a name here, and return it after the loop",
+        hint="assign a name here, and `return` it after the loop",
     )
 
 
@@ -298,7 +314,8 @@ def _carry_out(name: str, inner: Scope, scope: Scope, step: s.Loop) -> None:
         if lost and name in inner.names:
             scope.fail(
                 Slug.AXIS_MISMATCH,
-                f"`{name}` loses the axis `{lost[0].name}` in a turn of `{step.name}`",
+                f"`{name}` enters a turn of `{step.name}` with the axis `{lost[0].name}`, "
+                "and leaves it without",
                 inner.spans.get(name, step.span),
             )
     owner.names[name] = new
@@ -328,7 +345,7 @@ def _carried(step: s.Loop, scope: Scope) -> list[str]:
                 f"`{name}` already exists outside, and is assigned here without being read first",
                 place.span,
                 notes=notes,
-                hint=f"another name, or read `{name}` before",
+                hint=f"read `{name}` first, or assign another name",
             )
         carried.append(name)
     return carried

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import ops
 from .. import syntax as s
-from ..diagnostics import Collector, Note, Slug, or_nearest
+from ..diagnostics import Collector, Note, Slug, or_any, or_nearest
 from ..program import Call, CheckedStudy, CheckedTraining, Output
 from .experiments import expect, split_weights
 from .sites import matches, pattern, unknown_site
@@ -119,8 +119,7 @@ class _Lessons:
                     "has no field of that name",
                     tree.data.span,
                     notes=[Note("it is declared", param.span)],
-                    hint=or_nearest(param.name, table.fields)
-                    or f"its fields are {', '.join(table.fields)}",
+                    hint=or_any(param.name, table.fields),
                 )
         self.run = self.study.run("", request, inputs, (*given, *writes), tree.span, self.scope)
         self.scope.frame.run = self.run
@@ -300,7 +299,7 @@ class _Lessons:
                         Slug.UNKNOWN_OPTION,
                         f"a training has no setting `{part.name}`",
                         part.span,
-                        hint=or_nearest(part.name, SETTINGS) or f"one of {', '.join(SETTINGS)}",
+                        hint=or_any(part.name, SETTINGS),
                     )
                 read = self.scope.finite if part.name == "clip" else self.scope.whole
                 settings[part.name] = float(read(part.value, f"`{part.name}`"))
@@ -336,8 +335,8 @@ class _Lessons:
             self.scope.fail(
                 Slug.UNKNOWN_NAME,
                 f"no {what} is called `{name}`",
-                tree.span,
-                hint=or_nearest(name, table) or f"one of {', '.join(table)}",
+                target.span,
+                hint=or_any(name, table),
             )
         numbers, options = [], []
         for arg in args:
@@ -351,8 +350,7 @@ class _Lessons:
                     Slug.UNKNOWN_OPTION,
                     f"`{target.id}` has no option `{arg.name}`",
                     arg.span,
-                    hint=or_nearest(arg.name, table[target.id])
-                    or f"one of {', '.join(table[target.id])}",
+                    hint=or_any(arg.name, table[target.id]),
                 )
         return Call(target.id, tuple(numbers), tuple(options))
 
@@ -360,7 +358,7 @@ class _Lessons:
         if step.action not in ACTIONS or step.unit not in ("steps", "step"):
             self.scope.fail(
                 Slug.UNKNOWN_OPTION,
-                f"every so many steps, a training does one of {', '.join(ACTIONS)}",
+                "what a training does now and then is to `evaluate` or to take a `snapshot`",
                 step.span,
                 hint="every 100 steps: evaluate",
             )
@@ -389,7 +387,9 @@ class _Lessons:
         below = re.compile(prefix + r"\..+")
         hits += [address for address in known if below.fullmatch(address) and address not in hits]
         if not hits:
-            unknown_site(path, known, tree, self.scope)
+            parts = [address.split(".") for address in known]
+            above = {".".join(p[:n]): None for p in parts for n in range(1, len(p) + 1)}
+            unknown_site(path, above, tree, self.scope)
         return [address for address in known if address in hits]
 
     def _trained(self) -> tuple[str, ...]:

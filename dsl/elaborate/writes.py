@@ -54,7 +54,7 @@ def plan(
                 Slug.BAD_WRITE,
                 f"`{path}` is a turn, and not one value",
                 write.site.span,
-                hint=f"{path} = identity, or "
+                hint=f"`{path} = identity`, or "
                 f"{path}.{_whole_turn(path, known)[0][0].rpartition('.')[2]} = ...",
             )
         unknown_site(path, {**known, **model.aliases}, write.site, scope)
@@ -132,7 +132,7 @@ def _selected_axis(item: s.Item, scope: Scope) -> str:
         Slug.BAD_INDEX,
         "a part of a site is picked by an axis",
         item.span,
-        hint="[h = 9], [h != 3], [t >= 3], [h in {1, 5}]",
+        hint="`[h = 9]`, `[h != 3]`, `[t >= 3]`, `[h in {1, 5}]`",
     )
     return None
 
@@ -282,8 +282,9 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
                 if isinstance(axis.size, int) and not -axis.size <= at < axis.size:
                     scope.fail(
                         Slug.BAD_INDEX,
-                        f"`{axis_name}` has {axis.size} positions: {at} is not inside",
-                        item.span,
+                        f"`{axis_name}` has {axis.size} positions, 0 to {axis.size - 1}, "
+                        f"and {at} is none of them",
+                        value.span,
                     )
                 found = Known(sizes.add(axis.size, at)) if at < 0 else found
             return scope.map("eq", [index, scope.node(found, item.span)], item.span)
@@ -314,7 +315,8 @@ def _check_axes(new: Node, it: Node, masks: list[Node], planned: Planned, scope:
     if extra:
         scope.fail(
             Slug.AXIS_MISMATCH,
-            f"the site has {scope.say_axes(it)}, and what is written has `{extra[0]}` too",
+            f"the site has {scope.say_axes(it)}, and what is written has "
+            f"{' and '.join(f'`{name}`' for name in extra)} too",
             planned.write.value.span,
-            hint=f"mean[{extra[0]}](...)",
+            hint=f"mean[{', '.join(extra)}]({planned.write.value.span.text})",
         )

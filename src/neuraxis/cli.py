@@ -4,18 +4,25 @@ expectation, 70 a mistake of ours."""
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from .dsl.diagnostics import Severity, SpecError, render, to_json
+from .dsl.check import check_text
+from .dsl.diagnostics import Diagnostic, Severity, Slug, SpecError, render, to_json
+from .dsl.files import read_spec
+from .dsl.format import format_spec
+from .dsl.source import GENERATED, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from .dsl.diagnostics import Diagnostic
+    from .runtime.program import Program
 
-WELL, MISTAKE, FAILED, OURS = 0, 1, 2, 70
+WELL, MISTAKE, FAILED, OURS, STOPPED = 0, 1, 2, 70, 130
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[36m", "hint": "\x1b[32m"}
 
 
@@ -28,18 +35,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print(error.diagnostics, json=getattr(args, "json", False))
         return MISTAKE
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more
         return WELL
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; `--resume` goes on from the last checkpoint\n")
-        return 130
+        return STOPPED
+    except OSError as error:
+        _print([Diagnostic(Slug.BAD_FILE, f"{error.filename}: {error.strerror}", GENERATED)])
+        return MISTAKE
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        hint = "this is a mistake of ours; `neuraxis --debug ...` says where"
+        message = f"{type(error).__name__}: {error}"
+        _print([Diagnostic(Slug.INTERNAL, message, GENERATED, hint=hint)])
+        return OURS
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """What is wrong with a command line; 2 is for expectations."""
+        self.print_usage(sys.stderr)
+        self.exit(MISTAKE, f"{self.prog}: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="neuraxis", description=__doc__.splitlines()[0])
+    parser = _Parser(prog="neuraxis", description=(__doc__ or "").split(".")[0] + ".")
+    parser.add_argument("--debug", action="store_true", help="say where a mistake of ours is")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: object, help_: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], help_: str
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help_, description=help_)
         added.set_defaults(run=run)
         return added
@@ -55,9 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("names", nargs="*", metavar="NAME", help="only these, with what they need")
     run.add_argument("--results", default="results", metavar="DIR", help="where results go")
     run.add_argument("--root", metavar="DIR", help="read files below DIR, not beside the spec")
-    run.add_argument(
-        "--resume", action="store_true", help="go on from checkpoints and kept results"
-    )
+    run.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
     sites = command("sites", _sites, "list the addresses of a model")
     sites.add_argument("file")
     sites.add_argument("model")
@@ -92,7 +117,8 @@ def _print(diagnostics: Sequence[Diagnostic], *, json: bool = False) -> None:
         return
     text = render(diagnostics)
     if text:
-        sys.stderr.write((_coloured(text) if sys.stderr.isatty() else text) + "\n")
+        in_colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        sys.stderr.write((_coloured(text) if in_colour else text) + "\n")
 
 
 def _coloured(text: str) -> str:
@@ -109,64 +135,64 @@ def _coloured(text: str) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from .dsl.check import check_text  # the other commands check through `load`
-
     found: list[Diagnostic] = []
     for name in args.files:
-        if name == "-":
-            checked = check_text("(standard input)", sys.stdin.read(), Path.cwd())
-        else:
-            checked = check_text(name, _read(Path(name)), Path(name).parent)
-        found += checked.diagnostics
+        found += _checked(name)
     _print(found, json=args.json)
     return MISTAKE if any(d.severity is Severity.ERROR for d in found) else WELL
 
 
-def _read(path: Path) -> str:
-    from .dsl.files import read_spec
-
-    return read_spec(path)
+def _checked(name: str) -> Sequence[Diagnostic]:
+    """What is to be said of a file; that it cannot be read, too."""
+    if name == "-":
+        return check_text("(standard input)", sys.stdin.read(), Path.cwd()).diagnostics
+    try:
+        return check_text(name, read_spec(Path(name)), Path(name).parent).diagnostics
+    except SpecError as error:
+        return error.diagnostics
 
 
 def _fmt(args: argparse.Namespace) -> int:
-    from .dsl.format import format_spec
-    from .dsl.source import Source
-
     changed = 0
     for name in args.files:
-        path = Path(name)
-        text = _read(path)
+        path = Path(name).resolve()
+        text = read_spec(path)
         new = format_spec(Source(name, text))
         if new != text:
             changed += 1
-            if args.check:
-                sys.stdout.write(f"{name} would change\n")
-            else:
-                from .runtime.atomic import write_text
-
-                write_text(path, new)
-                sys.stdout.write(f"{name} formatted\n")
+            if not args.check:
+                _write(path, new)
+            sys.stdout.write(f"{name} {'would change' if args.check else 'formatted'}\n")
     return MISTAKE if args.check and changed else WELL
 
 
-# ---- running
+def _write(path: Path, text: str) -> None:
+    from .runtime.atomic import replacing
+
+    with replacing(path) as file:
+        file.write_text(text, encoding="utf-8", newline="\n")
+        shutil.copymode(path, file)
 
 
-def _load(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # runtime imports torch
+# ---- running, which brings torch
+
+
+def _load(args: argparse.Namespace) -> Program:
     from .runtime.program import Program
 
     root = getattr(args, "root", None)
-    return Program.load(args.file, settings=args.set, seed=args.seed, device=args.device, root=root)
+    program = Program.load(
+        args.file, settings=args.set, seed=args.seed, device=args.device, root=root
+    )
+    _print(program.diagnostics)
+    return program
 
 
 def _run(args: argparse.Namespace) -> int:
     from .runtime.session import run_file
 
-    return (
-        FAILED
-        if run_file(_load(args), args.names, Path(args.results), resume=args.resume)
-        else WELL
-    )
+    failed = run_file(_load(args), args.names, Path(args.results), resume=args.resume)
+    return FAILED if failed else WELL
 
 
 def _sites(args: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ def test_turns_that_are_alike_are_elaborated_once(monkeypatch: pytest.MonkeyPatc
     """
     copied = read(HEAD, body, F)
     monkeypatch.setattr("neuraxis.dsl.elaborate.statements.can_copy", lambda *_: False)
-    assert copied == read(HEAD, body, F)
+    assert repr(copied) == repr(read(HEAD, body, F))
     assert len(sites(copied)) > 200
 
 

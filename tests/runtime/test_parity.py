@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 
 from neuraxis import specs
 from neuraxis.runtime.program import Program
-from neuraxis.runtime.session import Session
 from neuraxis.runtime.weights import read_weights
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def loaded(theirs: torch.nn.Module, text: str, root: Path, settings: list[str]) 
     """A model of transformers, and ours with its weights, by way of a checkpoint."""
     save_file(held(theirs), root / "model.safetensors")
     program = Program.from_text(text, settings=settings, root=root)
-    return theirs, Session(program, root).weights("pretrained"), program
+    return theirs, program.trained("pretrained"), program
 
 
 def held(model: torch.nn.Module, *, gradients: bool = False) -> dict[str, torch.Tensor]:

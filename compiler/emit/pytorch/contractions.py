@@ -72,7 +72,9 @@ def _split(w: Writer, value: Value, made: tuple[str, ...], piece: Piece) -> Valu
 def _side_by_side(w: Writer, piece: Piece, group: Sequence[str]) -> Value:
     """One product for the weights of a group; a name for each of its parts."""
     pieces = [w.plan.pieces[name] for name in group]
-    x = squeezed(next(w.need(other.reads[0]) for other in pieces))
+    for other in pieces[1:]:
+        w.left[other.reads[0]] -= 1
+    x = squeezed(w.need(pieces[0].reads[0]))
     weights = [squeezed(w.need(other.reads[1])) for other in pieces]
     summed = tuple(axis for axis in weights[0].axes if axis in x.axes)
     rest = tuple(axis for axis in x.axes if axis not in summed)

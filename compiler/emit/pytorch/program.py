@@ -15,11 +15,12 @@ from ..recognise.selection import Plan, plan
 from .formatting import body
 from .layout import Value, permuted, squeezed
 from .loops import Loop, runs, unified
-from .names import Names, camel
-from .parameters import ClassText, Holders, Module, entries, reference, tree
+from .names import Names
+from .parameters import Module, reference, tree
+from .shapes import read_sizes
 from .table import rule
 from .tails import Tails
-from .writer import Line, Lines, Writer, leaf
+from .writer import Writer, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,17 +48,6 @@ class Method:
     def signature(self) -> str:
         """Its parameters."""
         return ", ".join(("self", *self.arguments))
-
-
-@dataclass(frozen=True)
-class ModuleText:
-    """All that the template lays out."""
-
-    title: str
-    classes: tuple[ClassText, ...]
-    functions: tuple[Method, ...]
-    helpers: frozenset[str]
-    entry: str
 
 
 @dataclass(eq=False)
@@ -187,7 +177,7 @@ class Program:
         results = unified([w.tensor(w.need(name)) for name in function.gives], wanted)
         if results:
             w.line(f"return {', '.join(value.text for value in results)}")
-        missing = self._sizes(w)
+        missing = read_sizes(w)
         return self._finished(function, w, results, layouts, missing)
 
     def _finished(
@@ -250,34 +240,6 @@ class Program:
         value = w.exactly(w.cast(w.need(name), node.dtype), node.axes)
         w.line(f"{reference(path_of(site)[len(home) :])} = {value.atom}.detach()", node)
 
-    def _sizes(self, w: Writer) -> list[str]:
-        """Put lines in front that read run-time sizes off arguments; what cannot be read."""
-        wanted = dict.fromkeys(w.symbols)
-        lines = []
-        for name, node in w.arguments.items():
-            if name not in {v.text for v in w.values.values() if v.layout and not v.plain}:
-                continue
-            layout = next(
-                v.axes
-                for v in w.values.values()
-                if v.text == name and len(v.axes) == len(node.axes)
-            )
-            found: dict[int, str] = {}
-            for at, axis in enumerate(layout):
-                for symbol in list(wanted):
-                    if node.size(axis) == size_rules.symbol(symbol) and at not in found:
-                        found[at] = symbol
-                        del wanted[symbol]
-                lines += _solved(w, name, at, node.size(axis), wanted)
-            if len(found) == 1 and len(layout) > 1:
-                ((at, symbol),) = found.items()
-                lines.append(f"{w.symbols[symbol]} = {name}.shape[{at}]")
-            elif found:
-                names_ = [w.symbols[found[at]] if at in found else "_" for at in range(len(layout))]
-                lines.append(f"{', '.join(names_)}{',' if len(names_) == 1 else ''} = {name}.shape")
-        w.lines.lines[:0] = [Line(text) for text in lines]
-        return list(wanted)
-
     def _name(self, function: Function) -> str:
         if function is self.root:
             return "forward"
@@ -307,50 +269,8 @@ class Program:
                 found[part] = own, f"{PurePath(node.span.source.name).name}:{line}"
         return {part: place for part, (_, place) in found.items() if part}
 
-    # ---- the whole
-
-    def text(self, passes: Sequence[str]) -> ModuleText:
-        """The program as the template wants it."""
-        root = self._root()
-        taken = Names({"Part", "SideBySide", "Joined"}, between="")
-        groups: dict[object, list[Path]] = {}
-        for path, found in self.homes.items():
-            module = self._at(path)
-            if module is not None:
-                groups.setdefault((module.key(), tuple(id(f) for f in found)), []).append(path)
-        entry = taken.take(camel(self.model.name))
-        classes: dict[Path, str] = {}
-        for paths in groups.values():
-            word = next(key for key in reversed(paths[0]) if not key.isdigit())
-            name = taken.take(camel(word))
-            classes |= dict.fromkeys(paths, name)
-        holders = Holders(classes, rule, lambda name: taken.take(name))
-        made = [
-            self._class(
-                self._at(paths[0]),
-                classes[paths[0]],
-                holders,
-                self._kind(paths),
-                [self.methods[id(f)] for f in self.homes[paths[0]]],
-            )
-            for paths in groups.values()
-        ]
-        span = self.model.span
-        file = PurePath(span.source.name).name
-        title = f"{self.model.name} ({file}), written by neuraxis"
-        title += f" after {', '.join(passes)}." if passes else "."
-        whole = self._class(self.module, entry, holders, f"The model `{self.model.name}`.", [root])
-        loose = [
-            self.methods[id(f)]
-            for f in self._functions()
-            if f is not self.root and not any(f in own for own in self.homes.values())
-        ]
-        helpers = frozenset([*self.helpers, *holders.helpers])
-        return ModuleText(
-            title, (*holders.found.values(), *reversed(made), whole), tuple(loose), helpers, entry
-        )
-
-    def _functions(self) -> list[Function]:
+    def functions(self) -> list[Function]:
+        """All functions, those that are called first."""
         found: dict[int, Function] = {}
 
         def walk(function: Function) -> None:
@@ -362,47 +282,8 @@ class Program:
         walk(self.root)
         return list(found.values())
 
-    def _at(self, path: Path) -> Module | None:
-        module = self.module
-        for key in path:
-            if key not in module.parts:
-                return None
-            module = module.parts[key]
-        return module
-
-    @staticmethod
-    def _kind(paths: Sequence[Path]) -> str:
-        first, last = paths[0], paths[-1]
-        if first[-1].isdigit():
-            numbers = [int(path[-1]) for path in paths]
-            same = all(path[:-1] == first[:-1] for path in paths)
-            where = ".".join(first[:-1])
-            if same and numbers == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1:
-                return f"`{where}[{first[-1]}]` to `{where}[{last[-1]}]`."
-            if same:
-                return f"`{where}[{', '.join(map(str, numbers))}]`."
-        return f"`{'.'.join(first)}`."
-
-    def _class(
-        self,
-        module: Module | None,
-        name: str,
-        holders: Holders,
-        about: str,
-        methods: Sequence[Method],
-    ) -> ClassText:
-        assert module is not None
-        lines = Lines()
-        content = holders.content(module, lines)
-        lines.add(f"super().__init__({', '.join(content)})")
-        laid = Lines()
-        for attribute, texts, inputs in dict.fromkeys(row for m in methods for row in m.laid):
-            count = "" if inputs == 1 else f", inputs={inputs}"
-            laid.add(f"self.{attribute} = SideBySide({', '.join(texts)}{count})")
-        made, laid_out = (tuple(body(part.lines, {})) for part in (lines, laid))
-        return ClassText(name, about, *entries(module), made, laid_out, tuple(methods))
-
-    def _root(self) -> Method:
+    def root_method(self) -> Method:
+        """The model's own function, its border as the spec declares it."""
         own, function = self.flow, self.root
         w = self._writer(own, self.plans[id(function)], function)
         inputs = {s.node.name: s.node for s in self.model.body.steps if s.node.op is INPUT}
@@ -423,28 +304,8 @@ class Program:
         for name, site in self.updates:
             self._update(w, name, site, ())
         w.line(f"return {', '.join(value.text for value in results)}")
-        self._sizes(w)
+        read_sizes(w)
         return self._finished(function, w, results, [], [])
-
-
-def _solved(w: Writer, name: str, at: int, size: Size, wanted: dict[str, None]) -> list[str]:
-    """A symbol from a size such as `2 * t + 1`."""
-    if isinstance(size, int):
-        return []
-    terms = dict(size.terms)
-    rest = terms.pop((), 0)
-    if len(terms) != 1:
-        return []
-    ((monomial, count),) = terms.items()
-    if len(monomial) != 1 or monomial[0] not in wanted or (count == 1 and not rest):
-        return []
-    symbol = str(monomial[0])
-    del wanted[symbol]
-    top = f"{name}.shape[{at}]" + (f" - {rest}" if rest > 0 else f" + {-rest}" if rest else "")
-    text = (
-        f"({top}) // {count}" if rest and count != 1 else f"{top} // {count}" if count != 1 else top
-    )
-    return [f"{w.symbols[symbol]} = {text}"]
 
 
 def _order(node: Node) -> tuple[str, ...]:

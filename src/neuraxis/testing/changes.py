@@ -225,10 +225,10 @@ def _cut(model: SpecModel, numbers: np.random.Generator) -> tuple[list[Site], se
             shared.add(node.site or name)
         if node.op in (PARAM, STATE):
             continue
-        for operand in graph.operands(node):
-            if operand.name not in seen:
-                seen.add(operand.name)
-                waiting.append(operand.name)
+        for operand in graph.operands(name):
+            if operand not in seen:
+                seen.add(operand)
+                waiting.append(operand)
     return list(found.values()), shared
 
 
