@@ -64,7 +64,6 @@ class Slug(StrEnum):
     # interventions
     BAD_WRITE = "bad-write"
     OVERLAPPING_WRITE = "overlapping-write"  # a warning
-    BAD_PATH = "bad-path"
     # running
     BAD_FILE = "bad-file"
     FAILED_EXPECTATION = "failed-expectation"

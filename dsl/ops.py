@@ -167,7 +167,7 @@ def _distinct(axes: Axes) -> None:
     seen = [axis.name for axis in axes]
     twice = [name for name in seen if seen.count(name) > 1]
     if twice:
-        raise OpError(f"the axis {twice[0]} is there twice")
+        raise OpError(f"the axis `{twice[0]}` is there twice")
 
 
 def _has(axes: Axes, wanted: Sequence[str]) -> None:
@@ -344,7 +344,7 @@ def _concat(attrs: ConcatAttrs, operands: Sequence[Operand]) -> Typed:
     dtype = MAPS["where"].dtype([DType.BOOL, *(d for _, d in operands)])
     if attrs.new:
         if any(axis.name == attrs.axis for axes, _ in operands for axis in axes):
-            raise OpError(f"the axis {attrs.axis} is there already")
+            raise OpError(f"the axis `{attrs.axis}` is there already")
         return (*rest, Axis(attrs.axis, total)), dtype
     order = names(max((axes for axes, _ in operands), key=len))
     both = {axis.name: axis for axis in (*rest, Axis(attrs.axis, total))}

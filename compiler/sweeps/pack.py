@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from ...dsl.core import names
 from ...dsl.ops import (
+    CONST,
     AlongAttrs,
     ConcatAttrs,
+    ConstAttrs,
     ContractAttrs,
     Gather,
     IndexAttrs,
@@ -122,7 +124,7 @@ class _Pack:
         value, rows = self.values[name]
         members = self.rows.of(self.regions.found[name], self.swept)
         value = self.rows.convert(value, rows, self.twin(name), members)
-        return self.rows.members(value, members, self.twin(name))
+        return self.rows.apart(value, members, self.twin(name))
 
     # ---- which rows
 
@@ -177,6 +179,8 @@ class _Pack:
             node, operands = self.graph.node(name), self.graph.operands(name)
             if self.regions.is_write(node, operands):
                 self.twins[name] = self.twin(operands[2])
+            elif name in self.regions.off:
+                self.twins[name] = self.regions.mask(CONST, ConstAttrs(False))
             else:
                 self.twins[name] = self._same(node, tuple(self.twin(o) for o in operands))
         return self.twins[name]
@@ -213,36 +217,27 @@ class _Pack:
     def _bring(self, name: str, rows: RowSet) -> str:
         """An operand at given rows."""
         if name in self.free:
-            return self.rows.spread(self._free(name, rows), rows)
+            members = self.rows.members(rows)
+            return self.rows.convert(self._free(name, members), members, name, rows)
         if name not in self.values:
             return self.rows.spread(name, rows)
         value, old = self.values[name]
         return self.rows.convert(value, old, self.twin(name), rows)
 
-    def _free(self, name: str, rows: RowSet) -> str:
-        """A value that is another in every member, at the members of given rows; its own axes
-        stay."""
+    def _free(self, name: str, members: RowSet) -> str:
+        """A value that is another one in every member, for some members."""
         waiting = [name]
         while waiting:
             top = waiting[-1]
-            missing = [
-                o
-                for o in self.graph.operands(top)
-                if o in self.free and (o, rows.axis.name) not in self.freed
-            ]
+            operands = self.graph.operands(top)
+            free = [o for o in operands if o in self.free]
+            missing = [o for o in free if (o, members.axis.name) not in self.freed]
             waiting += missing
             if not missing:
                 waiting.pop()
-                self.freed[top, rows.axis.name] = self._made_free(top, rows)
-        return self.freed[name, rows.axis.name]
-
-    def _made_free(self, name: str, rows: RowSet) -> str:
-        operands = []
-        for operand in self.graph.operands(name):
-            if operand in self.free:
-                operands.append(self.freed[operand, rows.axis.name])
-            elif operand in self.values:
-                raise CannotError("what is written reads another write of the sweep")
-            else:
-                operands.append(self.rows.spread(operand, rows, names(self.swept)))
-        return self._same(self.graph.node(name), tuple(operands))
+                read = tuple(
+                    self.freed[o, members.axis.name] if o in free else self._bring(o, members)
+                    for o in operands
+                )
+                self.freed[top, members.axis.name] = self._same(self.graph.node(top), read)
+        return self.freed[name, members.axis.name]

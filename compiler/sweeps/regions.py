@@ -79,6 +79,7 @@ class Regions:
         self.edit, self.swept, self.sizes = edit, frozenset(swept), sizes
         self.found: dict[str, Region] = {}
         self.closed: set[str] = set()
+        self.off: set[str] = set()  # truths that are false in the run without writes
         self._span = edit.node(next(iter(given))).span
         self._arrays = dict(given)
         self._made: dict[object, str] = {}
@@ -173,7 +174,8 @@ class Regions:
 
     def is_write(self, node: Node, operands: tuple[str, ...]) -> bool:
         """Whether members are chosen here: the run without writes has the third operand."""
-        return node.attrs == MapAttrs("where") and operands[0] in self._numbers(operands)
+        chosen = node.attrs == MapAttrs("where") and operands[0]
+        return chosen in self.off or chosen in self._numbers(operands)
 
     def _is_closed(self, node: Node, operands: tuple[str, ...]) -> bool:
         match node.op.name:
@@ -193,11 +195,18 @@ class Regions:
 
     def _region(self, node: Node, operands: tuple[str, ...]) -> Region | None:
         numbers = self._numbers(operands)
-        if node.attrs == MapAttrs("where") and operands[0] in self.closed:
-            return self._written(operands, numbers)
+        known = [self.found[o] for o in operands if o in self.found]
+        match node.attrs:
+            case MapAttrs("where") if operands[0] in self.closed:
+                return self._written(operands, numbers)
+            case MapAttrs("where") if operands[0] in self.off:
+                return self.union(
+                    self.found[o] for o in (operands[0], operands[2]) if o in self.found
+                )
+            case MapAttrs("and") if numbers or not self.off.isdisjoint(operands):
+                return self._off(node, operands, numbers)
         if numbers:
             return EVERYWHERE
-        known = [self.found[o] for o in operands if o in self.found]
         if not known:
             return None
         region = self.union(known)
@@ -241,6 +250,13 @@ class Regions:
         if self._number(old) is not None and new in self.found:  # it stands there in all members
             return self._through(self.found[new], [condition])
         return self.union(known)
+
+    def _off(self, node: Node, operands: tuple[str, ...], numbers: list[str]) -> Region:
+        """A part of a write's mask: it holds in no position but where the others do."""
+        self.off.add(node.name)
+        masks = [self.found[o] for o in operands if o in self.off]
+        masks += [Region((frozenset((o,)),)) for o in numbers]
+        return masks[0] if len(masks) == 1 else self._through(masks[0], [self.single(masks[1])])
 
     def _number(self, name: str) -> float | None:
         attrs = self.edit.node(name).attrs

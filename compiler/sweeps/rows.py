@@ -100,7 +100,7 @@ class Rows:
             self.sets[key] = RowSet(axes, Axis(label, sizes.symbol(label)), places, lookup)
         return self.sets[key]
 
-    def _members(self, rows: RowSet) -> RowSet:
+    def members(self, rows: RowSet) -> RowSet:
         """The members that have any row."""
         swept = names(self.swept)
         there = np.any(rows.lookup >= 0, axis=tuple(range(len(swept), len(rows.axes))))
@@ -176,7 +176,7 @@ class Rows:
             return value
         gone, come = set(old.axes) - set(new.axes), set(new.axes) - set(old.axes)
         if come:
-            between = self._members(new)
+            between = self.members(new)
             value = self.convert(value, old, twin, between)
             return self._closed(value, between, new, *come)
         value, old = self._wanted(value, old, new)
@@ -236,7 +236,7 @@ class Rows:
         place = self._place(new, old, self.edit.node(value).span, at={axis: at})
         return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
 
-    def members(self, value: str, rows: RowSet, twin: str) -> str:
+    def apart(self, value: str, rows: RowSet, twin: str) -> str:
         """The value along the swept axes again."""
         base = twin
         for axis in self.swept:

@@ -56,6 +56,7 @@ class Context:
     updates: dict[str, Node] = field(default_factory=dict)
     limits: list[Limit] = field(default_factory=list)
     calls: list[tuple[str, Span]] = field(default_factory=list)  # those that are being elaborated
+    lone: int | None = None  # the size of axes that have none, where a block is checked alone
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
 
     def report(

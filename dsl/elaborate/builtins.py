@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import ops
 from .. import syntax as s
@@ -112,9 +112,17 @@ class Given:
         """How the call is written."""
         return BUILTINS[self.name].usage
 
-    def wrong(self, message: str) -> None:
+    def wrong(self, message: str, hint: str | None = None) -> NoReturn:
         """Report a call that is not written as it should be."""
-        self.scope.fail(Slug.WRONG_ARGUMENTS, message, self.tree.span, hint=self.usage)
+        self.scope.fail(
+            Slug.WRONG_ARGUMENTS, message, self.tree.span, hint=hint or f"`{self.usage}`"
+        )
+
+    def over(self, nodes: list[Node], most: int | None = None) -> str:
+        """The call with the axes that it could be over."""
+        axes = [axis.name for axis in nodes[0].axes][-(most or len(nodes[0].axes)) :] or ["t"]
+        given = ", ".join(arg.span.text for arg in self.tree.args)
+        return f"`{self.name}[{', '.join(axes)}]({given})`"
 
     def values(self, least: int, most: int | None = None) -> list[Val]:
         """The arguments, all by position."""
@@ -278,7 +286,7 @@ def _reduce(given: Given) -> Val:
         nodes = _within(given, 1, 1)
     axes = given.axes(nodes)
     if given.items is None:
-        given.wrong(f"`{given.name}` wants the axes that it is over")
+        given.wrong(f"`{given.name}` wants the axes that it is over", given.over(nodes))
     if not axes:
         return Value(nodes[0])
     if given.name in ("argmax", "argmin") and len(axes) > 1:
@@ -289,7 +297,7 @@ def _reduce(given: Given) -> Val:
 def _dot(given: Given) -> Val:
     nodes = _within(given, 1)
     if given.items is None:
-        given.wrong("`dot` wants the axes that it is over")
+        given.wrong("`dot` wants the axes that it is over", given.over(nodes, 1))
     return given.emit(ops.CONTRACT, ops.ContractAttrs(given.axes(nodes)), nodes)
 
 
@@ -297,7 +305,7 @@ def _along(given: Given) -> Val:
     nodes = given.nodes(1, 1)
     axes = given.axes(nodes)
     if not axes or (len(axes) > 1 and given.name not in ("softmax", "log_softmax")):
-        given.wrong(f"`{given.name}` wants the axis that it is along")
+        given.wrong(f"`{given.name}` wants the axis that it is along", given.over(nodes, 1))
     return given.emit(ops.ALONG_OP, ops.AlongAttrs(given.name, axes), nodes)
 
 
@@ -308,7 +316,6 @@ def _concat(given: Given) -> Val:
     item = given.items[0]  # type: ignore[index]  # wrong() does not return
     if not isinstance(item, s.Name):
         given.wrong(f"`{given.name}` wants one axis in brackets")
-        raise HaltError
     if given.name == "stack":
         known = given.scope.axis(item.id)
         axis = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import sizes
 from .. import syntax as s
 from ..core import Axis, DType, Node
-from ..diagnostics import Collector, Note, Slug, or_nearest
+from ..diagnostics import Collector, Note, Slug, or_any, or_nearest
 from ..program import CheckedStudy, Output, SweepInput, SweepOutput, SweepPlan
 from .builtins import UNBUILT
 from .sites import body_sites

@@ -231,9 +231,18 @@ def _name(tree: s.Name, scope: Scope) -> Val:
         Slug.UNKNOWN_NAME,
         f"`{tree.id}` is not assigned above",
         tree.span,
+        notes=_inside(tree.id, scope),
         hint=or_nearest(tree.id, near),
     )
     return None
+
+
+def _inside(name: str, scope: Scope) -> list[Note]:
+    """That a name is one of the turns of a loop, which nobody outside sees."""
+    if name not in scope.frame.inside:
+        return []
+    loop, place = scope.frame.inside[name]
+    return [Note(f"each turn of `{loop}` has its own, assigned", place)]
 
 
 def introduced(name: str, scope: Scope) -> Axis | None:
@@ -291,6 +300,7 @@ def binary(op: str, left: Val, right: Val, tree: s.Binary, scope: Scope) -> Val:
         if folded is not None:
             return folded
     a, b = scope.node(left, tree.left.span), scope.node(right, tree.right.span)
+    _check_sizes(a, b, tree, scope)
     _check_shared(a, b, tree, scope)
     return Value(scope.map(OPERATORS[op], [a, b], tree.span))
 
@@ -323,6 +333,25 @@ def _fold(op: str, a: object, b: object, tree: s.Binary, scope: Scope) -> Known 
     if isinstance(result, complex) or (isinstance(result, int) and abs(result) > 2**63):
         scope.fail(Slug.BAD_SIZE, f"`{tree.span.text}` is out of range", tree.span)
     return Known(result)
+
+
+def _check_sizes(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
+    """An axis of both sides has one size."""
+    if a.axes == b.axes:
+        return
+    sides = {axis.name: axis.size for axis in a.axes}
+    for axis in b.axes:
+        first = sides.get(axis.name, axis.size)
+        if first != axis.size:
+            known = {own.name: name for name, own in scope.known_axes().items()}
+            name = known.get(axis.name, axis.name)
+            left, right = tree.left.span.text, tree.right.span.text
+            scope.fail(
+                Slug.SIZE_MISMATCH,
+                f"`{left}` has {scope.say_size(first, name)} positions of `{name}`, "
+                f"and `{right}` has {scope.say_size(axis.size, name)}",
+                tree.span,
+            )
 
 
 def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:

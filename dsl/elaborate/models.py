@@ -46,6 +46,7 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
     one that nobody calls is checked too.
     """
     ctx = Context(collector, evaluate_all, training=request.training, budget=request.budget)
+    ctx.lone = LONE if request.block.kind != "model" else None
     scope = Scope(ctx, Builder(ctx), Frame(request.module), "", "")
     try:
         return _elaborate(request, ctx, scope)

@@ -211,6 +211,10 @@ class Scope:
             return f"the axis {words[0]}"
         return f"axes {', '.join(words[:-1])} and {words[-1]}"
 
+    def say_size(self, size: Size, axis: str) -> str:
+        """A size; one that a lone block was given for no reason, as that of its axis."""
+        return f"|{axis}|" if self.ctx.lone is not None and size == self.ctx.lone else sizes.show(size)
+
     # ---- values
 
     def evaluate(self, tree: Expr, address: str | None = None) -> Val:
@@ -356,8 +360,8 @@ class Scope:
         """Report operands that do not fit, in the names used here."""
         if isinstance(error, ops.SizeError):
             known = {axis.name: name for name, axis in self.known_axes().items()}
-            first, second = map(sizes.show, error.sizes)
             name = known.get(error.axis, error.axis)
+            first, second = (self.say_size(size, name) for size in error.sizes)
             self.fail(
                 Slug.SIZE_MISMATCH,
                 f"`{name}` has {first} positions in one value, and {second} in another",

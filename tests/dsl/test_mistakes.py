@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 BAD = Path(__file__).parent / "bad"
 SAMPLES = [
     path
-    for kind in ("syntax", "indentation", "too-large")
-    for path in sorted(BAD.glob(f"{kind}-*.nax"))
+    for kind in ("syntax-*", "indentation-*", "too-large-float", "too-large-number")
+    for path in sorted(BAD.glob(f"{kind}.nax"))
 ]
 
 

@@ -380,7 +380,5 @@ def test_a_loss_of_nothing_that_is_trained_is_said(tmp_path: Path) -> None:
 def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="`base` trains no parameter"):
         taught(lesson(BODY, "freeze w", "freeze bias"), tmp_path)
-    with pytest.raises(SpecError, match="`batch` is a whole number from 1 on, not 0"):
-        taught(lesson("using sgd(), batch 0, steps 1"), tmp_path)
     with pytest.raises(SpecError, match="there is no example to train on"):
         taught(lesson(), tmp_path, data=points(held=0).take(0))

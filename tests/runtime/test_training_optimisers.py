@@ -94,7 +94,7 @@ def test_only_what_is_trained_is_in_a_group_and_the_last_group_counts() -> None:
     [
         ("sgd(lr = -1)", (), "`sgd` cannot be made so: Invalid learning rate: -1.0"),
         ("adam(beta1 = 2)", (), "`adam` cannot be made so: Invalid beta parameter at index 0: 2.0"),
-        ("sgd()", ("group w: lrr = 1",), "`sgd` has no option `lrr` for a group"),
+        ("sgd()", ("group w: beta1 = 0.5",), "`sgd` has no option `beta1` for a group"),
         (
             "lbfgs()",
             ("group w: lr = 2",),

@@ -47,6 +47,9 @@ class SideBySide:
 
     def __init__(self, *parts, inputs=1):
         self.inputs = inputs
+        self.at = []
+        if parts[0].is_meta:  # there is no memory to lay out
+            return
         blocks = [rows(part.detach(), inputs) for part in parts]
         if self.lie_so_already(parts, blocks):
             rows_in_all = sum(len(block) for block in blocks)
@@ -57,14 +60,14 @@ class SideBySide:
             self.whole = torch.cat(blocks)
             for part, block in zip(parts, self.whole.split([len(block) for block in blocks])):
                 part.data = from_rows(block, part.shape, inputs)
-        self.at = [] if self.whole.is_meta else [part.data_ptr() for part in parts]
+        self.at = [part.data_ptr() for part in parts]
 
     @staticmethod
     def lie_so_already(parts, blocks):
         storage = blocks[0].untyped_storage().data_ptr()
         end = blocks[0].data_ptr()
         for part, block in zip(parts, blocks):
-            if not part.data_ptr() == block.data_ptr() == end or part.is_meta:
+            if not part.data_ptr() == block.data_ptr() == end:
                 return False
             if block.untyped_storage().data_ptr() != storage or not block.is_contiguous():
                 return False
