@@ -195,7 +195,8 @@ def _check_data(tree: s.Data, module: Module, collector: Collector) -> None:
                 Slug.WRONG_DTYPE,
                 f"`{fld.value.span.text}` is no kind of field",
                 fld.value.span,
-                hint="one of `int`, `float`, `bool`, `position`, `text(tok)` with a tokeniser `tok`",
+                hint="one of `int`, `float`, `bool`, `position`, `text(tok)` with a "
+                "tokeniser `tok`",
             )
         elif not signature.declared:
             collector.report(Slug.UNKNOWN_FIELD, f"`{name}` has its own fields", fld.span)

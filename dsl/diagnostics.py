@@ -261,7 +261,8 @@ def or_nearest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def or_any(word: str, candidates: Iterable[str], most: int = 12) -> str | None:
-    """A hint that offers the nearest candidates, or if none is near all of them, if they are few."""
+    """A hint that offers the nearest candidates, or if none is near all of them, if they are
+    few."""
     known = list(dict.fromkeys(candidates))
     near = or_nearest(word, known)
     if near is not None or not 0 < len(known) <= most:

@@ -66,7 +66,8 @@ def build(
 
 
 class _Undrawn(TorchFunctionMode):
-    """Draws nothing: the numbers are replaced anyway, and on `meta` PyTorch takes seconds for it."""
+    """Draws nothing: the numbers are replaced anyway, and on `meta` PyTorch takes seconds for
+    it."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

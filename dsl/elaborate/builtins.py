@@ -313,7 +313,7 @@ def _concat(given: Given) -> Val:
     nodes = given.nodes(1)
     if not given.items or len(given.items) != 1:
         given.wrong(f"`{given.name}` wants one axis in brackets")
-    item = given.items[0]  # type: ignore[index]  # wrong() does not return
+    item = given.items[0]
     if not isinstance(item, s.Name):
         given.wrong(f"`{given.name}` wants one axis in brackets")
     if given.name == "stack":

@@ -291,7 +291,12 @@ def _pair(
                 hint=f"give it one in the header: `[{unknown[0]} = 4]`",
             )
         if isinstance(total, int) and total % rest:
-            scope.fail(Slug.SIZE_MISMATCH, f"`{item.span.text}` splits {total} positions into {rest} parts, which leaves {total % rest}", item.span)
+            scope.fail(
+                Slug.SIZE_MISMATCH,
+                f"`{item.span.text}` splits {total} positions into {rest} parts, which "
+                f"leaves {total % rest}",
+                item.span,
+            )
         made = scope.new_axis(unknown[0], sizes.floor_divide(total, rest))
         new = [made if axis.name == "?" else axis for axis in new]
     after = sizes.product(axis.size for axis in new)

@@ -190,7 +190,9 @@ class Scope:
         builder: Builder | None = self.builder
         while builder is not None and builder.axis is not None:
             if found is not None and builder.axis.name == found.name:
-                notes = [Note(f"inside `scan {name}`, what has `{name}` is taken at the present step")]
+                notes = [
+                    Note(f"inside `scan {name}`, what has `{name}` is taken at the present step")
+                ]
             builder = builder.parent
         self.fail(
             Slug.UNKNOWN_AXIS,
@@ -213,7 +215,9 @@ class Scope:
 
     def say_size(self, size: Size, axis: str) -> str:
         """A size; one that a lone block was given for no reason, as that of its axis."""
-        return f"|{axis}|" if self.ctx.lone is not None and size == self.ctx.lone else sizes.show(size)
+        return (
+            f"|{axis}|" if self.ctx.lone is not None and size == self.ctx.lone else sizes.show(size)
+        )
 
     # ---- values
 

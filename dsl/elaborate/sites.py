@@ -116,7 +116,9 @@ def _turn(item: s.Item, scope: Scope) -> Turn:
         return int(value.value)
     if isinstance(value, Value) and isinstance(item, s.Name):
         return item.id
-    scope.fail(Slug.UNKNOWN_SITE, "a turn is a whole number", item.span, hint="`layer[3]`, `layer[*]`")
+    scope.fail(
+        Slug.UNKNOWN_SITE, "a turn is a whole number", item.span, hint="`layer[3]`, `layer[*]`"
+    )
     return None
 
 

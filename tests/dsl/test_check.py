@@ -150,7 +150,9 @@ def test_examples_are_right_or_say_what_is_not_built(name: str, others: list[str
     assert [d.message for d in wrong] == others
     for diagnostic in found:
         if diagnostic.slug is Slug.UNBUILT:
-            assert re.fullmatch(r".*`.+`.* is not built yet|.* run is not built yet", diagnostic.message)
+            assert re.fullmatch(
+                r".*`.+`.* is not built yet|.* run is not built yet", diagnostic.message
+            )
 
 
 # ---- files
@@ -239,7 +241,7 @@ def test_checking_imports_neither_torch_nor_networkx(tmp_path: Path) -> None:
         "heavy = {'torch', 'networkx', 'numpy', 'matplotlib', 'xarray', 'jinja2', 'rich'};"
         "sys.exit(code or ', '.join(heavy & set(sys.modules)) or None)"
     )
-    ran = subprocess.run(  # noqa: S603  # our own code
+    ran = subprocess.run(  # our own code
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
         env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
     )  # fmt: skip

@@ -205,7 +205,7 @@ def _cut(model: SpecModel, numbers: np.random.Generator) -> tuple[list[Site], se
         for s in writable(model)
         if s.node.dtype is DType.FLOAT and all(a.isidentifier() for a in s.axes)
     }
-    names = {}
+    names: dict[str, Site] = {}
     for address, site in sites.items():
         name = graph.sites().get(model.checked.aliases.get(address, address))
         if name is not None and set(graph.node(name).axes) == set(site.node.axes):

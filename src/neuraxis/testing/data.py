@@ -85,7 +85,7 @@ def inputs_for(
         for symbol in [s for s in symbols if s not in (lengths or {})]:
             while known[symbol] <= 2 * LONGEST and not _holds(limit.low, limit.high, known):
                 known[symbol] += 1
-    highest = {}
+    highest: dict[int, int] = {}
     for look in artifact.looks:
         size = sizes.evaluate(look.axis.size, known)
         highest[look.argument] = min(highest.get(look.argument, size), size)
@@ -109,7 +109,8 @@ def given_for(
     }
     weights, states = model.parameters_by_site()
     held: dict[str, Any] = {**weights, **states}
-    params, states_ = {}, {}
+    params: dict[str, Any] = {}
+    states_: dict[str, Any] = {}
     for step in model.checked.body.steps:
         if step.node.op in (ops.PARAM, ops.STATE) and step.node.site is not None:
             own = held.get(step.node.site)  # none if no result depends on it

@@ -54,6 +54,7 @@ class Maker:
         bound: float = 2,
         exact: bool = False,
     ) -> Value | None:
+        """Append an operation; None if its operands do not fit, or its value grows too large."""
         try:
             axes, dtype = op.infer(attrs, [(v.axes, v.dtype) for v in operands])
         except ops.OpError:
@@ -77,6 +78,7 @@ class Maker:
         return self.draw(st.sampled_from(values))
 
     def some(self, values: Sequence[Any], least: int = 0, most: int = 3) -> list[Any]:
+        """Several different ones of the values."""
         least = min(least, len(values))
         strategy = st.lists(
             st.sampled_from(list(values)), min_size=least, max_size=most, unique=True
@@ -84,6 +86,7 @@ class Maker:
         return list(self.draw(strategy)) if values else []
 
     def value(self, *dtypes: DType, exact: bool = False, axes: int = 0) -> Value | None:
+        """One of the values made so far, the newest likeliest to be the simplest."""
         fit = [
             v
             for v in self.pool
@@ -92,15 +95,18 @@ class Maker:
         return self.pick(fit[::-1]) if fit else None
 
     def axis_name(self) -> str:
+        """A name that no axis has yet."""
         self.fresh_axes += 1
         return f"{self.prefix}x{self.fresh_axes}"
 
     def const(self, number: float | bool) -> Value:
+        """A number."""
         exact = self.add(ops.CONST, ops.ConstAttrs(number), bound=abs(number), exact=True)
         assert exact is not None
         return exact
 
     def map(self, fn: str, *operands: Value | None, bound: float, exact: bool) -> Value | None:
+        """A pointwise operation; None if an operand is."""
         if any(v is None for v in operands):
             return None
         read = [v for v in operands if v is not None]
@@ -109,4 +115,5 @@ class Maker:
 
 
 def elements(axes: Axes) -> int:
+    """How many numbers a value of these axes may hold."""
     return sizes.evaluate(sizes.product(a.size for a in axes), dict.fromkeys("t", 4))

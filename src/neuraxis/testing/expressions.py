@@ -157,7 +157,8 @@ def _truth(s: Suite) -> Term | None:
     x = condition(s)
     if x is None:
         return None
-    return s.pick([x, Term(f"float({x.text})", x.axes, "float", 1, True)])
+    found: Term = s.pick([x, Term(f"float({x.text})", x.axes, "float", 1, True)])
+    return found
 
 
 def _reduce(s: Suite) -> Term | None:

@@ -167,9 +167,9 @@ def _check_slopes(both: _Both, seed: int) -> None:
             leaves[decl.name] = tensor.requires_grad_(True)
     results = both.run(made, inputs)
     loss = torch.zeros((), dtype=torch.float64)
-    for decl, result, weight in zip(both.checked.results, results, slopes.weights, strict=True):
+    for given, result, weight in zip(both.checked.results, results, slopes.weights, strict=True):
         if weight is not None:
-            loss = loss + (result * torch.from_numpy(weight.arranged(decl.order).copy())).sum()
+            loss = loss + (result * torch.from_numpy(weight.arranged(given.order).copy())).sum()
     if not leaves or not loss.requires_grad:
         gradients = dict.fromkeys(leaves, np.zeros(()))
     else:

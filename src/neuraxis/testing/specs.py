@@ -35,7 +35,8 @@ def specs(
     With `together = False`, no example along `b` sees another; with `ragged`, each has a length of
     its own along `t`.
     """
-    texts, routines = [], []
+    texts: list[str] = []
+    routines: list[Routine] = []
     for place in range(draw(st.integers(0, blocks))):
         text, routine = _block(draw, f"part{place + 1}", tuple(routines))
         texts.append(text)
@@ -151,7 +152,7 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
         ("let", "let", "linear", "norm", "if", "loop", "scan", "param", "bank", "call"),
     )
     wanted = takes if arrow is None else tuple("o" if a == axis else a for a in takes)
-    results = []
+    results: list[tuple[str, tuple[str, ...]]] = []
     for _ in range(1 if arrow is not None else s.pick([1, 1, 2])):
         fit = [v for v in s.values if v.kind == "float" and (arrow is None or axis not in v.axes)]
         value = s.fitted(s.pick(fit[::-1]), wanted)
