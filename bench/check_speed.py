@@ -125,9 +125,8 @@ def main() -> None:
             path.write_text(text, encoding="utf-8")
             count = text.count("\n")
             whole, alone, memory = min(measured(path) for _ in range(args.repeat))
-            print(
-                f"{count:>7} {whole:>9.2f} {alone:>9.2f} {1000 * alone / count:>9.3f} {memory:>6.0f}"
-            )
+            each = 1000 * alone / count
+            print(f"{count:>7} {whole:>9.2f} {alone:>9.2f} {each:>9.3f} {memory:>6.0f}")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ class _Reading:
         """The address of a value, or what it is in which call."""
         if node.site is not None:
             return self.flow.titles.get(node.site, node.site)
-        return f"{node.scope}: {called(node)}" if node.scope else called(node)
+        place = node.scope or f"line {node.span.line}"
+        return f"{place}: {called(node)}"
 
     def _together(self, group: tuple[str, ...]) -> tuple[str, str]:
         """Linear maps of one value."""

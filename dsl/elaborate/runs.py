@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 
+_LEAVES = (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT)
+
+
 def lay_down(
     name: str, model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, scope: Scope
 ) -> tuple[Run, tuple[Node, ...]]:
@@ -108,7 +111,8 @@ class _Layer:
                     if self.scope.ctx.budget.is_spent:
                         raise
                 self.run.values[address] = made
-            made = builder.name(made, site, node.span, node.scope)
+            if self.run.name or node.op not in _LEAVES:  # a leaf keeps its address to itself
+                made = builder.name(made, site, node.span, node.scope)
         elif made.name in builder.place and made.op not in (
             ops.PARAM,
             ops.STATE,

@@ -168,6 +168,8 @@ PARTS = [
     "[t = {p}]",
     "[t = {p}]",
     "[t >= {p}]",
+    "[t = @at]",
+    "[t = @at, {inner}]",
     "[t = {p}, {inner}]",
     "[t < {p}, {inner}]",
     "[{inner}]",
