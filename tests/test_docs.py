@@ -369,7 +369,7 @@ def test_a_kind_of_diagnostic_has_an_example_or_is_not_reported_yet() -> None:
 # ---- the text
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.stem)
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda d: d.stem)
 def test_no_line_is_too_long(document: Path) -> None:
     lines = document.read_text(encoding="utf-8").splitlines()
     assert not [n for n, line in enumerate(lines, 1) if len(line) > WIDEST]

@@ -194,21 +194,3 @@ def seconds(text: str, times: int) -> float:
         assert parse(Source("long.nax", text), Collector())
         best = min(best, time.process_time() - started)
     return best
-
-
-def test_reading_is_fast_and_linear() -> None:
-    parse(sources()[0], Collector())
-    short, long = long_text(1000), long_text(4000)
-    ratio = long.count("\n") / short.count("\n")
-    taken = seconds(short, 3)
-    assert taken < 0.5
-    assert seconds(long, 1) < 2 * ratio * taken
-
-
-def test_tables_are_read_fast(cached: Path) -> None:
-    best = float("inf")
-    for _ in range(3):
-        started = time.process_time()
-        tables.load(Nodes(), cached)
-        best = min(best, time.process_time() - started)
-    assert best < 0.1

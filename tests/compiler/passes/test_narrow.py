@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from tests.compiler.programs import Draft, graph_of, shown
 
 from neuraxis.compiler.context import Context
-from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.passes import fold, narrow, prune, share
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, DType
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
 
 T = Axis("t", 4)
 
