@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,24 +171,3 @@ def test_every_rule_is_used_by_the_examples() -> None:
 
 
 # ---- time
-
-
-def long_text(lines: int) -> str:
-    """The examples again and again, each time under new names."""
-    made: list[str] = []
-    heads = r"^(block|model|intervention|experiment|train|data|weights|calibrate|verify) (\w+)"
-    while len(made) < lines:
-        for source in sources():
-            text = re.sub(heads, rf"\1 \2_{len(made)}", source.text, flags=re.MULTILINE)
-            made += text.splitlines()
-    return "\n".join(made)
-
-
-def seconds(text: str, times: int) -> float:
-    """CPU time of reading a text, the best of several."""
-    best = float("inf")
-    for _ in range(times):
-        started = time.process_time()
-        assert parse(Source("long.nax", text), Collector())
-        best = min(best, time.process_time() - started)
-    return best

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from tests.runtime.small import READER, oracle, program, same, tokens
 
 from neuraxis.compiler.build import addresses, build
 from neuraxis.dsl.diagnostics import SpecError
-from neuraxis.runtime.model import SpecModel
+
+if TYPE_CHECKING:
+    from neuraxis.runtime.model import SpecModel
 
 
 @pytest.fixture(scope="module")
