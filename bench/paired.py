@@ -66,32 +66,22 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def pairs(
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    count: int,
-    *,
-    control: int | None = None,
-) -> Pairing:
-    """Time both in turn, each as often first as second; and `theirs` against itself."""
-    return Pairing(*_ratios(ours, theirs, count), *_ratios(theirs, theirs, control or count))
-
-
-def _ratios(
-    ours: Callable[[], object], theirs: Callable[[], object], count: int
-) -> tuple[Ratio, Ratio]:
+def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> Pairing:
+    """Time ours, theirs, and theirs once more as a control; each is as often first as last."""
     ours()
     theirs()
-    left: list[tuple[float, float]] = []
-    right: list[tuple[float, float]] = []
+    runs = [ours, theirs, theirs]
+    times: list[list[tuple[float, float]]] = [[], [], []]
     for turn in range(count):
-        order = (ours, left), (theirs, right)
-        for function, times in order if turn % 2 else reversed(order):
-            times.append(_timed(function))
-    cpu, wall = (
-        _ratio([pair[clock] for pair in left], [pair[clock] for pair in right]) for clock in (0, 1)
-    )
-    return cpu, wall
+        for place in ((turn + step) % 3 for step in range(3)):
+            times[place].append(_timed(runs[place]))
+    mine, other, again = times
+    ratios = [
+        _ratio([pair[clock] for pair in left], [pair[clock] for pair in other])
+        for left in (mine, again)
+        for clock in (0, 1)
+    ]
+    return Pairing(*ratios)
 
 
 def _timed(function: Callable[[], object]) -> tuple[float, float]:

@@ -212,7 +212,7 @@ def _field(node: Node, source: FieldInput, parts: Mapping[str, Dataset]) -> NDAr
 
 def _tensor(array: NDArray[np.generic], node: Node, device: torch.device | str) -> torch.Tensor:
     """An input's value, its axes in the node's order."""
-    found = torch.as_tensor(np.ascontiguousarray(array))
+    found = torch.as_tensor(np.require(array, requirements="C"))
     return found.to(device=device, dtype=TORCH[node.dtype])
 
 

@@ -74,7 +74,13 @@ def elaborate_under(
         )
         for n in arguments
     )
-    body = Body(tuple(study.scope.builder.steps), tuple(node.name for node in results))
+    known = {node.name for node in inputs.values()} | set(arguments)
+    steps = tuple(  # without the fields of data that the file has
+        step
+        for step in study.scope.builder.steps
+        if step.node.op is not ops.INPUT or step.node.name in known
+    )
+    body = Body(steps, tuple(node.name for node in results))
     changed = replace(
         model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits)
     )
