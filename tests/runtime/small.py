@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,7 @@ intervention add(l, v[d]) on reader:
 """
 
 
+@cache
 def program(text: str = READER, **options: Any) -> Program:
     """A spec, loaded."""
     return Program.from_text(textwrap.dedent(text), **options)

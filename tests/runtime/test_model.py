@@ -69,7 +69,9 @@ def test_a_trace_is_what_the_oracle_computes(kind: str, request: pytest.FixtureR
         value = trace[address]
         found = value.tensor.detach().double().numpy()
         np.testing.assert_allclose(found, wanted[node].arranged(value.axes), atol=1e-5, rtol=1e-5)
-    assert torch.equal(trace.results[0], model(given))
+    torch.testing.assert_close(
+        trace.results[0], model(given)
+    )  # the open and the fused kernels round differently
 
 
 def test_values_inside_of_recurrences_are_traced(remembering: SpecModel) -> None:

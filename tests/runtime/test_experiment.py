@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from tests.runtime.small import READER, program, same
+
+from neuraxis.dsl.diagnostics import SpecError
+from neuraxis.runtime.experiment import Outcome, run_experiment
+from neuraxis.runtime.program import Program
+from neuraxis.runtime.sweep import Sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOK = """
+data words = repeats(n = 12, t = 3, vocab = 6, held = 0)
+
+experiment look of reader on words[b = 0..6]:
+    run clean = reader
+    run other = reader(tokens = (words.tokens + 1) % 6)
+    measure gap(r) = mean[b](r.logits[t = -1, vocab = 1] - r.logits[t = -1, vocab = 2])
+    before = gap(other)
+    sweep effect over l in layer, p in t:
+        run patched = other with layer[l].x[t = p] from clean
+        gap(patched)
+    sweep curve over g in [0, 0.5, 2]:
+        run pushed = clean with damp(by = 0.5), layer[0].ffn *= g
+        gap(pushed)
+    sweep again over n in 0..3:
+        gap(clean)
+    change = effect - before
+    show before, effect, curve - before
+    plot heatmap(effect, x = p, y = l, title = "Where")
+    plot line(curve - before, title = "How much")
+    expect before == before
+    expect all[l, p](effect == before)
+"""
+
+
+def run(text: str, name: str, root: Path | None = None, seed: int = 0) -> tuple[Program, Outcome]:
+    """An experiment on a model as it is drawn."""
+    loaded = Program.from_text(text, root=root)
+    study = loaded.checked.experiments[name]
+    model = loaded.model(study.model.name, seed=seed)
+    return loaded, run_experiment(study, model, loaded.library, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def look() -> tuple[Program, Outcome]:
+    return run(READER + LOOK, "look")
+
+
+def test_values_are_those_of_the_models_by_hand(look: tuple[Program, Outcome]) -> None:
+    loaded, outcome = look
+    model = loaded.model("reader")
+    words = torch.from_numpy(loaded.library.dataset("words")["tokens"].values[:6])
+    other = (words + 1) % 6
+
+    def gap(logits: torch.Tensor) -> float:
+        return float((logits[:, -1, 1] - logits[:, -1, 2]).mean())
+
+    with torch.no_grad():
+        assert outcome.values["before"].item() == pytest.approx(gap(model(other)), abs=1e-5)
+        clean = model.trace(words, sites=["layer[*].x"])
+    assert outcome.values["effect"].dims == ("l", "p")
+    assert outcome.values["effect"].shape == (2, 6)
+    # after the last layer, what stands at the last position is all that the logits there see
+    last = outcome.values["effect"][1]
+    assert last[5].item() == pytest.approx(gap(clean.results[0]), abs=1e-5)
+    np.testing.assert_allclose(last[:5], outcome.values["before"].item(), atol=1e-5)
+    damped = model.under("damp", by=0.5)(words)
+    assert outcome.values["curve"].shape == (3,)
+    assert gap(damped) != pytest.approx(float(outcome.values["curve"][0]), abs=1e-4)
+    np.testing.assert_allclose(outcome.values["again"], gap(clean.results[0]), atol=1e-5)
+
+
+def test_results_have_the_values_swept_over(look: tuple[Program, Outcome]) -> None:
+    _, outcome = look
+    assert outcome.values["effect"].coords["p"].values.tolist() == list(range(6))
+    assert outcome.values["curve"].coords["g"].values.tolist() == [0, 0.5, 2]
+    derived = outcome.values["curve - before"]
+    assert derived.coords["g"].values.tolist() == [0, 0.5, 2]
+    np.testing.assert_allclose(
+        derived, outcome.values["curve"] - outcome.values["before"], atol=1e-6
+    )
+
+
+def test_what_is_shown_plotted_and_expected(look: tuple[Program, Outcome]) -> None:
+    _, outcome = look
+    assert outcome.shown == ["before", "effect", "curve - before"]
+    assert [label for label, _ in outcome.plots] == ["effect", "curve - before"]
+    assert outcome.plots[0][1] == {"kind": "heatmap", "x": "p", "y": "l", "title": "Where"}
+    assert [found.holds for found in outcome.expectations] == [True, False]
+    assert set(outcome.values) == {"before", "effect", "curve", "again", "change", "curve - before"}
+
+
+def test_sweeps_say_how_they_were_run(look: tuple[Program, Outcome]) -> None:
+    _, outcome = look
+    assert outcome.how["effect"][0].startswith("lifted from patched:layer[0].x down")
+    assert "because what is swept reaches every value" in outcome.how["curve"][0]
+    assert outcome.how["again"] == (
+        "every member whole from the first write on, because no swept value is read",
+        "of what is measured, only the part that is read is computed",
+    )
+
+
+def test_all_is_one_data_set(look: tuple[Program, Outcome]) -> None:
+    dataset = look[1].dataset()
+    assert dataset["effect"].dims == ("l", "p")
+    assert dataset.attrs["expect_1"].startswith("all[l, p](effect == before): False")
+
+
+def test_a_sweep_in_parts_is_the_same(look: tuple[Program, Outcome]) -> None:
+    loaded, outcome = look
+    study = loaded.checked.experiments["look"]
+    given = loaded.library.given(study)
+    for plan in study.sweeps[:2]:
+        sweep = Sweep.of(study, plan, given.sizes)
+        members = sweep.run(given.inputs, given.sizes, loaded.model("reader"), budget=300)
+        assert "parts, so that they fit into memory" in members.how[-1]
+        same(members.values, torch.tensor(outcome.values[plan.name].values))
+
+
+def test_swept_axes_of_one_name_are_kept_apart() -> None:
+    text = """
+    data words = repeats(n = 4, t = 2, vocab = 6, held = 0)
+
+    experiment e of reader on words:
+        run clean = reader
+        measure size(r) = mean[b, t, vocab](r.logits)
+        sweep one over g in [0, 1]:
+            run cut = clean with layer[0].ffn *= g
+            size(cut)
+        sweep two over g in [5, 6, 7]:
+            run cut = clean with layer[0].ffn *= g
+            size(cut)
+        t = size(clean)
+        whole = mean[b](clean.logits)
+        part = mean[b](clean.logits[t = 1..])
+    """
+    _, outcome = run(READER + "\n".join(line[4:] for line in text.split("\n")), "e")
+    dataset = outcome.dataset()
+    assert dataset["two"].dims == ("two.g",)
+    assert dataset["whole"].dims == ("whole.t", "vocab")
+    assert dataset["part"].dims == ("part.t", "vocab")
+
+
+# ---- data
+
+
+def jsonl(folder: Path, *rows: dict[str, object]) -> None:
+    lines = [json.dumps(row) for row in rows]
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+RAGGED = """
+data rows = jsonl("rows.jsonl"): tokens[t of b]: int, label: int, at: position
+
+experiment each of {model} on rows:
+    run clean = reader
+    run other = reader(tokens = (rows.tokens + 1) % 6)
+    measure gap(r) = mean[b](r.logits[t = @last, vocab = rows.label] - r.logits[t = @at, vocab = 0])
+    lone = clean.logits[t = -1, vocab = 1]
+    bits = mean[b, t](cross_entropy[vocab](clean.logits[t = 0..-1], rows.tokens[t = 1..]))
+    sweep effect over l in layer, p in t:
+        run patched = other with layer[l].x[t = p] from clean
+        gap(patched) - gap(other)
+    sweep there over l in layer:
+        run patched = other with layer[l].attn.z[t = @at] from clean
+        gap(patched) - gap(other)
+"""
+ROWS = (
+    {"tokens": [1, 2, 3, 4], "label": 1, "at": 2},
+    {"tokens": [5, 0], "label": 2, "at": 0},
+    {"tokens": [3, 3, 1], "label": 3, "at": 1},
+)
+
+
+@pytest.mark.parametrize("mixer", ["causal_attention[h = 2, k = 2]", "both_ways", "near"])
+def test_examples_of_several_lengths(mixer: str, tmp_path: Path) -> None:
+    jsonl(tmp_path, *ROWS)
+    model = f"reader(mixer = {mixer})"
+    _, batch = run(READER + RAGGED.format(model=model), "each", tmp_path)
+    ones = []
+    for place, row in enumerate(ROWS):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        jsonl(folder, row)
+        ones.append(run(READER + RAGGED.format(model=model), "each", folder)[1])
+    np.testing.assert_allclose(
+        batch.values["lone"], [one.values["lone"].item() for one in ones], atol=1e-5
+    )
+    counts = [len(row["tokens"]) - 1 for row in ROWS]
+    bits = np.average([one.values["bits"].item() for one in ones], weights=counts)
+    assert batch.values["bits"].item() == pytest.approx(bits, abs=1e-5)
+    effect = np.zeros((2, 4))
+    for one in ones:
+        found = one.values["effect"].values
+        effect[:, : found.shape[1]] += found / 3
+    np.testing.assert_allclose(batch.values["effect"], effect, atol=1e-5)
+    there = sum(one.values["there"].values for one in ones) / 3
+    np.testing.assert_allclose(batch.values["there"], there, atol=1e-5)
+
+
+def test_fields_that_share_an_axis_have_the_same_lengths(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"x": [1, 2], "y": [3, 4]}, {"x": [1, 2, 3], "y": [1]})
+    text = """
+data rows = jsonl("rows.jsonl"): x[t of b]: int, y[t of b]: int
+
+experiment e on rows:
+    show mean[b, t](rows.x * rows.y)
+    show mean[b, t](rows.x)
+"""
+    with pytest.raises(SpecError, match="in example 1, `t` has length 3 in `x` and 1 in `y`"):
+        run_study(text, tmp_path)
+    text = text.replace("    show mean[b, t](rows.x * rows.y)\n", "")
+    assert run_study(text, tmp_path).values["mean[b, t](rows.x)"].item() == pytest.approx(9 / 5)
+
+
+def run_study(text: str, root: Path) -> Outcome:
+    """An experiment of a file with one model, that need not be used."""
+    return run("model m(x[b]) -> [b]:\n    return x\n" + text, "e", root)[1]
+
+
+def test_examples_that_are_too_short_are_named(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"x": [1, 2, 3]}, {"x": [1]})
+    text = """
+data rows = jsonl("rows.jsonl"): x[t of b]: int
+
+experiment e on rows:
+    show mean[b](rows.x[t = 2])
+"""
+    with pytest.raises(SpecError, match="in example 1 it is 3 > 1"):
+        run_study(text, tmp_path)
+
+
+def test_limits_hold_in_experiments() -> None:
+    text = (
+        READER
+        + """
+data words = repeats(n = 4, t = 8, vocab = 6, held = 0)
+
+experiment e of reader on words:
+    run clean = reader
+    show mean[b, t, vocab](clean.logits)
+"""
+    )
+    with pytest.raises(SpecError):
+        run(text, "e")
+
+
+def test_data_without_on(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"x": [1, 2]}\n{"x": [3, 4]}', encoding="utf-8")
+    text = """
+data rows = jsonl("rows.jsonl"): x[t]: float
+data others = jsonl("missing.jsonl"): y[t]: float
+
+experiment e:
+    run doubled = m(x = rows.x[t = 0])
+    show mean[b](doubled.out)
+"""
+    assert run_study(text, tmp_path).values["mean[b](doubled.out)"].item() == 2
+
+
+def test_the_program_of_the_tests_is_right() -> None:
+    assert program().checked.ok
