@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,6 +10,12 @@ from tests.runtime.small import READER, program, tokens, write
 import neuraxis
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.program import Program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_file_is_loaded(tmp_path: Path) -> None:
