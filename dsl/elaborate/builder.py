@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .. import ops
@@ -13,7 +13,7 @@ from .values import HaltError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..program import CheckedModel, Limit
+    from ..program import Limit
     from ..source import Span
     from ..syntax import Expr, Tree
     from .scope import Scope
@@ -31,7 +31,6 @@ class Budget:
     most: int = MOST
     spent: int = 0
     was_said: bool = False
-    models: dict[object, CheckedModel | None] = field(default_factory=dict)  # made already
 
     @property
     def is_spent(self) -> bool:
@@ -103,7 +102,7 @@ class Context:
         """Count a piece of work; there is an end to it."""
         budget = self.budget
         budget.spent += 1
-        if budget.spent <= budget.most:
+        if not budget.is_spent:
             return
         if not budget.was_said:
             budget.was_said = True
@@ -150,9 +149,8 @@ class Builder:
     def use(self, node: Node) -> Node:
         """The node as seen here: an outer one comes in as an input of the body, per step if it
         has the axis of the scan."""
-        place = self.place.get(node.name)
-        if place is not None:
-            return self.steps[place].node
+        if node.name in self.place:
+            return self.current(node)
         assert self.parent is not None, node
         assert self.axis is not None, node
         for table in (self.per_step, self.constant):
@@ -192,4 +190,4 @@ class Builder:
             node = self.current(node)
         if not own or apart or node.site or node.op in (ops.INPUT, ops.PARAM, ops.STATE):
             node = self.emit(ops.RENAME, ops.RenameAttrs(), [node], span, scope)
-        return self.swap(node.at(address))
+        return self.swap(replace(node, site=address))

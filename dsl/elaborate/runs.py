@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..core import Body, Node, Step
-    from ..ops import Typed
     from ..program import CheckedModel
     from .scope import Scope
 
@@ -51,19 +50,11 @@ class _Layer:
     def __init__(self, run: Run, plan: Plan, scope: Scope) -> None:
         self.run, self.plan, self.scope = run, plan, scope
         self.items: dict[str, list[ops.ItemAttrs]] = {}  # what the results of a scan hold
-        self.types: dict[str, Typed] = {}  # of the model's own values, by node
-        self.in_scans = {
-            site
-            for step in run.model.body.steps
-            if isinstance(step.node.attrs, ops.ScanAttrs)
-            for site, _ in body_sites(step.node.attrs.body)
-        }
 
     def lay(self, body: Body, placed: dict[str, Node]) -> dict[str, Node]:
         """All steps of a program; `placed` holds those that stand already, and is filled."""
         for step in body.steps:
             node = step.node
-            self.types[node.name] = (node.axes, node.dtype)
             if node.name not in placed:
                 made = self._step(step, [placed[name] for name in step.operands])
                 placed[node.name] = self._write(node, made)
@@ -90,19 +81,7 @@ class _Layer:
                     ops.ITEM, self.items[scan.name][index], operands, node.span, node.scope
                 )
             case _:
-                if all(self._is_as_before(*pair) for pair in zip(step.operands, operands, strict=True)):
-                    own = [builder.use(operand) for operand in operands]
-                    name = self.scope.ctx.fresh(node.span)
-                    made = Node(
-                        name, node.op, node.attrs, node.axes, node.dtype, node.span, scope=node.scope
-                    )
-                    return builder.put(made, own)
                 return builder.emit(node.op, node.attrs, operands, node.span, node.scope)
-
-    def _is_as_before(self, name: str, operand: Node) -> bool:
-        """Whether an operand has the type of the model's own, so that the result has it too."""
-        axes, dtype = self.types[name]
-        return (operand.axes is axes or operand.axes == axes) and operand.dtype is dtype
 
     def _once(self, key: str, node: Node) -> Node:
         """Parameters, states and drawn numbers are the same in all runs."""
@@ -120,7 +99,7 @@ class _Layer:
         site = (
             f"{self.run.name}:{address}" if self.run.name else address
         )  # the only run needs no name
-        inside = isinstance(node.attrs, ops.ItemAttrs) and address in self.in_scans
+        inside = isinstance(node.attrs, ops.ItemAttrs) and self._in_scan(address)
         writes = () if inside else self.plan.get(address, ())
         self.run.values[address] = made
         if writes:
@@ -140,9 +119,17 @@ class _Layer:
             ops.RANDOM,
             ops.INPUT,
         ):
-            made = builder.swap(builder.current(made).at(site))
+            made = builder.swap(replace(builder.current(made), site=site))
         self.run.values[address] = made
         return made
+
+    def _in_scan(self, address: str) -> bool:
+        return any(
+            site == address
+            for step in self.run.model.body.steps
+            if isinstance(step.node.attrs, ops.ScanAttrs)
+            for site, _ in body_sites(step.node.attrs.body)
+        )
 
     # ---- recurrences
 
