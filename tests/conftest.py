@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -75,3 +76,8 @@ ABILITIES = {
     "cxx": (_has_compiler, "needs a C++ compiler"),
     "nightly": (lambda: PROFILE == "nightly", "runs with HYPOTHESIS_PROFILE=nightly"),
 }
+
+
+def pytest_sessionstart() -> None:
+    """Ctrl-C is pressed by tests; a run in the background starts with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -119,7 +119,7 @@ def test_a_sweep_in_parts_is_the_same(look: tuple[Program, Outcome]) -> None:
     loaded, outcome = look
     study = loaded.checked.experiments["look"]
     given = loaded.library.given(study)
-    for plan, budget, parts in zip(study.sweeps, (2000, 700), (2, 2), strict=False):
+    for plan, budget, parts in zip(study.sweeps, (1300, 700), (2, 2), strict=False):
         sweep = Sweep.of(study, plan, given.sizes)
         members = sweep.run(given.inputs, given.sizes, loaded.model("reader"), budget=budget)
         assert members.how[-1] == f"in {parts} parts, so that they fit into memory"
