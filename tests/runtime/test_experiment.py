@@ -119,10 +119,13 @@ def test_a_sweep_in_parts_is_the_same(look: tuple[Program, Outcome]) -> None:
     loaded, outcome = look
     study = loaded.checked.experiments["look"]
     given = loaded.library.given(study)
-    for plan, budget, parts in zip(study.sweeps, (1300, 700), (2, 2), strict=False):
+    for plan in study.sweeps[:2]:
         sweep = Sweep.of(study, plan, given.sizes)
-        members = sweep.run(given.inputs, given.sizes, loaded.model("reader"), budget=budget)
-        assert members.how[-1] == f"in {parts} parts, so that they fit into memory"
+        for budget in (2000, 1300, 1000, 700, 500, 350):  # until it does not fit at once
+            members = sweep.run(given.inputs, given.sizes, loaded.model("reader"), budget=budget)
+            if "parts" in members.how[-1]:
+                break
+        assert members.how[-1].endswith("parts, so that they fit into memory")
         same(members.values, torch.tensor(outcome.values[plan.name].values))
 
 
