@@ -75,6 +75,8 @@ def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) 
     for turn in range(count):
         for place in ((turn + step) % 3 for step in range(3)):
             times[place].append(_timed(runs[place]))
+        if turn % 5 == 4 and sys.stderr.isatty():
+            sys.stderr.write(f"\r{turn + 1} of {count} ")
     mine, other, again = times
     ratios = [
         _ratio([pair[clock] for pair in left], [pair[clock] for pair in other])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..dsl.core import Step
 from ..dsl.ops import ITEM, ScanAttrs
 from .lift import item_attrs
 
@@ -66,6 +67,6 @@ def _inner(body: Body, address: str) -> tuple[Body, str] | None:
                 site=None,
             )
             steps = [*body.steps[:place], replace(step, node=scan)]
-            steps.append(type(step)(read, (scan.name,)))
+            steps.append(Step(read, (scan.name,)))
             return replace(body, steps=(*steps, *body.steps[place + 1 :])), read.name
     return None

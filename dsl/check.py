@@ -69,13 +69,14 @@ def check_text(name: str, text: str, folder: Path | None = None) -> Checked:
 def check_module(module: Module, collector: Collector, budget: Budget | None = None) -> Checked:
     """Check all statements of a file, in their order; without a budget, each to the end."""
     found = Checked(module, ())
+    models: dict[object, CheckedModel | None] = {}
     for statement in module.tree.statements:
         if isinstance(statement, s.Unbuilt):
             collector.report(Slug.UNBUILT, f"{statement.feature} is not built yet", statement.span)
             _check_unbuilt(statement, module, collector)
         elif module.own.get(getattr(statement, "name", "")) is statement:
             try:
-                _check(statement, module, collector, found, budget or Budget())
+                _check(statement, module, collector, found, budget or Budget(models=models))
             except RecursionError:  # blocks in blocks, as far as Python goes
                 collector.report(
                     Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span
@@ -127,7 +128,7 @@ def _check_intervention(
 ) -> None:
     """On its model, with 0 for what has no default: which sites there are does not depend on it."""
     study = Study(module, collector, budget)
-    study.use_data(None)
+    study.use_data(None, tree)
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
         model = study.elaborated(ModelRequest(block, home, budget=budget))

@@ -77,6 +77,13 @@ class Node:
         """Which axes the value has."""
         return frozenset(axis.name for axis in self.axes)
 
+    def at(self, site: str) -> Node:
+        """The same with an address. (`replace` does this too, and takes three times as long.)"""
+        return Node(
+            self.name, self.op, self.attrs, self.axes, self.dtype, self.span, site, self.scope,
+            self.made_by,
+        )  # fmt: skip
+
     def size(self, axis: str) -> Size:
         """The size of an axis. Raises KeyError if the value lacks it."""
         for own in self.axes:

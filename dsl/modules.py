@@ -39,11 +39,7 @@ class Module:
         if name in self.imported:
             module, original = self.imported[name]
             return module.find(original)
-        home = std_index().get(name)
-        if home is None:
-            return None
-        module = std_module(home)
-        return (module.own[name], module) if name in module.own else None
+        return std_definition(name)
 
     def names(self) -> list[str]:
         """The names of this file, without those of `std`."""
@@ -166,6 +162,16 @@ def std_index() -> dict[str, str]:
                 if line.startswith("block "):
                     index[line[6:].split("[")[0].split("(")[0].strip()] = name
     return index
+
+
+@cache
+def std_definition(name: str) -> tuple[Definition, Module] | None:
+    """What a name stands for in the standard library."""
+    home = std_index().get(name)
+    if home is None:
+        return None
+    module = std_module(home)
+    return (module.own[name], module) if name in module.own else None
 
 
 @cache

@@ -38,12 +38,23 @@ def broadcast(*operands: Axes) -> Axes:
 
     Raises OpError where one name has two sizes.
     """
-    merged: dict[str, sizes.Size] = {}
-    for axes in sorted(operands, key=len, reverse=True):
+    widest, *others = sorted(operands, key=len, reverse=True)
+    merged: dict[str, Axis] | None = None
+    found = widest
+    for axes in others:
+        if axes is widest or not axes:
+            continue
+        if merged is None:
+            merged = {axis.name: axis for axis in widest}
         for axis in axes:
-            if merged.setdefault(axis.name, axis.size) != axis.size:
-                raise SizeError(axis.name, merged[axis.name], axis.size)
-    return tuple(Axis(name, size) for name, size in merged.items())
+            known = merged.setdefault(axis.name, axis)
+            if known is axis:
+                continue
+            if known.size != axis.size:
+                raise SizeError(axis.name, known.size, axis.size)
+        if len(merged) > len(found):
+            found = tuple(merged.values())
+    return found
 
 
 # ---- leaves

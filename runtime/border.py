@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..compiler.artifact import Argument, Artifact
     from ..dsl.source import Span
 
-Key = tuple[tuple[torch.Size, torch.dtype], ...]
-
 
 def mismatch(message: str, span: Span, hint: str | None = None) -> SpecError:
     """One thing that is wrong with what is given."""

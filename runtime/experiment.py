@@ -10,9 +10,8 @@ import xarray
 
 from ..dsl.core import names
 from ..dsl.program import SweepInput, SweepOutput
-from .lowering import lower
+from .lowering import address, lower
 from .results import together
-from .sources import address
 from .sweep import Sweep
 from .training.expectations import Expectation, expectation
 

@@ -35,8 +35,8 @@ from ..dsl.ops import (
     ScanAttrs,
 )
 from ..dsl.program import SweepInput
-from .lowering import needed
-from .sources import Given, address
+from .lowering import address, needed
+from .sources import Given
 from .sweep import Sweep
 
 if TYPE_CHECKING:

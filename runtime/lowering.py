@@ -35,8 +35,8 @@ class Lowered:
     def __call__(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The results, each with its axes in the order of its node. Drawn numbers are taken from
         `given` too, if they are there."""
-        inputs = [given[node.site or node.name] for node in self.inputs]
-        draws = [node.site or node.name for node in self.module.draws]
+        inputs = [given[address(node)] for node in self.inputs]
+        draws = [address(node) for node in self.module.draws]
         if draws and all(name in given for name in draws):
             found = self.module.run_with(inputs, [given[name] for name in draws])
         else:
@@ -68,11 +68,16 @@ def loaded(
         name or study.name,
         _with_inputs_first(graph.to_body()),
         tuple(_declared(node) for node in inputs),
-        tuple(ResultDecl(node.site or node.name, names(node.axes)) for node in results),
+        tuple(ResultDecl(address(node), names(node.axes)) for node in results),
         study.model.span,
         limits=study.limits,
     )
     return Lowered(build(graph, as_model, seed=seed, shared=shared), inputs, results)
+
+
+def address(node: Node) -> str:
+    """What an input or a result of a study is called at its border."""
+    return node.site or node.name
 
 
 def needed(body: Body, results: tuple[str, ...]) -> Body:
@@ -93,7 +98,7 @@ def part_of(body: Body, results: tuple[str, ...]) -> Graph:
 
 def _declared(node: Node) -> InputDecl:
     assert isinstance(node.attrs, InputAttrs)
-    return InputDecl(node.site or node.name, node.attrs.order, node.dtype, node.span)
+    return InputDecl(address(node), node.attrs.order, node.dtype, node.span)
 
 
 def _with_inputs_first(body: Body) -> Body:

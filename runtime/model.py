@@ -14,13 +14,13 @@ from ..compiler.driver import compile_graph
 from ..compiler.expose import expose
 from ..compiler.lengths import lengths_name
 from ..dsl.core import names
-from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, nearest, or_nearest
+from ..dsl.diagnostics import Collector, Slug, SpecError, nearest, or_nearest
 from ..dsl.elaborate.sites import regex_of
 from ..dsl.elaborate.under import elaborate_under
 from ..dsl.ops import InputAttrs, ScanAttrs
 from ..dsl.program import InputDecl, ResultDecl
 from ..dsl.sizes import show
-from ..dsl.source import GENERATED
+from .mistakes import mistake
 from .module import Model, build
 from .ragged import given_lengths, padded
 from .trace import Trace, Value
@@ -223,7 +223,7 @@ class SpecModel(Model):
         if not found:
             near = nearest(pattern, [site.address for site in self.sites()])
             hint = f"did you mean {', '.join(near)}?" if near else None
-            raise _error(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint)
+            raise mistake(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint=hint)
         return found
 
     # ---- interventions
@@ -246,7 +246,8 @@ class SpecModel(Model):
             if key not in defaults:
                 short = {own.removeprefix(f"{name}.") for own in defaults}
                 message = f"`{name}` has no input `{key.removeprefix(f'{name}.')}`"
-                raise _error(Slug.WRONG_ARGUMENTS, message, or_nearest(key, sorted(short)))
+                hint = or_nearest(key, sorted(short))
+                raise mistake(Slug.WRONG_ARGUMENTS, message, hint=hint)
         return self._like_this(checked, {**self._defaults, **defaults, **given})
 
 
@@ -285,7 +286,3 @@ def _axes(decl: ResultDecl, value: torch.Tensor) -> tuple[str, ...]:
     """The axes of a result; those that ride along have no name."""
     extra = value.dim() - len(decl.order)
     return (*(f"^{n}" for n in range(extra, 0, -1)), *decl.order)
-
-
-def _error(slug: Slug, message: str, hint: str | None) -> SpecError:
-    return SpecError([Diagnostic(slug, message, GENERATED, hint=hint)])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.compiler import is_compiling
 from torch.overrides import TorchFunctionMode
 
 from ..compiler.draws import drawn, initial
@@ -58,7 +59,8 @@ def build(
     artifact = emit(graph, checked, passes=passes)
     module = _loaded(artifact.source, artifact.name)
     bases = (base or Model, getattr(module, artifact.entry))
-    made = type(artifact.entry, bases, {"__module__": module.__name__})  # the border in front
+    own = {"__module__": module.__name__, "_emitted": bases[1].forward}
+    made = type(artifact.entry, bases, own)  # the border in front
     with torch.device("meta"), _Undrawn():
         model = made()
     model._start(artifact, graph, checked, seed, shared)
@@ -83,6 +85,7 @@ class Model(nn.Module):
     _artifact: Artifact
     _graph: Graph
     _checked: CheckedModel
+    _emitted: Callable[..., Any]
 
     def _start(
         self,
@@ -94,7 +97,7 @@ class Model(nn.Module):
     ) -> None:
         self._artifact, self._graph, self._checked = artifact, graph, checked
         self._seed, self._calls = seed, 0
-        self._seen: set[border.Key] = set()
+        self._seen: set[object] = set()
         self._variants: dict[tuple[int, ...], Model] = {}
         self._share(shared)
         self._draw_initial()
@@ -116,7 +119,8 @@ class Model(nn.Module):
         for stored in self._artifact.stored:
             held, name = _slot(self, stored)
             if held[name].is_meta:
-                value = _tensor(initial(stored.node, self._seed))
+                drawn_ = _tensor(initial(stored.node, self._seed))
+                value = drawn_.clone()  # in memory as PyTorch aligns it
                 trained = isinstance(held[name], nn.Parameter)
                 held[name] = nn.Parameter(value) if trained else value
         for module in self.modules():
@@ -142,19 +146,24 @@ class Model(nn.Module):
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The results, in the order of the model's `return`."""
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return self._run(inputs)
-        try:
-            key = tuple([(value.shape, value.dtype) for value in inputs])
-        except AttributeError:
-            key = None
-        if named or key not in self._seen:
+        if named or self._key(inputs) not in self._seen:
             return self._checked_run(inputs, named)
         try:
-            return self._run(inputs)
+            return self._run(inputs) if self._artifact.draws else self._emitted(*inputs)
         except (IndexError, RuntimeError):
             border.look(self._artifact, inputs)
             raise
+
+    def _key(self, inputs: Any) -> object:
+        """What a check of inputs depends on; of what is no tensor yet, nothing that is known."""
+        like = self._like
+        try:
+            shapes = [(value.shape, value.dtype) for value in inputs]
+        except AttributeError:
+            return None
+        return None if like is None else like[0][like[1]].dtype, *shapes
 
     def _checked_run(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Run inputs whose shapes are new, or which are to be made tensors first."""
@@ -171,23 +180,17 @@ class Model(nn.Module):
             return self._lifted(extra)._given(self, given)
         border.check(artifact, given)
         if all(value is new for value, new in zip(inputs, given, strict=True)):
-            self._seen.add(tuple([(value.shape, value.dtype) for value in given]))
+            self._seen.add(self._key(given))
         try:
             return self._run(given)
         except (IndexError, RuntimeError):
             border.look(artifact, given)
             raise
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Model:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # it has no types
-        self._seen.clear()  # their dtype may have been right for another one of ours
-        return self
-
     def _run(self, given: Any) -> Any:
-        run: Callable[..., Any] = super().forward
         if not self._artifact.draws:
-            return run(*given)
-        return run(*given, *self._drawn(given))
+            return self._emitted(*given)
+        return self._emitted(*given, *self._drawn(given))
 
     @property
     def draws(self) -> tuple[Node, ...]:
@@ -196,7 +199,7 @@ class Model(nn.Module):
 
     def run_with(self, inputs: Any, draws: Any) -> Any:
         """Run on inputs of the right shapes, with these numbers as drawn."""
-        return super().forward(*inputs, *draws)
+        return self._emitted(*inputs, *draws)
 
     def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
         """Parameters and states by address."""

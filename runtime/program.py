@@ -15,7 +15,7 @@ from ..dsl.elaborate.values import Known, Template, Val
 from ..dsl.files import read_spec
 from ..dsl.modules import Loader, Module
 from ..dsl.settings import apply_settings
-from ..dsl.source import GENERATED
+from .mistakes import mistake
 from .model import SpecModel, spec_model
 from .sources import Library
 
@@ -200,4 +200,4 @@ def _is_axis(item: s.Item) -> TypeGuard[s.Bind | s.Name]:
 
 
 def _error(message: str, hint: str | None) -> SpecError:
-    return SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, GENERATED, hint=hint)])
+    return mistake(Slug.WRONG_ARGUMENTS, message, hint=hint)

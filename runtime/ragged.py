@@ -10,9 +10,10 @@ import torch
 from ..compiler.lengths import UnsupportedError
 from ..compiler.passes.pad import pad
 from ..dsl import sizes
-from ..dsl.diagnostics import Diagnostic, Slug, SpecError
+from ..dsl.diagnostics import Slug, SpecError
 from ..dsl.program import FieldInput
 from ..dsl.signatures import EXAMPLES
+from .mistakes import mistake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +35,7 @@ def padded(graph: Graph, ragged: Iterable[str], over: Mapping[str, str] | None =
     try:
         return pad(graph, {axis: (over or {}).get(axis, EXAMPLES) for axis in ragged})
     except UnsupportedError as error:
-        raise SpecError([Diagnostic(Slug.UNBUILT, error.message, error.span)]) from None
+        raise mistake(Slug.UNBUILT, error.message, error.span) from None
 
 
 def lengths_of(
@@ -66,7 +67,7 @@ def _unequal(
             f" and {b[place]} in `{other}`"
         )
     hint = "two axes: one[t of b], other[s of b]"
-    return SpecError([Diagnostic(Slug.INPUT_MISMATCH, message, span, hint=hint)])
+    return mistake(Slug.INPUT_MISMATCH, message, span, hint=hint)
 
 
 def sizes_of(data: Dataset) -> dict[str, int]:
@@ -97,7 +98,7 @@ def check_limits(limits: Iterable[Limit], known: Mapping[str, int], lengths: Len
                 continue
             if low > high:
                 message = f"{limit.message}; in example {place} it is {low} > {high}"
-                raise SpecError([Diagnostic(Slug.INPUT_MISMATCH, message, limit.span)])
+                raise mistake(Slug.INPUT_MISMATCH, message, limit.span)
 
 
 def given_lengths(
@@ -107,12 +108,12 @@ def given_lengths(
     has, or a dictionary by axis. `known` are the sizes of its inputs."""
     if not model.ragged:
         message, hint = f"`{model.name}` has no ragged axis", "tokens[b, t of b]"
-        raise SpecError([Diagnostic(Slug.INPUT_MISMATCH, message, model.span, hint=hint)])
+        raise mistake(Slug.INPUT_MISMATCH, message, model.span, hint=hint)
     table = given if isinstance(given, dict) else {next(iter(model.ragged)): given}
     lengths = {axis: torch.as_tensor(values) for axis, values in table.items()}
     problem = _problem(lengths, model, known)
     if problem is not None:
-        raise SpecError([Diagnostic(Slug.INPUT_MISMATCH, problem, model.span)])
+        raise mistake(Slug.INPUT_MISMATCH, problem, model.span)
     check_limits(model.limits, known, {a: v.cpu().numpy() for a, v in lengths.items()})
     return lengths
 

@@ -11,9 +11,9 @@ from ..compiler.emit import emit
 from ..compiler.passes import PASSES
 from ..compiler.show import dot as as_dot
 from ..compiler.show import show
-from ..dsl.diagnostics import Diagnostic, Slug, SpecError, nearest, or_nearest
-from ..dsl.source import GENERATED
+from ..dsl.diagnostics import Slug, nearest, or_nearest
 from .explain import explain_model, explain_sweeps
+from .mistakes import mistake
 from .model import matching_sites
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def site_table(program: Program, model: str | None, pattern: str) -> str:
     if not found:
         near = nearest(pattern, [site.address for site in matching_sites(checked, "*")])
         hint = f"did you mean {', '.join(near)}?" if near else None
-        raise _error(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint)
+        raise mistake(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint=hint)
     return "".join(f"{site}\n" for site in found)
 
 
@@ -38,7 +38,7 @@ def shown(program: Program, model: str | None, *, after: str | None, dot: bool) 
     known = ["build", *NAMES]
     if after is not None and after not in known:
         hint = or_nearest(after, known) or f"one of {', '.join(known)}"
-        raise _error(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", hint)
+        raise mistake(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", hint=hint)
     graph = compile_graph(graph_of(program.elaborated(model)), Context(), after=after)
     return as_dot(graph) if dot else show(graph)
 
@@ -63,7 +63,3 @@ def explained(program: Program, model: str | None) -> str:
         if study.sweeps and model in (None, study.model.name):
             parts.append([f"experiment {name}", *explain_sweeps(study, program.library)])
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
-
-
-def _error(slug: Slug, message: str, hint: str | None) -> SpecError:
-    return SpecError([Diagnostic(slug, message, GENERATED, hint=hint)])

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..dsl import syntax as s
-from ..dsl.diagnostics import Diagnostic, Slug, SpecError, or_nearest
-from ..dsl.source import GENERATED
+from ..dsl.diagnostics import Slug, or_nearest
 from .experiment import run_experiment
 from .labels import number
+from .mistakes import mistake
 from .model import spec_model
 from .plots import plot
 from .results import save
@@ -66,7 +66,7 @@ class Session:
                 known = [*checked.trainings, *checked.weights]
                 message = f"this file has no training and no weights `{name}`"
                 hint = or_nearest(name, known)
-                raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, GENERATED, hint=hint)])
+                raise mistake(Slug.UNKNOWN_NAME, message, hint=hint)
         return self.models[name]
 
     def _fresh(self, checked: CheckedModel) -> SpecModel:
@@ -116,7 +116,7 @@ class Session:
                 _draw(outcome, label, options, path)
             except ValueError as error:
                 message = f"plot of `{label}`: {error}"
-                raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, study.span)]) from None
+                raise mistake(Slug.WRONG_ARGUMENTS, message, study.span) from None
             self._say(f"plot   {path}")
         if outcome.values:
             save(outcome.dataset(), folder / f"{name}.nc")
@@ -170,7 +170,7 @@ def run_file(
     for name in wanted:
         if name not in known:
             message, hint = f"no training or experiment is called `{name}`", or_nearest(name, known)
-            raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, GENERATED, hint=hint)])
+            raise mistake(Slug.UNKNOWN_NAME, message, hint=hint)
     for name in wanted or known:
         if name in checked.trainings and name not in session.models:
             session.train(name)

@@ -11,7 +11,7 @@ import torch
 from ..dsl import sizes
 from ..dsl import syntax as s
 from ..dsl.core import DType
-from ..dsl.diagnostics import Diagnostic, Slug, SpecError
+from ..dsl.diagnostics import Slug, SpecError
 from ..dsl.elaborate.study import data_options
 from ..dsl.program import (
     ArgumentInput,
@@ -25,7 +25,8 @@ from ..dsl.program import (
 from ..dsl.signatures import declared_field
 from ..dsl.sources import SIGNATURES, TOKENIZER
 from .data import ByteTokenizer, DataError, load_data, load_tokenizer, ngram_bits, single_token
-from .lowering import needed
+from .lowering import address, needed
+from .mistakes import mistake
 from .ragged import check_limits, lengths_of, sizes_of
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Library:
             case ArgumentInput(name, default):
                 if default is None:
                     message = f"`{name}` is given no value"
-                    raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, node.span)])
+                    raise mistake(Slug.WRONG_ARGUMENTS, message, node.span)
                 array = default
             case _:
                 raise TypeError(source)
@@ -181,11 +182,6 @@ def read_by(study: CheckedStudy) -> list[tuple[Node, Source]]:
     """The inputs that the results of a study need."""
     nodes = [step.node for step in needed(study.body, study.body.results).steps]
     return [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
-
-
-def address(node: Node) -> str:
-    """What an input is called at the border of a lowered study."""
-    return node.site or node.name
 
 
 def _source(tree: s.Data) -> str:
@@ -217,4 +213,4 @@ def _tensor(array: NDArray[np.generic], node: Node, device: torch.device | str) 
 
 
 def _said(error: DataError, span: Span) -> SpecError:
-    return SpecError([Diagnostic(error.slug, error.message, span, hint=error.hint)])
+    return mistake(error.slug, error.message, span, hint=error.hint)

@@ -16,7 +16,7 @@ from ..dsl import sizes
 from ..dsl.core import Axis, names
 from ..dsl.ops import IotaAttrs
 from ..dsl.program import SweepInput
-from .lowering import loaded, part_of
+from .lowering import address, loaded, part_of
 from .ragged import padded
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Sweep:
         }
 
     def _values(self, name: str, inputs: Tensors) -> torch.Tensor:
-        return inputs[self.graph.node(name).site or name].cpu()
+        return inputs[address(self.graph.node(name))].cpu()
 
     def run(
         self,
@@ -113,8 +113,7 @@ class Sweep:
             graph, known = compile_graph(packed.graph, Context()), {**known, **packed.rows}
             device = next((tensor.device for tensor in inputs.values()), None)
             for name, numbers in packed.numbers.items():
-                site = packed.graph.node(name).site or name
-                given[site] = torch.as_tensor(numbers).to(device)
+                given[address(packed.graph.node(name))] = torch.as_tensor(numbers).to(device)
         parts = ceil(max(_count(graph, name, known) for name in graph.in_order()) / budget)
         longest = max(self.nodes, key=lambda name: len(self._values(name, inputs)), default=None)
         if longest is not None and min(parts, len(self._values(longest, inputs))) > 1:
@@ -159,7 +158,7 @@ class Sweep:
     ) -> Members:
         """Too much at once: some members of the longest variable at a time."""
         node = self.graph.node(longest)
-        site = node.site or longest
+        site = address(node)
         done = [
             self.run({**inputs, site: part}, known, shared, seed=seed, budget=budget)
             for part in inputs[site].chunk(parts)

@@ -121,9 +121,23 @@ class _Narrowing:
             case IndexAttrs(Slice(axis, start, stop)):
                 size, taken = self.node.size(axis), sizes.subtract(stop, start)
                 return isinstance(size, int) and isinstance(taken, int) and 2 * taken <= size
+            case IndexAttrs(Gather(axis)):
+                count, size = self._places(self.edit.operands(user)[1]), self.node.size(axis)
+                return count is not None and (
+                    isinstance(size, sizes.Poly) or 2 * count <= max(size, 2)
+                )
             case IndexAttrs(how):
                 return not isinstance(how, Window)
         return False
+
+    def _places(self, index: str) -> int | None:
+        """How many places an index says for each element of the value, if that is known."""
+        count = sizes.product(
+            axis.size
+            for axis in self.edit.node(index).axes
+            if axis.name not in self.node.axis_names
+        )
+        return count if isinstance(count, int) else None
 
     def _part(self, index: Node, at: tuple[str, ...]) -> str | None:
         """The part made directly; None where the selection has to stay."""

@@ -140,8 +140,10 @@ class _Pad:
         match node.attrs:
             case MapAttrs("mul") | ContractAttrs():
                 found = frozenset().union(*zero)
-            case MapAttrs("neg" | "div") | StopAttrs():
+            case MapAttrs("neg") | StopAttrs():
                 found = zero[0]
+            case MapAttrs("div"):
+                found = zero[0] - self.edit.node(operands[1]).axis_names
             case RenameAttrs(pairs):
                 turned = {old[0]: new[0].name for old, new in pairs if len(old) == len(new) == 1}
                 mixed = {name for old, _ in pairs for name in old} - set(turned)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ...dsl import sizes
 from ...dsl.core import names
 from ...dsl.ops import (
     CONST,
@@ -27,7 +30,9 @@ from ...dsl.ops import (
     Slice,
     StopAttrs,
 )
+from ..context import Context
 from ..lift import retyped
+from ..passes.prune import prune
 from .regions import Region, Regions
 from .rows import CannotError, Rows, RowSet
 
@@ -75,12 +80,14 @@ def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, in
         except CannotError as reason:
             return str(reason)
         edit.set_results([result])
-    sets = list(work.rows.sets.values())
+    packed = prune(edit.graph, Context())
+    used = {axis for name in packed.in_order() for axis in packed.node(name).axis_names}
+    sets = [rows for rows in work.rows.sets.values() if rows.axis.name in used]
     along = dict.fromkeys(axis for rows in sets for axis in rows.axes[len(swept) :])
     first = graph.node(next(iter(work.values)))
     return Packed(
-        edit.graph,
-        work.rows.numbers,
+        packed,
+        {name: numbers for name, numbers in work.rows.numbers.items() if name in packed},
         {rows.axis.name: len(rows) for rows in sets},
         first.site or f"the write at {first.span}",
         len(graph) - len(work.values) - len(work.free),
@@ -111,6 +118,8 @@ class _Pack:
             return
         self.regions.found[name] = region = self.regions.simple(region)
         rows = self._layout(node, operands, region)
+        if not len(rows):
+            raise CannotError("no member differs")
         self.values[name] = (self._compute(node, operands, rows), rows)
         self.twin(name)
 
@@ -206,13 +215,42 @@ class _Pack:
         match node.attrs:
             case ScanAttrs() | ItemAttrs():
                 raise CannotError("a recurrence runs in every member whole")
-            case IndexAttrs(Select(axis, at)) if axis in self._rows_of(operands[0]):
+            case IndexAttrs(Select(axis, place)) if axis in self._rows_of(operands[0]):
                 value, old = self.values[operands[0]]
-                return self.rows.at(value, old, rows, axis, at)
+                at = np.full(len(rows), place % old.size(axis))
+                return self.rows.picked(value, old, rows, {axis: at})
             case IndexAttrs(Slice(axis, start)) if axis in rows.axes:
                 value, old = self.values[operands[0]]
-                return self.rows.shifted(value, old, rows, axis, start)
+                at = rows.along(axis) + sizes.evaluate(start, self.regions.sizes)
+                return self.rows.picked(value, old, rows, {axis: at})
+            case MapAttrs("where") if operands[0] in self.regions.closed and self._is_full(node):
+                parts = self.rows.within(rows, self.regions.array(operands[0]))
+                if parts is not None:
+                    return self._written(operands, rows, *parts)
         return self._like(node, tuple(self._bring(o, rows) for o in operands))
+
+    def _is_full(self, node: Node) -> bool:
+        """Whether both sides of a choice have all axes that it has."""
+        wanted = node.axis_names - set(names(self.swept))
+        return all(
+            wanted <= self.graph.node(o).axis_names for o in self.graph.operands(node.name)[1:]
+        )
+
+    def _written(
+        self, operands: tuple[str, ...], rows: RowSet, here: RowSet, elsewhere: RowSet
+    ) -> str:
+        """What a write puts in, where it does; members that differed already stay as they were."""
+        _, new, old = operands
+        parts = [(old, elsewhere), (new, here)]
+        made = [(self._each(name, part), part) for name, part in parts if len(part)]
+        return made[0][0] if len(made) == 1 else self.rows.joined(made, rows)
+
+    def _each(self, name: str, rows: RowSet) -> str:
+        """As `_bring`, with the rows' axis even if the value is the same in all rows."""
+        found = self._bring(name, rows)
+        if rows.axis.name in self.edit.node(found).axis_names:
+            return found
+        return self.rows.repeated(found, rows)
 
     def _bring(self, name: str, rows: RowSet) -> str:
         """An operand at given rows."""

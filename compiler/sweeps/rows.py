@@ -10,23 +10,19 @@ import numpy as np
 from ...dsl import sizes
 from ...dsl.core import Axis, DType, names
 from ...dsl.ops import (
+    CONCAT,
     INDEX,
     INPUT,
-    IOTA,
-    MAP,
     RENAME,
-    SCATTER,
+    ConcatAttrs,
     Gather,
     IndexAttrs,
     InputAttrs,
-    IotaAttrs,
-    MapAttrs,
     RenameAttrs,
-    ScatterAttrs,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,9 +30,13 @@ if TYPE_CHECKING:
     from ...dsl.ops import Attrs, OpDef
     from ...dsl.source import Span
     from ..graph import Edit
+    from ..reference import NamedArray
     from .regions import Region, Regions
 
     Numbers = NDArray[np.int64]
+
+Part = tuple[str, tuple[str, ...]]  # a value, and the axes along which it is read
+SOURCE = "source"  # the axis along which values stand one after another, to be taken from
 
 
 class CannotError(Exception):
@@ -73,7 +73,7 @@ class Rows:
         self.edit, self.regions, self.swept = edit, regions, swept
         self.sets: dict[tuple[tuple[str, ...], tuple[int, ...], bytes], RowSet] = {}
         self.numbers: dict[str, Numbers] = {}
-        self._inputs: dict[tuple[str, bytes], str] = {}
+        self._inputs: dict[tuple[tuple[str, ...], bytes], str] = {}
         self._made: dict[object, str] = {}
 
     # ---- sets
@@ -118,134 +118,117 @@ class Rows:
             )
         return self._made[key]
 
-    def _index(self, along: RowSet, numbers: Numbers, span: Span) -> str:
-        """An input that holds a number for each row, made once."""
-        key = (along.axis.name, numbers.tobytes())
+    def _index(self, along: Axes, numbers: Numbers, span: Span) -> str:
+        """An input that holds a number for each position of some axes, made once."""
+        key = (names(along), numbers.tobytes())
         if key not in self._inputs:
-            attrs = InputAttrs((along.axis.name,), (along.axis,), DType.INT)
+            attrs = InputAttrs(names(along), along, DType.INT)
             name = self.edit.add(INPUT, attrs, span=span, made_by="sweep")
             self.edit.put(replace(self.edit.node(name), site=f"index{len(self._inputs)}"))
             self._inputs[key] = name
             self.numbers[name] = numbers
         return self._inputs[key]
 
-    def _place(
-        self,
-        rows: RowSet,
-        among: RowSet,
-        span: Span,
-        *,
-        inner: str | None = None,
-        at: Mapping[str, Numbers] | None = None,
-    ) -> str:
-        """The number that each row has among others, times the size of the axis `inner` plus its
-        position there. `at` are positions that are not the row's own."""
-        own = {axis: rows.along(axis) for axis in rows.axes} | dict(at or {})
-        numbers = among.lookup[tuple(own[axis] for axis in among.axes)]
-        if (numbers < 0).any():
-            raise CannotError("a row has no place among those that should hold it")
-        if inner is not None:
-            numbers = numbers * rows.size(inner) + own[inner]
-        return self._index(rows, numbers, span)
-
     # ---- conversions
 
-    def spread(self, name: str, rows: RowSet, axes: tuple[str, ...] | None = None) -> str:
-        """A value of the run without writes, once for each row; `axes` are the only ones looked
-        at."""
+    def spread(self, name: str, rows: RowSet) -> str:
+        """A value of the run without writes, once for each row."""
         node = self.edit.node(name)
-        for axis in rows.axes if axes is None else axes:
+        for axis in rows.axes:
             if axis in node.axis_names:
-                position = self._index(rows, rows.along(axis), node.span)
+                position = self._index((rows.axis,), rows.along(axis), node.span)
                 name = self.put(INDEX, IndexAttrs(Gather(axis)), name, position)
         return name
 
-    def _whole(self, name: str, rows: RowSet) -> str:
-        """As `spread`, with the rows' axis even if the value is the same in all rows."""
-        name = self.spread(name, rows)
-        node = self.edit.node(name)
-        if rows.axis.name in node.axis_names:
-            return name
-        place = self._index(rows, rows.along(rows.axes[0]), node.span)
-        always = self.put(MAP, MapAttrs("ge"), place, place)
-        return self.put(MAP, MapAttrs("where"), always, name, name)
+    def repeated(self, name: str, rows: RowSet) -> str:
+        """A value that is the same in all rows, for each of them."""
+        numbers = np.zeros(len(rows), np.int64)
+        return self._taken([(name, ())], numbers, (rows.axis,), self.edit.node(name).span)
 
     def convert(self, value: str, old: RowSet, twin: str, new: RowSet) -> str:
         """A value in rows as it stands in other rows: where it has none, it is the twin's."""
+        gone = [axis for axis in old.axes if axis not in new.axes]
+        come = [axis for axis in new.axes if axis not in old.axes]
         if old is new:
             return value
-        gone, come = set(old.axes) - set(new.axes), set(new.axes) - set(old.axes)
-        if come:
-            between = self.members(new)
-            value = self.convert(value, old, twin, between)
-            return self._closed(value, between, new, *come)
-        value, old = self._wanted(value, old, new)
-        if gone:
-            return self._opened(value, old, twin, new, *gone)
-        if len(old) == len(new):
-            return value
-        place = self._place(old, new, self.edit.node(value).span)
-        return self._filled(self._whole(twin, new), new.axis.name, place, value, old)
-
-    def _wanted(self, value: str, old: RowSet, new: RowSet) -> tuple[str, RowSet]:
-        """Only those rows that the new ones have something of."""
-        there = (new.lookup >= 0).reshape(new.lookup.shape + (1,) * (len(old.axes) - len(new.axes)))
-        left = self._at(old.axes, (old.lookup >= 0) & there)
-        if left is old:
-            return value, old
-        place = self._place(left, old, self.edit.node(value).span)
-        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place), left
-
-    def _filled(self, base: str, axis: str, place: str, value: str, rows: RowSet) -> str:
-        """A value along `axis`, with rows of another put at their places."""
-        attrs = ScatterAttrs(axis, (rows.axis.name,), add=False)
-        return self.put(SCATTER, attrs, base, place, value)
-
-    def _opened(self, value: str, old: RowSet, twin: str, new: RowSet, axis: str) -> str:
-        """An axis that the rows stood for gets its own again."""
-        base = self._whole(twin, new)
-        if axis not in self.edit.node(base).axis_names:
-            raise CannotError(f"`{axis}` is not on the value without writes")
-        own = Axis(axis, self.edit.node(base).size(axis))
-        flat = Axis(f"{new.axis.name}_{axis}", sizes.multiply(new.axis.size, own.size))
-        merged = self.put(RENAME, RenameAttrs((((new.axis.name, axis), (flat,)),)), base)
-        place = self._place(old, new, self.edit.node(value).span, inner=axis)
-        filled = self._filled(merged, flat.name, place, value, old)
-        return self.put(RENAME, RenameAttrs((((flat.name,), (new.axis, own)),)), filled)
-
-    def _closed(self, value: str, old: RowSet, new: RowSet, axis: str) -> str:
-        """Rows come to stand for one more axis."""
+        if gone and come:
+            between = self.members(old)
+            return self.convert(self.convert(value, old, twin, between), between, twin, new)
+        places = {axis: new.along(axis) for axis in new.axes}
+        onto: Axes = (new.axis,)
+        for axis in gone:  # it gets its own positions again
+            size, own = old.size(axis), self.edit.node(twin)
+            places = {other: along[:, None].repeat(size, 1) for other, along in places.items()}
+            places[axis] = np.arange(size)[None].repeat(len(new), 0)
+            onto = (new.axis, Axis(axis, own.size(axis) if axis in own.axis_names else size))
+        numbers = old.lookup[tuple(places[axis] for axis in old.axes)]
         node = self.edit.node(value)
-        if axis not in node.axis_names:
-            place = self._place(new, old, node.span)
-            return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
-        flat = Axis(f"{old.axis.name}_{axis}", sizes.multiply(old.axis.size, node.size(axis)))
-        merged = self.put(RENAME, RenameAttrs((((old.axis.name, axis), (flat,)),)), value)
-        place = self._place(new, old, node.span, inner=axis)
-        return self.put(INDEX, IndexAttrs(Gather(flat.name)), merged, place)
+        source: list[Part] = [(value, (old.axis.name,))]
+        for axis in come:
+            if axis in node.axis_names:
+                size = new.size(axis)
+                numbers = np.where(numbers < 0, -1, numbers * size + places[axis])
+                source = [(value, (old.axis.name, axis))]
+        if (numbers < 0).any():
+            along = next((a for a in places if a in self.edit.node(twin).axis_names), None)
+            others = np.zeros_like(numbers) if along is None else places[along]
+            length = 1 if along is None else (new if along in new.axes else old).size(along)
+            numbers = np.where(numbers < 0, others, numbers + length)
+            source.insert(0, (twin, () if along is None else (along,)))
+        return self._taken(source, numbers, onto, node.span)
 
-    def at(self, value: str, old: RowSet, new: RowSet, axis: str, position: int) -> str:
-        """Those rows that are at one position of an axis."""
-        at = np.full(len(new), position % old.size(axis))
-        place = self._place(new, old, self.edit.node(value).span, at={axis: at})
-        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
+    def _taken(
+        self,
+        parts: Sequence[Part],
+        numbers: Numbers,
+        onto: Axes,
+        span: Span,
+    ) -> str:
+        """Positions of several values one after another, each along the axes beside it."""
+        joined = []
+        for name, axes in parts:
+            if not axes:
+                joined.append(self.put(CONCAT, ConcatAttrs(SOURCE, new=True), name))
+                continue
+            node = self.edit.node(name)
+            source = Axis(SOURCE, sizes.product(node.size(axis) for axis in axes))
+            joined.append(self.put(RENAME, RenameAttrs(((axes, (source,)),)), name))
+        whole = joined[0] if len(joined) == 1 else self.put(CONCAT, ConcatAttrs(SOURCE), *joined)
+        return self.put(INDEX, IndexAttrs(Gather(SOURCE)), whole, self._index(onto, numbers, span))
 
-    def shifted(self, value: str, old: RowSet, new: RowSet, axis: str, start: sizes.Size) -> str:
-        """Those rows that are in a part of an axis, renumbered from its start."""
-        at = new.along(axis) + sizes.evaluate(start, self.regions.sizes)
-        place = self._place(new, old, self.edit.node(value).span, at={axis: at})
-        return self.put(INDEX, IndexAttrs(Gather(old.axis.name)), value, place)
+    def picked(self, value: str, old: RowSet, new: RowSet, at: Mapping[str, Numbers]) -> str:
+        """Each new row is an old one: the one that is at `at`, and else where it is itself."""
+        own = {axis: new.along(axis) for axis in new.axes} | dict(at)
+        numbers = old.lookup[tuple(own[axis] for axis in old.axes)]
+        if (numbers < 0).any():
+            raise CannotError("a row has no place among those that should hold it")
+        span = self.edit.node(value).span
+        return self._taken([(value, (old.axis.name,))], numbers, (new.axis,), span)
+
+    def within(self, rows: RowSet, mask: NamedArray) -> tuple[RowSet, RowSet] | None:
+        """Those rows at which a mask holds, and the others; None if rows do not decide about it."""
+        if not set(mask.axes) <= set(rows.axes):
+            return None
+        shape = dict(zip(rows.axes, rows.lookup.shape, strict=True))
+        there, holds = rows.lookup >= 0, mask.spread(rows.axes, shape)
+        return self._at(rows.axes, there & holds), self._at(rows.axes, there & ~holds)
+
+    def joined(self, parts: Sequence[tuple[str, RowSet]], rows: RowSet) -> str:
+        """Values in rows that have no row in common as one, in rows that are all of these."""
+        numbers = np.full(len(rows), -1, np.int64)
+        start = 0
+        for _, part in parts:
+            own = part.lookup[tuple(rows.places.T)]
+            numbers = np.where(own < 0, numbers, own + start)
+            start += len(part)
+        source = [(value, (part.axis.name,)) for value, part in parts]
+        return self._taken(source, numbers, (rows.axis,), self.edit.node(parts[0][0]).span)
 
     def apart(self, value: str, rows: RowSet, twin: str) -> str:
         """The value along the swept axes again."""
-        base = twin
-        for axis in self.swept:
-            index = self.regions.mask(IOTA, IotaAttrs(axis))
-            always = self.regions.mask(MAP, MapAttrs("ge"), (index, index))
-            base = self.put(MAP, MapAttrs("where"), always, base, base)
-        flat = Axis("members", sizes.product(axis.size for axis in self.swept))
-        merged = self.put(RENAME, RenameAttrs(((names(self.swept), (flat,)),)), base)
-        numbers = np.ravel_multi_index(tuple(rows.places.T), rows.lookup.shape).astype(np.int64)
-        place = self._index(rows, numbers, self.edit.node(value).span)
-        filled = self._filled(merged, flat.name, place, value, rows)
-        return self.put(RENAME, RenameAttrs((((flat.name,), self.swept),)), filled)
+        numbers = rows.lookup
+        source: list[Part] = [(value, (rows.axis.name,))]
+        if (numbers < 0).any():
+            source.insert(0, (twin, ()))
+            numbers = numbers + 1
+        return self._taken(source, numbers, self.swept, self.edit.node(value).span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import ops
@@ -13,7 +13,7 @@ from .values import HaltError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..program import Limit
+    from ..program import CheckedModel, Limit
     from ..source import Span
     from ..syntax import Expr, Tree
     from .scope import Scope
@@ -31,6 +31,7 @@ class Budget:
     most: int = MOST
     spent: int = 0
     was_said: bool = False
+    models: dict[object, CheckedModel | None] = field(default_factory=dict)  # made already
 
     @property
     def is_spent(self) -> bool:
@@ -45,6 +46,7 @@ class Context:
     collector: Collector
     evaluate: Callable[[Expr, Scope, str | None], tuple[Val, ...]]
     training: bool = False
+    reads_mode: bool = False  # `training` was asked for
     budget: Budget = field(default_factory=Budget)
     seen: int = 0
     depth: int = 0
@@ -102,7 +104,7 @@ class Context:
         """Count a piece of work; there is an end to it."""
         budget = self.budget
         budget.spent += 1
-        if not budget.is_spent:
+        if budget.spent <= budget.most:
             return
         if not budget.was_said:
             budget.was_said = True
@@ -134,7 +136,7 @@ class Builder:
     def put(self, node: Node, operands: Sequence[Node] = ()) -> Node:
         """Append a finished node."""
         self.place[node.name] = len(self.steps)
-        self.steps.append(Step(node, tuple(operand.name for operand in operands)))
+        self.steps.append(Step(node, tuple([operand.name for operand in operands])))  # noqa: C409
         return node
 
     def emit(
@@ -149,8 +151,9 @@ class Builder:
     def use(self, node: Node) -> Node:
         """The node as seen here: an outer one comes in as an input of the body, per step if it
         has the axis of the scan."""
-        if node.name in self.place:
-            return self.current(node)
+        place = self.place.get(node.name)
+        if place is not None:
+            return self.steps[place].node
         assert self.parent is not None, node
         assert self.axis is not None, node
         for table in (self.per_step, self.constant):
@@ -190,4 +193,4 @@ class Builder:
             node = self.current(node)
         if not own or apart or node.site or node.op in (ops.INPUT, ops.PARAM, ops.STATE):
             node = self.emit(ops.RENAME, ops.RenameAttrs(), [node], span, scope)
-        return self.swap(replace(node, site=address))
+        return self.swap(node.at(address))

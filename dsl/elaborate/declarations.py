@@ -157,6 +157,8 @@ def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
 
 def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Distribution | Body:
     """The initial value: a number, or a closed program of its own."""
+    if isinstance(tree, s.Number):
+        return ops.Distribution("constant", (float(tree.value),))
     for part in walk(tree):
         if isinstance(part, s.Name) and isinstance(scope.lookup(part.id), Value):
             scope.fail(

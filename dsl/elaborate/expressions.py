@@ -76,31 +76,30 @@ def evaluate_all(tree: s.Expr, scope: Scope, address: str | None) -> tuple[Val, 
 
 def evaluate(tree: s.Expr, scope: Scope) -> Val:
     """What an expression stands for. Calls in it that nobody names get their block's name."""
-    match tree:
-        case s.Number(value):
-            return Known(value)
-        case s.Text(value):
-            return Known(value)
+    match tree:  # the most frequent first
         case s.Name():
             return _name(tree, scope)
+        case s.Call():
+            return scope.evaluate(tree)
+        case s.Number():
+            return Known(tree.value)
+        case s.Binary():
+            if tree.op == "in":
+                return _member(tree, tree.left, tree.right, scope)
+            left, right = evaluate(tree.left, scope), evaluate(tree.right, scope)
+            return binary(tree.op, left, right, tree, scope)
+        case s.Index():
+            found = read_site(tree, scope)
+            return found if found is not None else _index(tree, scope)
         case s.SizeOf():
             return _size(tree, scope)
         case s.Unary():
             return _unary(tree, scope)
-        case s.Binary("in", left, right):
-            return _member(tree, left, right, scope)
-        case s.Binary():
-            return binary(
-                tree.op, evaluate(tree.left, scope), evaluate(tree.right, scope), tree, scope
-            )
-        case s.Call():
-            return scope.evaluate(tree)
-        case s.Index():
-            found = read_site(tree, scope)
-            return found if found is not None else _index(tree, scope)
         case s.Attr():
             found = read_site(tree, scope)
             return found if found is not None else _attr(tree, scope)
+        case s.Text():
+            return Known(tree.value)
         case s.At(name):
             scope.fail(
                 Slug.NOT_A_VALUE,
@@ -203,6 +202,7 @@ def _name(tree: s.Name, scope: Scope) -> Val:
     if tree.id in CONSTANTS:
         return Known(CONSTANTS[tree.id])
     if tree.id == "training":
+        scope.ctx.reads_mode = True
         return Known(scope.ctx.training)
     axis = scope.need_axis(tree.id, tree.span) if tree.id.endswith("'") else scope.axis(tree.id)
     axis = axis or introduced(tree.id, scope)

@@ -27,7 +27,7 @@ def elaborate_weights(
     study = Study(module, collector, budget)
     before = collector.errors
     try:
-        study.use_data(None)
+        study.use_data(None, tree.model)
         model = study.elaborated(study.request(tree.model))
         if not isinstance(tree.file, s.Text):
             study.scope.fail(

@@ -16,7 +16,7 @@ from .expressions import evaluate_all
 from .scope import Frame, Scope
 from .statements import run_steps
 from .structure import speaks_of_axes
-from .values import HaltError, Poison, Template, Val, Value
+from .values import HaltError, Known, Poison, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,22 +43,43 @@ def elaborate_model(request: ModelRequest, collector: Collector) -> CheckedModel
     """The model as a program; None if something in it is wrong, which the collector then holds.
 
     A block is elaborated in the same way, its axes without a size being run-time sizes: so that
-    one that nobody calls is checked too.
+    one that nobody calls is checked too. What shares a budget shares the models that are made.
     """
+    made, key = request.budget.models, _key(request, request.training)
+    if key is None:
+        return _made(request, collector)[0]
+    if key not in made:
+        made[key], reads_mode = _made(request, collector)
+        if not reads_mode:
+            made[_key(request, not request.training)] = made[key]
+    return made[key]
+
+
+def _key(request: ModelRequest, training: bool) -> object:
+    """What makes a model; None if that is more than sizes and numbers."""
+    if not all(isinstance(value, Known) for value in request.values.values()):
+        return None
+    values = {(k, type(v.value), v.value) for k, v in request.values.items() if isinstance(v, Known)}
+    sized = frozenset(request.sizes.items())
+    return id(request.block), sized, frozenset(values), request.inputs, training
+
+
+def _made(request: ModelRequest, collector: Collector) -> tuple[CheckedModel | None, bool]:
+    """The model, and whether it may be another in the other mode (training or not)."""
     ctx = Context(collector, evaluate_all, training=request.training, budget=request.budget)
     ctx.lone = LONE if request.block.kind != "model" else None
     scope = Scope(ctx, Builder(ctx), Frame(request.module), "", "")
     try:
-        return _elaborate(request, ctx, scope)
+        return _elaborate(request, ctx, scope), ctx.reads_mode
     except HaltError:
-        return None
+        return None, ctx.reads_mode
     except RecursionError:  # blocks in blocks, as far as Python goes
         collector.report(
             Slug.TOO_LARGE,
             f"calls stand too deep in one another in `{request.block.name}`",
             request.block.span,
         )
-        return None
+        return None, True
 
 
 def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedModel | None:

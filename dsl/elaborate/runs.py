@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import ops
+from ..core import Node
+from ..diagnostics import Slug
 from .builder import Builder
 from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
@@ -19,7 +21,8 @@ from .writes import Plan, written
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..core import Body, Node, Step
+    from ..core import Body, Step
+    from ..ops import Typed
     from ..program import CheckedModel
     from .scope import Scope
 
@@ -44,17 +47,28 @@ def lay_down(
     return run, tuple(placed[result] for result in model.body.results)
 
 
+_OWN_WAY = {ops.INPUT, ops.PARAM, ops.STATE, ops.RANDOM, ops.SCAN, ops.ITEM}
+
+
 class _Layer:
     """Lays one program down, scan bodies included."""
 
     def __init__(self, run: Run, plan: Plan, scope: Scope) -> None:
         self.run, self.plan, self.scope = run, plan, scope
         self.items: dict[str, list[ops.ItemAttrs]] = {}  # what the results of a scan hold
+        self.types: dict[str, Typed] = {}  # of the model's own values, by node
+        self.in_scans = {
+            site
+            for step in run.model.body.steps
+            if isinstance(step.node.attrs, ops.ScanAttrs)
+            for site, _ in body_sites(step.node.attrs.body)
+        }
 
     def lay(self, body: Body, placed: dict[str, Node]) -> dict[str, Node]:
         """All steps of a program; `placed` holds those that stand already, and is filled."""
         for step in body.steps:
             node = step.node
+            self.types[node.name] = (node.axes, node.dtype)
             if node.name not in placed:
                 made = self._step(step, [placed[name] for name in step.operands])
                 placed[node.name] = self._write(node, made)
@@ -64,6 +78,8 @@ class _Layer:
 
     def _step(self, step: Step, operands: Sequence[Node]) -> Node:
         node, builder = step.node, self.scope.builder
+        if node.op not in _OWN_WAY:
+            return self._again(step, operands)
         match node.attrs:
             case ops.InputAttrs():
                 return self.run.inputs[node.site or ""]
@@ -80,8 +96,29 @@ class _Layer:
                 return builder.emit(
                     ops.ITEM, self.items[scan.name][index], operands, node.span, node.scope
                 )
-            case _:
-                return builder.emit(node.op, node.attrs, operands, node.span, node.scope)
+        raise TypeError(node.op)
+
+    def _again(self, step: Step, operands: Sequence[Node]) -> Node:
+        """The operation on these operands; the result's type is known if theirs are as before."""
+        node, builder = step.node, self.scope.builder
+        own = [builder.use(operand) for operand in operands]
+        for name, operand in zip(step.operands, own, strict=True):
+            axes, dtype = self.types[name]
+            if (operand.axes is not axes and operand.axes != axes) or operand.dtype is not dtype:
+                break
+        else:
+            fresh = self.scope.ctx.fresh(node.span)
+            return builder.put(
+                Node(
+                    fresh, node.op, node.attrs, node.axes, node.dtype, node.span, None, node.scope
+                ),
+                own,
+            )  # fmt: skip
+        try:
+            return builder.emit(node.op, node.attrs, own, node.span, node.scope)
+        except ops.OpError as error:
+            message = f"with what is given to this run, or written in it, {error}"
+            self.scope.fail(Slug.AXIS_MISMATCH, message, node.span)
 
     def _once(self, key: str, node: Node) -> Node:
         """Parameters, states and drawn numbers are the same in all runs."""
@@ -99,7 +136,7 @@ class _Layer:
         site = (
             f"{self.run.name}:{address}" if self.run.name else address
         )  # the only run needs no name
-        inside = isinstance(node.attrs, ops.ItemAttrs) and self._in_scan(address)
+        inside = isinstance(node.attrs, ops.ItemAttrs) and address in self.in_scans
         writes = () if inside else self.plan.get(address, ())
         self.run.values[address] = made
         if writes:
@@ -119,17 +156,9 @@ class _Layer:
             ops.RANDOM,
             ops.INPUT,
         ):
-            made = builder.swap(replace(builder.current(made), site=site))
+            made = builder.swap(builder.current(made).at(site))
         self.run.values[address] = made
         return made
-
-    def _in_scan(self, address: str) -> bool:
-        return any(
-            site == address
-            for step in self.run.model.body.steps
-            if isinstance(step.node.attrs, ops.ScanAttrs)
-            for site, _ in body_sites(step.node.attrs.body)
-        )
 
     # ---- recurrences
 

@@ -242,12 +242,12 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
         )
     carried = _carried(step, scope)
     copier: Copier | None = None
-    tries = MODELS if count > 2 and can_copy(step, scope) else 0
+    tries = MODELS if count > 1 and can_copy(step, scope) else 0
     for turn in range(count):
         if copier is not None and copier.fits():
             copier.make(turn)
             continue
-        mark = Mark.now(turn, carried, scope) if turn and tries else None
+        mark = Mark.now(turn, carried, scope) if tries else None
         path = join(scope.path, f"{step.name}[{turn}]")
         params = (
             join(scope.params, step.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .. import syntax as s
@@ -22,9 +21,7 @@ def walk(tree: object) -> Iterator[s.Tree]:
             stack.extend(reversed(top))
         elif isinstance(top, s.Tree):
             yield top
-            stack.extend(
-                getattr(top, field.name) for field in reversed(fields(top)) if field.name != "span"
-            )
+            stack.extend(getattr(top, name) for name in reversed(type(top).__slots__))
 
 
 def axis_words(block: s.Block, module: Module) -> frozenset[str]:

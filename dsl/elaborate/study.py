@@ -79,22 +79,17 @@ class Study:
                     TextInput(tree.value, self._text_data(scope) or ""), (), DType.INT, tree.span
                 ),
             )
-        if isinstance(tree, s.Attr | s.Index) and (run := self._base(tree, scope)) is not None:
-            inner = scope.inner(names={"base": run})
-            return evaluate_all(tree, inner, address)
+        self._know_base(tree, scope)
         return evaluate_all(tree, scope, address)
 
-    def _base(self, tree: s.Expr, scope: Scope) -> Run | None:
-        """`base.SITE`: the same run without interventions."""
-        from .sites import root
-
-        first = root(tree)
+    def _know_base(self, tree: s.Expr, scope: Scope) -> None:
+        """`base.SITE`: the same run without interventions, laid down where it is first spoken of."""
         live = scope.frame.run
-        if first is None or first.id != "base" or live is None or scope.lookup("base") is not None:
-            return None
-        run, _ = lay_down(f"base of {live.name}", live.model, live.inputs, {}, self.scope)
-        scope.names["base"] = run
-        return run
+        if live is None or scope.lookup("base") is not None:
+            return
+        if any(isinstance(part, s.Name) and part.id == "base" for part in walk(tree)):
+            run, _ = lay_down(f"base of {live.name}", live.model, live.inputs, {}, self.scope)
+            scope.names["base"] = run
 
     def _text_data(self, scope: Scope) -> str | None:
         tables = list(self._tables.values())
@@ -153,17 +148,18 @@ class Study:
 
     _tables: dict[str, Table]
 
-    def use_data(self, tree: s.Expr | None) -> DataPart | None:
-        """The data of the study, and all other data of the file, under their names."""
+    def use_data(self, tree: s.Expr | None, reader: s.Tree | None = None) -> DataPart | None:
+        """The data of the study under its name; without `on`, all data of the file, or of those
+        what `reader` speaks of."""
         self._tables = {}
         part = self._part(tree) if tree is not None else None
-        for name in self.module.names():
+        spoken = _words(reader, self.module) if reader is not None else None
+        for name in self.module.names() if part is None else [part.name]:
             found = self.module.find(name)
-            if (
-                found is not None
-                and isinstance(found[0], s.Data)
-                and (part is None or name == part.name)
-            ):
+            if found is None or not isinstance(found[0], s.Data):
+                continue
+            fields = {field.name for field in found[0].fields}
+            if part is not None or spoken is None or name in spoken or fields & spoken:
                 self._table(name, found[0], part)
         if part is None:  # without `on`, any data of the file may be used by name
             return None
@@ -439,6 +435,23 @@ class Study:
             *extra,
         ]
         return Body(tuple(self.scope.builder.steps), tuple(results))
+
+
+def _words(reader: s.Tree, module: Module) -> set[str] | None:
+    """All names in a definition and the interventions that it speaks of; None if a text is among
+    them, which is read by the tokeniser of any data."""
+    words: set[str] = set()
+    waiting: list[s.Tree] = [reader]
+    while waiting:
+        for tree in walk(waiting.pop()):
+            if isinstance(tree, s.Text):
+                return None
+            if isinstance(tree, s.Name | s.At) and tree.id not in words:
+                words.add(tree.id)
+                found = module.find(tree.id)
+                if found is not None and isinstance(found[0], s.Intervention):
+                    waiting.append(found[0])
+    return words
 
 
 def _label(source: Source) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .scope import Scope
 
-MODELS = 3  # so many turns are tried as what to copy; not the first, which others enter
+MODELS = 3  # so many turns are tried as what to copy
 CHEAPER = 2  # so many copied operations cost what one elaborated costs
 
 
@@ -80,6 +80,22 @@ class Copier:
         self.updates = list(islice(ctx.updates.items(), mark.updates, None))
         inside = tuple(prefix + "." for prefix in self._prefixes(mark.turn))
         self.claimed = [address for address in ctx.claimed if address.startswith(inside)]
+        self.is_whole = self._is_closed(inside)
+
+    def _is_closed(self, inside: tuple[str, ...]) -> bool:
+        """Whether the turn makes only parameters of its own, and reads what enters it once."""
+        entered = {node.name for node in self.mark.entered.values()}
+        wanted = {f"{inside[0]}in.{name}" for name in self.carried}
+        readers = [step.node.site for step in self.made if not entered.isdisjoint(step.operands)]
+        return (
+            len(entered) == len(readers) == len(self.carried)
+            and set(readers) == wanted
+            and all(
+                (step.node.site or "").startswith(inside)
+                for step in self.made
+                if step.node.op in (ops.PARAM, ops.STATE)
+            )
+        )
 
     def _prefixes(self, turn: int) -> list[str]:
         """The addresses of a turn: of its values, and of its parameters where these live apart."""
@@ -90,7 +106,7 @@ class Copier:
 
     def fits(self) -> bool:
         """Whether what enters the next turn is like what entered the one that is copied."""
-        entered = _entered(self.carried, self.scope)
+        entered = _entered(self.carried, self.scope) if self.is_whole else None
         return entered is not None and all(
             (node.axes, node.dtype) == (self.mark.entered[name].axes, self.mark.entered[name].dtype)
             and self._is_own(self.results.get(name, ""))

@@ -248,8 +248,7 @@ def _skipped(address: str, run: Run, scope: Scope, span: Span) -> Node:
 def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
     """Where the selected part is, as truths along its axis."""
     axis_name = _selected_axis(item, scope)
-    axis = Axis(axis_name, it.size(axis_name))
-    index = scope.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], item.span, scope.path)
+    axis, index = _index(axis_name, it, item.span, scope)
     match item:
         case s.Bind(_, s.Range(start, stop)):
             low = _edge(start, 0, axis, scope)
@@ -298,6 +297,20 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
             return scope.node(
                 binary(op, Value(index), scope.evaluate(right), test, scope), item.span
             )
+    raise HaltError
+
+
+def _index(name: str, it: Node, span: Span, scope: Scope) -> tuple[Axis, Node]:
+    """The axis and the index along it; of the scan that the site stands in, the present step."""
+    builder = scope.builder
+    if name in it.axis_names:
+        axis = Axis(name, it.size(name))
+        return axis, builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, scope.path)
+    while builder.parent is not None:
+        outer = builder.parent
+        if builder.axis is not None and builder.axis.name == name:
+            return builder.axis, outer.emit(ops.IOTA, ops.IotaAttrs(builder.axis), [], span, scope.path)
+        builder = outer
     raise HaltError
 
 

@@ -167,6 +167,15 @@ ROWS = {
         "model m[r = 3](x[b, c, i]) -> [b, c, i]:\n    return max[r](x[i = i + r - 1])",
         "F.max_pool1d(x, 3, stride=1, padding=1)",
     ),
+    "largest of windows, by its position": (
+        "model m[c = 2](x[b, c, i, j]) -> [b, c, u, v]:\n"
+        "    return maxpool2d[i, j](x, width = 3, stride = 2, pad = 1)[i -> u, j -> v]",
+        "F.max_pool2d(x, 3, stride=2, padding=1)",
+    ),
+    "largest of windows over time": (
+        "model m[c = 2](x[b, t, c]) -> [b, u, c]:\n    return maxpool[t](x)[t -> u]",
+        "F.max_pool1d(",
+    ),
     "batch norm": (
         "model m[c = 3](x[b, c, i]) -> [b, c, i]:\n    return batchnorm[b, i -> c](x)",
         "F.batch_norm(x, self.out.center, self.out.spread, self.out.w, self.out.b",
@@ -246,7 +255,7 @@ def test_several_linear_maps_of_one_value_are_one_product() -> None:
     source = emit(compiled(model), model).source
     assert source.count("F.linear(") == 1
     assert ".unflatten(-1, (3, 2, 3)).unbind(-3)" in source
-    assert "SideBySide(self.q.w, self.key.w, self.v.w)" in source
+    assert "SideBySide(self.q, self.key, self.v)" in source
 
 
 def test_a_weight_that_is_read_elsewhere_too_is_not_put_beside_others() -> None:

@@ -88,6 +88,34 @@ def test_values_inside_of_recurrences_are_traced(remembering: SpecModel) -> None
         np.testing.assert_allclose(after, state, atol=1e-6)
 
 
+def test_values_inside_of_a_recurrence_in_another_are_traced() -> None:
+    model = program("""
+        model m(x[b, t]) -> [b]:
+            v = x[t -> s]
+            scan t:
+                carry y = 0
+                scan s:
+                    carry z = 0
+                    step = v * y + 1
+                    z = 0.5 * z + step
+                y = x + z[s = -1]
+            return y[t = -1]
+    """).model()
+    x = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+    (step,) = [site for site in model.sites() if site.address.endswith("step")]
+    assert set(step.axes) == {"b", "t", "s"}
+    trace = model.trace(torch.from_numpy(x), sites=[step.address])
+    found = trace[step.address].to_xarray().transpose("t", "s", "b").values
+    y = np.zeros(2)
+    for at in range(3):
+        z = np.zeros(2)
+        for place in range(3):
+            np.testing.assert_allclose(found[at, place], x[:, place] * y + 1, atol=1e-5)
+            z = 0.5 * z + found[at, place]
+        y = x[:, at] + z
+    np.testing.assert_allclose(trace.results[0].numpy(), y, atol=1e-5)
+
+
 def test_a_trace_keeps_gradients_and_has_labels(reader: SpecModel) -> None:
     trace = reader.trace(tokens(1, 3), sites=["layer[0].x", "layer[1].attn.scores"])
     trace["layer[0].x"].tensor.sum().backward()

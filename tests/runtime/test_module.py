@@ -83,7 +83,7 @@ def test_tables_of_positions_are_exact_in_half_precision() -> None:
 def test_parameters_side_by_side_are_trained_each_for_itself(gpt: Any) -> None:
     layer = gpt.layer[0]
     q, key, v = layer.attn.q.w, layer.attn.key.w, layer.attn.v.w
-    whole = layer._attn_w.whole
+    whole = layer._attn.wholes[0]
     assert q.data_ptr() == whole.data_ptr()
     assert key.data_ptr() == whole[16:].data_ptr()
     key.requires_grad_(False)
@@ -106,7 +106,7 @@ def test_gradients_are_the_same_side_by_side_and_apart(gpt: Any) -> None:
 
     wanted = gradients()
     for layer in gpt.layer:
-        layer._attn_w.at = layer._attn_b.at = []  # as if somebody had moved them
+        layer._attn.at = []  # as if somebody had moved them
     for name, gradient in gradients().items():
         assert torch.allclose(gradient, wanted[name], atol=1e-6)
 
@@ -132,7 +132,7 @@ def test_a_copy_is_apart_from_its_original(gpt: Any) -> None:
     assert torch.equal(gpt(TOKENS), wanted)
     assert not torch.equal(other(TOKENS), wanted)
     first = other.layer[0]
-    assert first._attn_w.whole.data_ptr() == first.attn.q.w.data_ptr()
+    assert first._attn.wholes[0].data_ptr() == first.attn.q.w.data_ptr()
 
 
 @pytest.mark.parametrize("assign", [False, True])
@@ -151,8 +151,8 @@ def test_models_may_share_parameters(gpt: Any) -> None:
     assert torch.equal(gpt(TOKENS), wanted)
     assert other.wte is gpt.wte
     assert other.layer[0].attn.q.w is gpt.layer[0].attn.q.w
-    whole = other.layer[0]._attn_w.whole.data_ptr()
-    assert whole == gpt.layer[0]._attn_w.whole.data_ptr()
+    whole = other.layer[0]._attn.wholes[0].data_ptr()
+    assert whole == gpt.layer[0]._attn.wholes[0].data_ptr()
     with torch.no_grad():
         gpt.wte.mul_(2)
     assert torch.equal(other.wte, gpt.wte)

@@ -99,9 +99,8 @@ class _Sheet:
         content = holders.content(module, lines)
         lines.add(f"super().__init__({', '.join(content)})")
         laid = Lines()
-        for attribute, texts, inputs in dict.fromkeys(row for m in methods for row in m.laid):
-            count = "" if inputs == 1 else f", inputs={inputs}"
-            laid.add(f"self.{attribute} = SideBySide({', '.join(texts)}{count})")
+        for attribute, beside in dict.fromkeys(row for m in methods for row in m.laid):
+            laid.add(f"self.{attribute} = {beside.made}")
         made, laid_out = (tuple(body(part.lines, {})) for part in (lines, laid))
         return ClassText(name, about, *entries(module), made, laid_out, tuple(methods))
 

@@ -11,6 +11,7 @@ from ....dsl.ops import ContractAttrs
 from ..forms import Linear
 from .layout import ATOM, MULTIPLIED, Layout, Value, aligned, permuted, place, squeezed
 from .pointwise import together, typed
+from .writer import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def write_linear(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     """A linear map; several of the same value are one product, taken apart afterwards."""
     group = w.plan.groups.get(piece.node.name)
-    if group is not None:
+    if group is not None and (w.outer is not None or beside(w, group) is not None):
         return _side_by_side(w, piece, group)
     assert isinstance(piece.form, Linear)
     x = squeezed(w.need(piece.reads[0]))
@@ -80,28 +81,46 @@ def _side_by_side(w: Writer, piece: Piece, group: Sequence[str]) -> Value:
     rest = tuple(axis for axis in x.axes if axis not in summed)
     made = [tuple(axis for axis in value.axes if axis not in summed) for value in weights]
     flat = w.flattened(x, [*([axis] for axis in rest), summed])
-    ordered = [permuted(value, [*summed, *axes]) for value, axes in zip(weights, made, strict=True)]
-    text = f"F.linear({flat.text}, {_joined(w, ordered, len(summed))}"
-    if len(piece.reads) > 2:
-        biases = [squeezed(w.need(other.reads[2])) for other in pieces]
-        parts = [permuted(bias, axes) for bias, axes in zip(biases, made, strict=True)]
-        text += f", {_joined(w, parts, 0)}"
-    _take_apart(w, Value(f"{text})", (*rest, "*")), pieces, made)
+    biases = [squeezed(w.need(name)) for other in pieces for name in other.reads[2:]]
+    if w.outer is not None:
+        listed = [_matrix(w, v, axes, summed) for v, axes in zip(weights, made, strict=True)]
+        texts = [w.steady(f"torch.cat(({', '.join(listed)}))", "matrix")]
+        if biases:
+            both = zip(biases, made, strict=True)
+            listed = [w.flattened(value, [axes]).text for value, axes in both]
+            texts.append(w.steady(f"torch.cat(({', '.join(listed)}))", "bias"))
+    else:
+        found = beside(w, group)
+        assert found is not None
+        texts = [f"*{w.laid_out(found)}({', '.join(found.parts)})"]
+    text = f"F.linear({', '.join([flat.text, *texts])})"
+    _take_apart(w, Value(text, (*rest, "*")), pieces, made)
     return w.values[piece.node.name]
 
 
-def _joined(w: Writer, parts: Sequence[Value], inputs: int) -> str:
-    """Parameters as one matrix, or as one vector: kept side by side in memory, or before a loop."""
-    if w.outer is not None:
-        if inputs:
-            axes = [(value.axes[:inputs], value.axes[inputs:]) for value in parts]
-            listed = [_matrix(w, v, out, own) for v, (own, out) in zip(parts, axes, strict=True)]
-        else:
-            listed = [w.flattened(value, [value.axes]).text for value in parts]
-        return w.steady(f"torch.cat(({', '.join(listed)}))", "matrix" if inputs else "bias")
-    w.helper("side_by_side")
-    texts = tuple(value.text for value in parts)
-    return f"{w.laid_out(texts, inputs)}({', '.join(texts)})"
+def beside(w: Writer, group: Sequence[str]) -> Beside | None:
+    """How the parameters of a group are put side by side; None if some are no plain attributes."""
+    parts, words = [], []
+    summed: set[str] = set()
+    for name in group:
+        piece = w.plan.pieces[name]
+        held = [w.peek(read).text.rpartition(".") for read in piece.reads[1:]]
+        trained = [getattr(w.flow.nodes[read].attrs, "trained", False) for read in piece.reads[1:]]
+        if not all(trained) or any(not dot or not own.isidentifier() for _, dot, own in held):
+            return None
+        if len({holder for holder, _, _ in held}) != 1:
+            return None
+        weight = names(w.flow.nodes[piece.reads[1]].axes)
+        own = [axis for axis in weight if axis not in piece.node.axis_names]
+        made = [axis for axis in weight if axis in piece.node.axis_names]
+        if [*own, *made] != [*weight] or summed not in (set(), set(own)):
+            return None
+        if any([*names(w.flow.nodes[bias].axes)] != made for bias in piece.reads[2:]):
+            return None
+        summed = set(own)
+        parts.append(held[0][0])
+        words.append(" ".join(attribute for _, _, attribute in held))
+    return Beside(tuple(parts), tuple(words), len(summed))
 
 
 def _take_apart(w: Writer, whole: Value, pieces: list[Piece], made: list[tuple[str, ...]]) -> None:

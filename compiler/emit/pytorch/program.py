@@ -20,7 +20,7 @@ from .parameters import Module, reference, tree
 from .shapes import read_sizes
 from .table import rule
 from .tails import Tails
-from .writer import Writer, leaf
+from .writer import Beside, Writer, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Method:
     results: tuple[Value, ...]
     sizes: tuple[Size, ...]
     body: tuple[str, ...]
-    laid: tuple[tuple[str, tuple[str, ...], int], ...]
+    laid: tuple[tuple[str, Beside], ...]
 
     @property
     def signature(self) -> str:
@@ -196,7 +196,7 @@ class Program:
             tuple(replace(value, text="") for value in results),
             tuple(size_rules.symbol(symbol) for symbol in missing),
             tuple(body(w.lines.lines, self._parts(function, w))),
-            tuple((name, *row) for name, row in w.laid.items()),
+            tuple(w.laid.items()),
         )
 
     def _writer(self, own: Flow, held: Plan, function: Function) -> Writer:

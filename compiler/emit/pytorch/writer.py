@@ -61,6 +61,25 @@ class Lines:
         self.loops[-1] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Parts whose parameters of these names lie side by side; the first axes are summed over."""
+
+    parts: tuple[str, ...]
+    names: tuple[str, ...]
+    inputs: int
+
+    @property
+    def made(self) -> str:
+        """How it is made."""
+        listed = ", ".join(self.parts)
+        if len(set(self.names)) > 1:
+            listed += f", names={list(self.names)}".replace("'", '"')
+        elif self.names[0] != "w b":
+            listed += f', names="{self.names[0]}"'
+        return f"SideBySide({listed}{'' if self.inputs == 1 else f', inputs={self.inputs}'})"
+
+
 class Writer:
     """What is written so far of a function, and how to write more."""
 
@@ -93,7 +112,7 @@ class Writer:
         self.wide = ""
         self.tail: Callable[[str], tuple[str, ...]] = lambda _: ()  # axes that readers want last
         self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
-        self.laid: dict[str, tuple[tuple[str, ...], int]] = {}  # parameters side by side in memory
+        self.laid: dict[str, Beside] = {}  # parameters side by side in memory
 
     # ---- values
 
@@ -228,14 +247,15 @@ class Writer:
         self.helpers[name] = None
         return name
 
-    def laid_out(self, parts: tuple[str, ...], inputs: int) -> str:
+    def laid_out(self, found: Beside) -> str:
         """An attribute for parameters that lie side by side in memory."""
-        words = [part.removeprefix("self.").split(".") for part in parts]
+        self.helper("side_by_side")
+        words = [part.split(".") for part in found.parts]
         common = [one for one, *others in zip(*words, strict=False) if set(others) <= {one}]
-        name = identifier("_".join([*common[:-1], words[0][-1]]))
-        while name in TAKEN or self.laid.get(f"_{name}", (parts, inputs)) != (parts, inputs):
+        name = identifier("_".join(common[1:]) or "joined")
+        while name in TAKEN or self.laid.get(f"_{name}", found) != found:
             name += "_"
-        self.laid[f"_{name}"] = parts, inputs
+        self.laid[f"_{name}"] = found
         return f"self._{name}"
 
     # ---- sizes, device, dtype

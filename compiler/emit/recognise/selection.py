@@ -27,6 +27,7 @@ from ..functions import Call
 from .attention import attention
 from .idioms import IDIOMS
 from .patterns import Found, View
+from .picking import picked
 from .windows import convolution, pool
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class _Selector:
         return Piece(node, Spread(axes[0]), (one,))
 
     def _product(self, node: Node) -> Piece | None:
-        for recognise in (attention, convolution, pool):
+        for recognise in (attention, convolution, pool, picked):
             found = recognise(self.view, node)
             if found is not None and self.view.free(node.name, found[2]):
                 form, read, _ = found

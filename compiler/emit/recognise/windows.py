@@ -24,7 +24,7 @@ def convolution(
     if len(read) != 2:
         return None
     for windowed, weight in (read, read[::-1]):
-        slides, base, inner = _slides(view, windowed, 0.0)
+        slides, base, inner = slides_of(view, windowed, 0.0)
         if not slides:
             continue
         axes = view.flow.nodes[base].axis_names
@@ -45,7 +45,7 @@ def pool(view: View, root: Node) -> tuple[Pool, tuple[str, ...], frozenset[str]]
     if not isinstance(attrs, ReduceAttrs) or attrs.fn not in ("max", "mean"):
         return None
     fill = float("-inf") if attrs.fn == "max" else 0.0
-    slides, base, inner = _slides(view, view.flow.reads[root.name][0], fill)
+    slides, base, inner = slides_of(view, view.flow.reads[root.name][0], fill)
     taps = {slide.tap.name for slide in slides}
     if not slides or taps != set(attrs.axes) or root.dtype != "float":
         return None
@@ -56,7 +56,7 @@ def pool(view: View, root: Node) -> tuple[Pool, tuple[str, ...], frozenset[str]]
     return Pool(slides, attrs.fn), (base,), inner
 
 
-def _slides(view: View, name: str, fill: float) -> tuple[tuple[Slide, ...], str, frozenset[str]]:
+def slides_of(view: View, name: str, fill: float) -> tuple[tuple[Slide, ...], str, frozenset[str]]:
     """The windows one in another, from the outside, and the value that they are into."""
     slides: list[Slide] = []
     inner = set()

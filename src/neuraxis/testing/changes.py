@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import networkx
 import numpy as np
-import torch
 
 from ..compiler.build import addresses
 from ..compiler.build import build as graph_of
@@ -17,8 +15,7 @@ from ..dsl.ops import INPUT, PARAM, STATE, ScanAttrs
 from .comparing import assert_close
 from .data import inputs_for
 from .interventions import Drawn, under, writable
-from .lowering import lowering_to
-from .models import measuring, model_of
+from .models import measuring, model_of, results, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +90,7 @@ def check_patch_all(
     if not lines:
         return
     text = _writes(made.checked.name, lines, header)
-    tensors = {f"v{n}": clean[site.address] for n, site in enumerate(sources)}
+    tensors = {f"v{n}": clean[site.address].tensor for n, site in enumerate(sources)}
     patched = under(made, text, **tensors)
     found = results(patched, second)
     assert_close(found, results(made, first), what=f"with its sources patched:\n{text}result")
@@ -230,33 +227,6 @@ def _cut(model: SpecModel, numbers: np.random.Generator) -> tuple[list[Site], se
                 seen.add(operand)
                 waiting.append(operand)
     return list(found.values()), shared
-
-
-# ---- running
-
-
-def results(model: SpecModel, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    """What the model gives in float64, the same numbers drawn at each call."""
-    with torch.no_grad(), lowering_to("float64"):
-        made = copy.deepcopy(model).double()
-        made._calls = 0
-        found = made(*map(tensor, inputs))
-    return found if isinstance(found, tuple) else (found,)
-
-
-def trace(model: SpecModel, inputs: Sequence[Any], sites: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Values at addresses, in float64."""
-    with torch.no_grad(), lowering_to("float64"):
-        made = copy.deepcopy(model).double()
-        made._calls = 0
-        found = made.trace(*map(tensor, inputs), sites=sites)
-    return {site: found[site].tensor for site in sites}
-
-
-def tensor(value: Any) -> torch.Tensor:
-    """An input in float64."""
-    held = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-    return held.double() if held.is_floating_point() else held
 
 
 def _lengths(model: SpecModel, inputs: Sequence[Any]) -> dict[str, int]:

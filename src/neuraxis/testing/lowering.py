@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +18,11 @@ from ..dsl.source import GENERATED
 from ..runtime.module import Model, build
 from .comparing import assert_close
 from .data import FINE, Given, data_for, given_for, inputs_for
-from .models import model_of
+from .models import computing_in, held_in, model_of
 from .slopes import Slopes, can_differ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ..compiler.graph import Graph
     from ..runtime.model import SpecModel
@@ -114,32 +112,19 @@ class _Both:
 
     def lowered(self) -> Model:
         """The module with its parameters as given, in the dtype."""
-        with lowering_to(self.dtype):
-            made = copy.deepcopy(self.model).to(getattr(torch, self.dtype))
-            made._calls = self.given.call
-            weights, states = made.parameters_by_site()
-            with torch.no_grad():
-                for site, held in {**weights, **states}.items():
-                    value = self.given.params.get(site, self.given.states.get(site))
-                    held.copy_(torch.tensor(np.array(value)))
+        made: Model = held_in(self.model, self.dtype, self.given.call)
+        weights, states = made.parameters_by_site()
+        with torch.no_grad():
+            for site, held in {**weights, **states}.items():
+                value = self.given.params.get(site, self.given.states.get(site))
+                held.copy_(torch.tensor(np.array(value)))
         return made
 
     def run(self, made: Model, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The results of the module."""
-        with lowering_to(self.dtype):
+        with computing_in(self.dtype):
             found = made(*inputs)
         return found if isinstance(found, tuple) else (found,)
-
-
-@contextmanager
-def lowering_to(dtype: str) -> Iterator[None]:
-    """Numbers without a tensor to go by are made in this dtype."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, dtype))
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _check_values(both: _Both) -> None:

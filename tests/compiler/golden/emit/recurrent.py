@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.compiler import is_compiling
 
 
 class Part(nn.Module):
@@ -39,48 +40,68 @@ def part(name):
 
 
 class SideBySide:
-    """Parameters [in..., out...] put one after another in memory, each as [all out, all in].
+    """Weights of several linear maps of one value, and their biases, put one after another in memory.
 
-    Each stays a parameter of its own. Called with them, gives the one matrix that they are, or the
-    one vector if they have no inputs: without a copy, unless somebody has moved them since.
+    Each stays a parameter of its own. Called with the parts that hold them, gives all weights as one
+    matrix and all biases as one vector: without a copy, unless somebody has moved them since.
     """
 
-    def __init__(self, *parts, inputs=1):
-        self.inputs = inputs
+    def __init__(self, *parts, names="w b", inputs=1):
+        every = [names] * len(parts) if isinstance(names, str) else names
+        self.parts, self.names = parts, [own.split() for own in every]
+        self.inputs = (inputs, 0)[: len(self.names[0])]  # how many axes in front are summed over
+        self.held = [(p._parameters, n) for p, own in zip(parts, self.names) for n in own]
         self.at = []
-        if parts[0].is_meta:  # there is no memory to lay out
-            return
-        blocks = [rows(part.detach(), inputs) for part in parts]
-        if self.lie_so_already(parts, blocks):
-            rows_in_all = sum(len(block) for block in blocks)
-            self.whole = blocks[0].as_strided(
-                (rows_in_all, *blocks[0].shape[1:]), blocks[0].stride()
-            )
-        else:
-            self.whole = torch.cat(blocks)
-            for part, block in zip(parts, self.whole.split([len(block) for block in blocks])):
-                part.data = from_rows(block, part.shape, inputs)
-        self.at = [part.data_ptr() for part in parts]
+        if not self.held[0][0][self.held[0][1]].is_meta:
+            kinds = zip(self.inputs, self.kinds(parts))
+            self.wholes = [laid_out(own, n) for n, own in kinds]
+            self.at = [held[name].data_ptr() for held, name in self.held]
 
-    @staticmethod
-    def lie_so_already(parts, blocks):
-        storage = blocks[0].untyped_storage().data_ptr()
-        end = blocks[0].data_ptr()
-        for part, block in zip(parts, blocks):
-            if not part.data_ptr() == block.data_ptr() == end:
-                return False
-            if block.untyped_storage().data_ptr() != storage or not block.is_contiguous():
-                return False
-            end += block.nbytes
-        return True
+    def kinds(self, parts):
+        """All weights, all biases."""
+        return zip(*([part[name] for name in own] for part, own in zip(parts, self.names)))
 
     def __call__(self, *parts):
-        if not torch.compiler.is_compiling():
-            if [part.data_ptr() for part in parts if type(part) is nn.Parameter] == self.at:
-                if torch.is_grad_enabled():
-                    return Joined.apply(self.whole, self.inputs, *parts)
-                return self.whole
-        return torch.cat([rows(part, self.inputs) for part in parts])
+        if is_compiling() or parts != self.parts or not self.lie_so():
+            kinds = zip(self.inputs, self.kinds(parts))
+            return [torch.cat([rows(held, n) for held in own]) for n, own in kinds]
+        if not torch.is_grad_enabled():
+            return self.wholes
+        kinds = zip(self.wholes, self.inputs, self.kinds(parts))
+        return [Joined.apply(whole, n, *own) for whole, n, own in kinds]
+
+    def lie_so(self):
+        try:
+            return self.at == [held[name].data_ptr() for held, name in self.held]
+        except RuntimeError:  # tensors of a function transform have no memory of their own
+            return False
+
+    def __reduce__(self):
+        return object, ()  # a copy of a module lays out its own parameters
+
+
+def laid_out(parts, inputs):
+    """Parameters moved into one piece of memory; that piece, as a matrix or a vector."""
+    blocks = [rows(part.detach(), inputs) for part in parts]
+    if in_one_piece(parts, blocks):
+        length = sum(len(block) for block in blocks)
+        return blocks[0].as_strided((length, *blocks[0].shape[1:]), blocks[0].stride())
+    whole = torch.cat(blocks)
+    for part, block in zip(parts, whole.split([len(block) for block in blocks])):
+        part.data = from_rows(block, part.shape, inputs)
+    return whole
+
+
+def in_one_piece(parts, blocks):
+    storage = blocks[0].untyped_storage().data_ptr()
+    end = blocks[0].data_ptr()
+    for part, block in zip(parts, blocks):
+        if not part.data_ptr() == block.data_ptr() == end:
+            return False
+        if block.untyped_storage().data_ptr() != storage or not block.is_contiguous():
+            return False
+        end += block.nbytes
+    return True
 
 
 class Joined(torch.autograd.Function):
@@ -160,8 +181,7 @@ class Recurrent(Part):
         self.lay_out()
 
     def lay_out(self):
-        self._w = SideBySide(self.linear.w, self.linear[3].w, self.linear[5].w)
-        self._b = SideBySide(self.linear.b, self.linear[3].b, self.linear[5].b, inputs=0)
+        self._joined = SideBySide(self.linear, self.linear[3], self.linear[5])
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -176,9 +196,7 @@ class Recurrent(Part):
         b = x.shape[0]
         # linear: linear.nax:9
         linear, linear_3, linear_5 = F.linear(
-            x,
-            self._w(self.linear.w, self.linear[3].w, self.linear[5].w),
-            self._b(self.linear.b, self.linear[3].b, self.linear[5].b),
+            x, *self._joined(self.linear, self.linear[3], self.linear[5])
         ).chunk(3, -1)
         y = torch.zeros(b, 4, dtype=x.dtype, device=x.device)
         y_steps = []
