@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+from tests.runtime.small import same, write
+
+from neuraxis.cli import main
+from neuraxis.dsl.diagnostics import SpecError
+from neuraxis.runtime.program import Program
+from neuraxis.runtime.results import load
+from neuraxis.runtime.session import Session, run_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = """
+model line[d = 2, vocab = 5](token[b]: int, L = 1, p = 0.0) -> [b]:
+    seen = embed[vocab -> d](token)
+    y = dropout(seen, p = p)
+    repeat layer * L:
+        y = y + tanh(linear[d -> d](y))
+    return sum[d](y)
+
+"""
+STUDY = (
+    MODEL
+    + """
+data points = npz("points.npz"): token: int, target: float
+
+intervention half on line:
+    layer[*].y *= 0.5
+
+train base of line(p = 0.1) on points:
+    loss = mean[b]((out - target) ^ 2)
+    using adamw(lr = 0.02), batch 8, steps 10
+    every 5 steps: evaluate
+    expect loss < 100
+
+train more of line(L = 2) from base fresh layer[1] on points:
+    loss = mean[b]((out - target) ^ 2)
+    using sgd(lr = 0.01), batch 8, steps 2
+    only layer[1].*
+
+experiment look of line with base on points:
+    run clean = line
+    run cut = clean with half
+    gap = mean[b]((clean.out - cut.out) ^ 2)
+    sweep effect over g in [0, 1]:
+        run pushed = clean with layer[0].y *= g
+        mean[b](pushed.out)
+    show gap, effect
+    plot line(effect, title = "Effect: of g")
+    expect gap > {least}
+"""
+)
+
+
+def folder(path: Path, least: float = 0) -> Path:
+    """A spec with its data."""
+    stream = np.random.default_rng(0)
+    token = stream.integers(0, 5, 24)
+    np.savez(path / "points.npz", token=token, target=token.astype(np.float32))
+    return write(path, "study.nax", STUDY.replace("{least}", str(least)))
+
+
+def test_a_file_is_run_from_training_to_plots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "out"
+    assert main(["run", str(folder(tmp_path)), "--results", str(results)]) == 0
+    said = capsys.readouterr().out
+    assert said.index("train base") < said.index("train more") < said.index("experiment look")
+    assert "2 of 2 expectations hold" in said
+    assert load(results / "base" / "history.nc")["loss"].shape == (10,)
+    look = load(results / "look" / "look.nc")
+    assert look["effect"].dims == ("g",)
+    assert look["g"].values.tolist() == [0, 1]
+    assert look.attrs["expect_0"].startswith("gap > 0: True")
+    assert (results / "look" / "effect__of_g.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failed_expectation_is_told_by_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = folder(tmp_path, least=1e9)
+    assert main(["run", str(spec), "look", "--results", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().out
+    assert "train base" in said
+    assert "train more" not in said
+    assert "FAILS  gap > 1000000000.0  at" in said
+    assert "1 of 2 expectations hold" in said
+
+
+def test_a_training_is_taken_up_again(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    program = Program.load(spec)
+    model = program.trained("base", folder=tmp_path / "out")
+    again = program.trained("base", folder=tmp_path / "out", resume=True)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+    longer = Program.from_text(
+        spec.read_text(encoding="utf-8").replace("steps 10", "steps 12"), root=tmp_path
+    )
+    on = longer.trained("base", folder=tmp_path / "other", resume=True)
+    assert not torch.equal(next(on.parameters()), next(model.parameters()))
+
+
+def test_a_trained_model_is_in_the_form_that_measures(tmp_path: Path) -> None:
+    program = Program.load(folder(tmp_path))
+    model = program.trained("base", folder=tmp_path / "out")
+    token = torch.tensor([0, 4, 2])
+    assert torch.equal(model(token), model(token))
+    history = load(tmp_path / "out" / "base" / "history.nc")
+    data = program.library.dataset("points")
+    whole = model(torch.from_numpy(data["token"].values)) - torch.from_numpy(data["target"].values)
+    loss = float((whole**2).mean().detach())
+    assert loss == pytest.approx(float(history["held.loss"][-1]), rel=1e-4)
+
+
+def test_weights_are_handed_on(tmp_path: Path) -> None:
+    program = Program.load(folder(tmp_path))
+    session = Session(program, tmp_path / "out", console=Console(file=io.StringIO()))
+    more, base = session.weights("more"), session.weights("base")
+    assert list(session.models) == ["base", "more"]
+    kept = dict(base.named_parameters())
+    for name, value in more.named_parameters():
+        if not name.startswith("layer.1"):
+            assert torch.equal(value, kept[name])
+
+
+def test_weights_from_a_file(tmp_path: Path) -> None:
+    text = (
+        MODEL
+        + """
+weights small of line from "w.safetensors":
+    seen.w = file["a"] as [d, vocab]
+    layer[i].linear.b = file["b.{i}"]
+
+data ones = npy("ones.npy"): n: int
+
+experiment look of line with small on ones:
+    run one = line(token = ones.n)
+    show mean[b](one.seen[d = 0])
+"""
+    )
+    a, b = torch.randn(2, 5), torch.randn(2)
+    save_file({"a": a, "b.0": b}, tmp_path / "w.safetensors")
+    np.save(tmp_path / "ones.npy", np.ones(3, np.int64))
+    program = Program.from_text(text, folder=tmp_path)
+    model = program.trained("small")
+    same(model.seen.w.detach(), a.t())
+    same(model.layer[0].linear.b.detach(), b)
+    out = program.run("look", folder=tmp_path / "out")
+    assert out.values["mean[b](one.seen[d = 0])"].item() == pytest.approx(float(a[0, 1]), abs=1e-6)
+
+
+def test_names_that_are_not_there(tmp_path: Path) -> None:
+    program = Program.load(folder(tmp_path))
+    with pytest.raises(SpecError, match="no training or experiment is called `loko`") as error:
+        run_file(program, ["loko"], tmp_path / "out")
+    assert error.value.diagnostics[0].hint == "did you mean `look`?"
+
+
+def test_a_training_on_examples_of_several_lengths(tmp_path: Path) -> None:
+    """The loss of a ragged batch is the mean over what exists, and so are its gradients."""
+    rows = [{"x": [1.0, 2.0, 3.0]}, {"x": [4.0]}, {"x": [5.0, 6.0]}, {"x": [0.5, 1.5, 2.5]}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    text = """
+model m(x[b, t of b]) -> [b, t]:
+    param w = 1
+    scan t:
+        carry y = 0
+        y = 0.5 * y + w * x
+    return y
+
+data rows = jsonl("rows.jsonl"): x[t of b]: float
+
+train base of m on rows:
+    loss = mean[b, t](out ^ 2)
+    last = mean[b](out[t = -1])
+    using sgd(lr = 0.01), batch 4, steps 1
+"""
+    program = Program.from_text(text, folder=tmp_path)
+    model = program.trained("base", folder=tmp_path / "out")
+    history = load(tmp_path / "out" / "base" / "history.nc")
+    values, lasts = [], []
+    for row in rows:
+        y = 0.0
+        for x in row["x"]:
+            y = 0.5 * y + x
+            values.append(y)
+        lasts.append(y)
+    loss = np.mean(np.square(values))
+    assert history["loss"].item() == pytest.approx(loss, rel=1e-5)
+    assert history["last"].item() == pytest.approx(np.mean(lasts), rel=1e-5)
+    assert model.w.item() == pytest.approx(1 - 0.01 * 2 * loss, rel=1e-5)
