@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 from . import syntax as s
 from .diagnostics import Collector, Diagnostic, Slug, or_any
 from .elaborate.builder import Budget
+from .elaborate.datasets import data_options, use_data
 from .elaborate.experiments import elaborate_experiment
+from .elaborate.given import plan_intervention
 from .elaborate.mappings import elaborate_weights
 from .elaborate.models import ModelRequest, elaborate_model
+from .elaborate.requests import elaborated, find_model
 from .elaborate.runs import lay_down
-from .elaborate.study import Study, data_options, find_model, plan_intervention
+from .elaborate.study import Study
 from .elaborate.trainings import elaborate_training
 from .elaborate.values import HaltError, Known, Poison, Val
 from .modules import Loader, Module
@@ -128,10 +131,10 @@ def _check_intervention(
 ) -> None:
     """On its model, with 0 for what has no default: which sites there are does not depend on it."""
     study = Study(module, collector, budget)
-    study.use_data(None, tree)
+    use_data(study, None, tree)
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
-        model = study.elaborated(ModelRequest(block, home, budget=budget))
+        model = elaborated(study, ModelRequest(block, home, budget=budget))
         args: dict[str, Val] = {
             p.name: Known(0) for p in tree.params if p.default is None and p.axes is None
         }

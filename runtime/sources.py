@@ -12,7 +12,7 @@ from ..dsl import sizes
 from ..dsl import syntax as s
 from ..dsl.core import DType
 from ..dsl.diagnostics import Slug, SpecError
-from ..dsl.elaborate.study import data_options
+from ..dsl.elaborate.datasets import data_options
 from ..dsl.program import (
     ArgumentInput,
     DataPart,

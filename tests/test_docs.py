@@ -20,7 +20,7 @@ from neuraxis.dsl.check import check_text
 from neuraxis.dsl.diagnostics import Severity, Slug, render
 from neuraxis.dsl.elaborate.builtins import BUILTINS, UNBUILT
 from neuraxis.dsl.elaborate.declarations import DISTRIBUTIONS
-from neuraxis.dsl.elaborate.trainings import OPTIMISERS, SCHEDULES
+from neuraxis.dsl.elaborate.optimisation import OPTIMISERS, SCHEDULES
 from neuraxis.dsl.format import format_spec
 from neuraxis.dsl.modules import std_index
 from neuraxis.dsl.ops import OPS

@@ -136,7 +136,7 @@ class Builder:
     def put(self, node: Node, operands: Sequence[Node] = ()) -> Node:
         """Append a finished node."""
         self.place[node.name] = len(self.steps)
-        self.steps.append(Step(node, tuple([operand.name for operand in operands])))  # noqa: C409
+        self.steps.append(Step(node, tuple([operand.name for operand in operands])))
         return node
 
     def emit(

@@ -9,6 +9,8 @@ from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Note, Severity, Slug, or_nearest
 from ..program import CheckedWeights, Cut, FileMapping
+from .datasets import use_data
+from .requests import elaborated, requested
 from .sites import is_turn, matches, pattern, unknown_site
 from .structure import walk
 from .study import Study
@@ -27,8 +29,8 @@ def elaborate_weights(
     study = Study(module, collector, budget)
     before = collector.errors
     try:
-        study.use_data(None, tree.model)
-        model = study.elaborated(study.request(tree.model))
+        use_data(study, None, tree.model)
+        model = elaborated(study, requested(study, tree.model))
         if not isinstance(tree.file, s.Text):
             study.scope.fail(
                 Slug.BAD_FILE,

@@ -11,8 +11,8 @@ from ..core import Axis, Body, DType, Node
 from ..diagnostics import Collector, Note, Slug
 from ..program import CheckedModel, InputDecl, ResultDecl
 from .builder import Budget, Builder, Context
-from .calls import check_count, no_such_axis
 from .expressions import evaluate_all
+from .results import check_count, no_such_axis
 from .scope import Frame, Scope
 from .statements import run_steps
 from .structure import speaks_of_axes
@@ -59,7 +59,9 @@ def _key(request: ModelRequest, training: bool) -> object:
     """What makes a model; None if that is more than sizes and numbers."""
     if not all(isinstance(value, Known) for value in request.values.values()):
         return None
-    values = {(k, type(v.value), v.value) for k, v in request.values.items() if isinstance(v, Known)}
+    values = {
+        (k, type(v.value), v.value) for k, v in request.values.items() if isinstance(v, Known)
+    }
     sized = frozenset(request.sizes.items())
     return id(request.block), sized, frozenset(values), request.inputs, training
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Note, Slug, or_any, or_nearest
-from ..program import Call, CheckedStudy, CheckedTraining, Output
-from .experiments import expect, split_weights
-from .sites import matches, pattern, unknown_site
+from ..program import Call, CheckedStudy, CheckedTraining
+from .datasets import use_data
+from .given import split_weights
+from .optimisation import (
+    SCHEDULES,
+    matching,
+    read_call,
+    read_every,
+    read_groups,
+    read_using,
+    trained,
+)
+from .outputs import expect, output
+from .requests import requested, run_model
 from .study import Study
 from .values import HaltError, Poison, Table, Val, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ..modules import Module
     from ..source import Span
@@ -23,32 +33,6 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 T = TypeVar("T")
-
-OPTIMISERS: dict[str, tuple[str, ...]] = {
-    "sgd": ("lr", "momentum", "weight_decay", "dampening", "nesterov"),
-    "adam": ("lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad"),
-    "adamw": ("lr", "beta1", "beta2", "eps", "weight_decay", "amsgrad"),
-    "nadam": ("lr", "beta1", "beta2", "eps", "weight_decay", "momentum_decay"),
-    "radam": ("lr", "beta1", "beta2", "eps", "weight_decay"),
-    "adamax": ("lr", "beta1", "beta2", "eps", "weight_decay"),
-    "adagrad": ("lr", "lr_decay", "weight_decay", "eps"),
-    "adadelta": ("lr", "rho", "eps", "weight_decay"),
-    "rmsprop": ("lr", "alpha", "eps", "weight_decay", "momentum", "centered"),
-    "rprop": ("lr", "etas"),
-    "asgd": ("lr", "lambd", "alpha", "t0", "weight_decay"),
-    "lbfgs": ("lr", "max_iter", "history_size"),
-}
-GROUP_OPTIONS = frozenset(name for options in OPTIMISERS.values() for name in options)
-SCHEDULES: dict[str, tuple[str, ...]] = {
-    "warmup": ("steps",),
-    "constant": ("steps",),
-    "linear": ("to", "steps"),
-    "cosine": ("to", "steps"),
-    "exponential": ("rate", "steps"),
-    "step": ("every", "rate"),
-}
-SETTINGS = {"batch": 32.0, "steps": 0.0, "epochs": 0.0, "clip": 0.0, "seed": 0.0}
-ACTIONS = ("evaluate", "snapshot")
 
 
 def elaborate_training(
@@ -98,10 +82,10 @@ class _Lessons:
         self.scope: Scope = self.study.scope
         halted = self._unbuilt_runs()
         try:
-            self.data = self.study.use_data(tree.data)
+            self.data = use_data(self.study, tree.data)
         except HaltError:
             halted = True
-        request = self.study.request(tree.model)
+        request = requested(self.study, tree.model)
         if halted:
             raise HaltError
         weights, given = split_weights(tree.given, self.study)
@@ -121,7 +105,9 @@ class _Lessons:
                     notes=[Note("it is declared", param.span)],
                     hint=or_any(param.name, table.fields),
                 )
-        self.run = self.study.run("", request, inputs, (*given, *writes), tree.span, self.scope)
+        self.run = run_model(
+            self.study, "", request, inputs, (*given, *writes), tree.span, self.scope
+        )
         self.scope.frame.run = self.run
         self.loss = False
         self.steps()
@@ -136,7 +122,7 @@ class _Lessons:
                         for target, value in zip(targets, values, strict=False):
                             self._assign(target, value)
                     case s.Expect():
-                        expect(step, self.scope, self._output)
+                        expect(self.study, step)
                     case s.Until():
                         self.scope.fail(Slug.UNBUILT, "`until` is not built yet", step.span)
                     case s.Unbuilt(feature):
@@ -176,7 +162,7 @@ class _Lessons:
         self.scope.names[target.id] = value
         self.scope.spans[target.id] = target.span
         if isinstance(value, Value) and not value.node.axes:
-            self._output("value", target.id, [value], target.span)
+            output(self.study, "value", target.id, [value], target.span)
 
     def _unbuilt_runs(self) -> bool:
         """Whether the training makes runs: what reads them is then not looked at."""
@@ -186,10 +172,6 @@ class _Lessons:
                 Slug.UNBUILT, "`run` inside a training is not built yet", step.span
             )
         return bool(runs)
-
-    def _output(self, kind: str, label: str, values: list[Val], span: Span, op: str = "") -> None:
-        nodes = tuple(self.scope.node(value, span).name for value in values)
-        self.study.outputs.append(Output(kind, label, nodes, span, op))
 
     def checked(self) -> CheckedStudy:
         """The program of this mode, the loss first among its outputs."""
@@ -232,12 +214,16 @@ class _Lessons:
                 place,
                 hint="using adamw(lr = 3e-4), batch 32, steps 2000" if not using else None,
             )
+        known = self._params()
         attempts = _Attempts()  # each says what is wrong in it before the training is given up
-        how = attempts.at(lambda: self._using(using[0]))
+        how = attempts.at(lambda: read_using(using[0], scope))
         schedule = attempts.at(self._schedule)
         attempts.at(self._check_start)
         every, fresh = attempts.at(self._every), attempts.at(self._fresh)
-        trained, groups = attempts.at(self._trained), attempts.at(self._groups)
+        chosen, groups = (
+            attempts.at(lambda: trained(tree.body, known, scope)),
+            attempts.at(lambda: read_groups(tree.body, known, scope)),
+        )
         if attempts.failed or how is None:
             raise HaltError
         optimiser, settings = how
@@ -248,7 +234,7 @@ class _Lessons:
             optimiser,
             schedule or (),
             settings,
-            trained or (),
+            chosen or (),
             groups or (),
             every or (),
             self.start,
@@ -258,16 +244,24 @@ class _Lessons:
     def _schedule(self) -> tuple[Call, ...]:
         steps = [step for step in self.tree.body if isinstance(step, s.Schedule)]
         return tuple(
-            self._call(part, SCHEDULES, "schedule") for step in steps for part in step.parts
+            read_call(part, SCHEDULES, "schedule", self.scope)
+            for step in steps
+            for part in step.parts
         )
 
     def _every(self) -> tuple[tuple[int, str], ...]:
         return tuple(
-            (step.count, self._action(step)) for step in self.tree.body if isinstance(step, s.Every)
+            (step.count, read_every(step, self.scope))
+            for step in self.tree.body
+            if isinstance(step, s.Every)
         )
 
     def _fresh(self) -> tuple[str, ...]:
-        return tuple(self._matching(self.tree.fresh)) if self.tree.fresh is not None else ()
+        return (
+            tuple(matching(self.tree.fresh, self._params(), self.scope))
+            if self.tree.fresh is not None
+            else ()
+        )
 
     def _check_start(self) -> None:
         start, module = self.tree.start, self.study.module
@@ -289,131 +283,9 @@ class _Lessons:
                 hint=or_nearest(start, known),
             )
 
-    def _using(self, step: s.Using) -> tuple[Call, Mapping[str, float]]:
-        optimiser: Call | None = None
-        settings = dict(SETTINGS)
-        for part in step.settings:
-            if isinstance(part, s.Setting):
-                if part.name not in SETTINGS:
-                    self.scope.fail(
-                        Slug.UNKNOWN_OPTION,
-                        f"a training has no setting `{part.name}`",
-                        part.span,
-                        hint=or_any(part.name, SETTINGS),
-                    )
-                read = self.scope.finite if part.name == "clip" else self.scope.whole
-                settings[part.name] = float(read(part.value, f"`{part.name}`"))
-                if settings[part.name] < 0 or (part.name == "batch" and settings[part.name] < 1):
-                    self.scope.fail(
-                        Slug.BAD_SIZE,
-                        f"`{part.name}` cannot be {part.value.span.text}",
-                        part.span,
-                        hint=f"{part.name} {SETTINGS[part.name]:.0f}"
-                        if SETTINGS[part.name]
-                        else None,
-                    )
-            else:
-                optimiser = self._call(part, OPTIMISERS, "optimiser")
-        if optimiser is None:
-            self.scope.fail(
-                Slug.WRONG_ARGUMENTS,
-                "no optimiser is named",
-                step.span,
-                hint="using adamw(lr = 3e-4), batch 32, steps 2000",
-            )
-        if not settings["steps"] and not settings["epochs"]:
-            self.scope.fail(
-                Slug.WRONG_ARGUMENTS, "how long it trains is not said", step.span, hint="steps 2000"
-            )
-        return optimiser, settings
-
-    def _call(self, tree: s.Expr, table: Mapping[str, tuple[str, ...]], what: str) -> Call:
-        args = tree.args if isinstance(tree, s.Call) else ()
-        target = tree.target if isinstance(tree, s.Call) else tree
-        if not isinstance(target, s.Name) or target.id not in table:
-            name = target.id if isinstance(target, s.Name) else tree.span.text
-            self.scope.fail(
-                Slug.UNKNOWN_NAME,
-                f"no {what} is called `{name}`",
-                target.span,
-                hint=or_any(name, table),
-            )
-        numbers, options = [], []
-        for arg in args:
-            number = self.scope.finite(arg.value, f"what the {what} is given")
-            if arg.name is None:
-                numbers.append(number)
-            elif arg.name in table[target.id]:
-                options.append((arg.name, number))
-            else:
-                self.scope.fail(
-                    Slug.UNKNOWN_OPTION,
-                    f"`{target.id}` has no option `{arg.name}`",
-                    arg.span,
-                    hint=or_any(arg.name, table[target.id]),
-                )
-        return Call(target.id, tuple(numbers), tuple(options))
-
-    def _action(self, step: s.Every) -> str:
-        if step.action not in ACTIONS or step.unit not in ("steps", "step"):
-            self.scope.fail(
-                Slug.UNKNOWN_OPTION,
-                "what a training does now and then is to `evaluate` or to take a `snapshot`",
-                step.span,
-                hint="every 100 steps: evaluate",
-            )
-        if step.count < 1:
-            self.scope.fail(
-                Slug.BAD_SIZE,
-                f"every {step.count} steps is never",
-                step.span,
-                hint="every 100 steps: evaluate",
-            )
-        return step.action
-
     def _params(self) -> dict[str, bool]:
         return {
             step.node.site or "": step.node.attrs.trained
             for step in self.study.scope.builder.steps
             if isinstance(step.node.attrs, ops.ParamAttrs)
         }
-
-    def _matching(self, tree: s.Expr) -> list[str]:
-        """Parameters that a pattern is about: those at the address and below it."""
-        known = self._params()
-        path = pattern(tree, self.scope)
-        hits = [address for address, _ in matches(path, known, {})]
-        prefix = path.regex().pattern
-        below = re.compile(prefix + r"\..+")
-        hits += [address for address in known if below.fullmatch(address) and address not in hits]
-        if not hits:
-            parts = [address.split(".") for address in known]
-            above = {".".join(p[:n]): None for p in parts for n in range(1, len(p) + 1)}
-            unknown_site(path, above, tree, self.scope)
-        return [address for address in known if address in hits]
-
-    def _trained(self) -> tuple[str, ...]:
-        chosen = {address for address, trained in self._params().items() if trained}
-        for step in self.tree.body:
-            if isinstance(step, s.Only):
-                hits = {address for item in step.patterns for address in self._matching(item)}
-                chosen = chosen - hits if step.frozen else chosen & hits
-        return tuple(address for address in self._params() if address in chosen)
-
-    def _groups(self) -> tuple[tuple[tuple[str, ...], tuple[tuple[str, float], ...]], ...]:
-        groups = []
-        for step in self.tree.body:
-            if isinstance(step, s.OptimiserGroup):
-                for name, value in step.settings:
-                    if name not in GROUP_OPTIONS:
-                        self.scope.fail(
-                            Slug.UNKNOWN_OPTION,
-                            f"no optimiser has an option `{name}`",
-                            value.span,
-                            hint=or_nearest(name, GROUP_OPTIONS),
-                        )
-                settings = tuple(
-                    (name, self.scope.finite(value, f"`{name}`")) for name, value in step.settings
-                )
-                groups.append((tuple(self._matching(step.pattern)), settings))
-        return tuple(groups)

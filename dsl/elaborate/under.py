@@ -11,8 +11,10 @@ from ..core import Body
 from ..diagnostics import Collector, Slug, or_nearest
 from ..program import ArgumentInput, CheckedModel, InputDecl
 from ..source import GENERATED
+from .datasets import use_data
+from .given import plan_intervention
 from .runs import lay_down
-from .study import Study, plan_intervention
+from .study import Study
 from .values import HaltError, Known, Val
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def elaborate_under(
     """The model with interventions of a file put in, in order; and their parameters that are
     inputs at run time, with the values given or by default. None if something is wrong."""
     study = Study(module, collector)
-    study.use_data(None)
+    use_data(study, None)
     before = collector.errors
     try:
         inputs = {}

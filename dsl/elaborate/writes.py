@@ -309,7 +309,9 @@ def _index(name: str, it: Node, span: Span, scope: Scope) -> tuple[Axis, Node]:
     while builder.parent is not None:
         outer = builder.parent
         if builder.axis is not None and builder.axis.name == name:
-            return builder.axis, outer.emit(ops.IOTA, ops.IotaAttrs(builder.axis), [], span, scope.path)
+            return builder.axis, outer.emit(
+                ops.IOTA, ops.IotaAttrs(builder.axis), [], span, scope.path
+            )
         builder = outer
     raise HaltError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...dsl.diagnostics import Diagnostic, Slug, SpecError, or_nearest
-from ...dsl.elaborate.trainings import OPTIMISERS
+from ...dsl.elaborate.optimisation import OPTIMISERS
 from .options import bound, whole
 
 if TYPE_CHECKING:

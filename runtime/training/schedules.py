@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...dsl.diagnostics import Diagnostic, Slug, SpecError
-from ...dsl.elaborate.trainings import SCHEDULES
+from ...dsl.elaborate.optimisation import SCHEDULES
 from .options import bound, whole
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import torch
 from tests.runtime.lessons import drawn, lesson
 
 from neuraxis.dsl.diagnostics import SpecError
-from neuraxis.dsl.elaborate.trainings import OPTIMISERS
+from neuraxis.dsl.elaborate.optimisation import OPTIMISERS
 from neuraxis.runtime.training.optimisers import CLASSES, Optimiser, optimiser_for
 
 if TYPE_CHECKING:

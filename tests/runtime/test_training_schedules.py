@@ -6,7 +6,7 @@ import pytest
 from tests.runtime.lessons import lesson
 
 from neuraxis.dsl.diagnostics import SpecError
-from neuraxis.dsl.elaborate.trainings import SCHEDULES
+from neuraxis.dsl.elaborate.optimisation import SCHEDULES
 from neuraxis.dsl.source import GENERATED
 from neuraxis.runtime.training.schedules import RULES, schedule
 

@@ -1,0 +1,193 @@
+"""What follows `with`: weights, interventions by name, writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import syntax as s
+from ..core import Axis, DType
+from ..diagnostics import Note, Slug, or_nearest
+from ..program import ArgumentInput
+from .scope import Frame, Scope
+from .sites import is_turn
+from .structure import walk
+from .values import HaltError, Known, Poison, Val
+from .writes import Plan, plan
+
+if TYPE_CHECKING:
+    from ..modules import Module
+    from ..program import CheckedModel
+    from ..source import Span
+    from .study import Study
+
+
+def split_weights(
+    given: tuple[s.Given, ...], study: Study
+) -> tuple[str | None, tuple[s.Given, ...]]:
+    """What follows `with`: the weights by name, and the interventions."""
+    weights: str | None = None
+    rest: list[s.Given] = []
+    for item in given:
+        found = study.module.find(item.id) if isinstance(item, s.Name) else None
+        if (
+            found is not None
+            and isinstance(found[0], s.Train | s.Weights)
+            and isinstance(item, s.Name)
+        ):
+            if weights is not None:
+                study.scope.fail(
+                    Slug.UNBUILT, "two sets of weights in one study are not built yet", item.span
+                )
+            weights = item.id
+        else:
+            rest.append(item)
+    return weights, tuple(rest)
+
+
+def intervene(study: Study, item: s.Given, model: CheckedModel, into: Plan, scope: Scope) -> None:
+    """Add the writes of one thing that follows `with`."""
+    match item:
+        case s.Write():
+            plan(item, model, scope, into)
+        case s.Unbuilt(feature):
+            scope.fail(Slug.UNBUILT, f"{feature} is not built yet", item.span)
+        case s.Name() | s.Call(s.Name(), _):
+            _named(study, item, model, into, scope)
+        case _:
+            scope.fail(
+                Slug.UNKNOWN_NAME,
+                "what follows `with` is weights or an intervention",
+                item.span,
+            )
+
+
+def _named(
+    study: Study, item: s.Name | s.Call, model: CheckedModel, into: Plan, scope: Scope
+) -> None:
+    name = item.id if isinstance(item, s.Name) else item.target.id  # type: ignore[union-attr]
+    found = study.module.find(name)
+    if name in study.module.broken:
+        raise HaltError
+    if found is None or not isinstance(found[0], s.Intervention | s.Train | s.Weights):
+        known = [
+            n
+            for n in study.module.names()
+            if (f := study.module.find(n))
+            and isinstance(f[0], s.Intervention | s.Train | s.Weights)
+        ]
+        scope.fail(
+            Slug.UNKNOWN_NAME,
+            f"no intervention or weights are called `{name}`",
+            item.span,
+            hint=or_nearest(name, known),
+        )
+    definition, module = found
+    if isinstance(definition, s.Intervention):
+        args = {}
+        free = [p.name for p in definition.params]
+        for arg in item.args if isinstance(item, s.Call) else ():
+            key = arg.name or (free[0] if free else "")
+            if key not in free:
+                scope.fail(
+                    Slug.WRONG_ARGUMENTS,
+                    f"`{name}` has no parameter `{key}`",
+                    arg.span,
+                    hint=or_nearest(key, free),
+                )
+            free.remove(key)
+            args[key] = scope.evaluate(arg.value)
+        plan_intervention(study, definition, module, args, model, into, scope, item.span)
+
+
+def plan_intervention(
+    study: Study,
+    definition: s.Intervention,
+    module: Module,
+    args: dict[str, Val],
+    model: CheckedModel,
+    into: Plan,
+    scope: Scope,
+    span: Span,
+    *,
+    any_turn: bool = False,
+) -> None:
+    """All writes of an intervention, its parameters bound: those that pick a site, a size or a case
+    are known at compile time, the others are inputs."""
+    inner = Scope(
+        study.ctx,
+        scope.builder,
+        Frame(module, positions=scope.frame.positions),
+        "",
+        "",
+        axes=dict(scope.known_axes()),
+    )
+    picking = _picking(definition)
+    for other in definition.given:
+        intervene(study, other, model, into, scope)
+    for param in definition.params:
+        value = args.get(param.name)
+        if value is None and param.default is not None:
+            value = inner.evaluate(param.default)
+        if value is None:
+            if param.axes is None:
+                scope.fail(
+                    Slug.WRONG_ARGUMENTS,
+                    f"`{definition.name}` needs `{param.name}`",
+                    span,
+                    notes=[Note("it is declared", param.span)],
+                    hint=f"{definition.name}({param.name} = ...)",
+                )
+            axes = tuple(_model_axis(decl.name, model, inner, decl.span) for decl in param.axes)
+            value = study.input(
+                ArgumentInput(f"{definition.name}.{param.name}", None),
+                axes,
+                DType.FLOAT,
+                param.span,
+            )
+        elif (
+            isinstance(value, Known)
+            and isinstance(value.value, float | int)
+            and param.name not in picking
+            and param.axes is None
+        ):
+            number = float(value.value)
+            value = study.input(
+                ArgumentInput(f"{definition.name}.{param.name}", number),
+                (),
+                DType.FLOAT,
+                param.span,
+            )
+        inner.names[param.name] = value
+    for step in definition.body:
+        match step:
+            case s.Write():
+                try:
+                    plan(step, model, inner, into, any_turn=any_turn)
+                except HaltError:  # was reported: the other writes are tried too
+                    if study.ctx.budget.is_spent:
+                        raise
+            case s.Unbuilt(feature, parts):
+                inner.ctx.collector.report(Slug.UNBUILT, f"{feature} is not built yet", step.span)
+                inner.names.update(
+                    {part.name: Poison() for part in parts if isinstance(part, s.Shared)}
+                )
+
+
+def _picking(definition: s.Intervention) -> set[str]:
+    """Names that stand in brackets, where they pick a site or a part of one."""
+    found: set[str] = set()
+    for tree in walk(definition.body):
+        if isinstance(tree, s.Index):
+            for item in tree.items:
+                if is_turn((item,)) or isinstance(item, s.Bind | s.Binary):
+                    found |= {t.id for t in walk(item) if isinstance(t, s.Name)}
+    return found
+
+
+def _model_axis(name: str, model: CheckedModel, scope: Scope, span: Span) -> Axis:
+    for step in model.body.steps:
+        for axis in step.node.axes:
+            if axis.name == name:
+                return axis
+    scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{name}`", span)
+    return None

@@ -1,0 +1,113 @@
+"""What a study gives out: values, tables, pictures, expectations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import syntax as s
+from ..diagnostics import Slug, or_any
+from ..program import Output
+from .values import Val, Value
+
+if TYPE_CHECKING:
+    from ..core import Node
+    from ..source import Span
+    from .scope import Scope
+    from .study import Study
+
+PLOTS = ("heatmap", "line", "bars")
+PLOT_OPTIONS = ("x", "y", "title")
+COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
+
+
+def output(
+    study: Study,
+    kind: str,
+    label: str,
+    values: list[Val],
+    span: Span,
+    op: str = "",
+    options: tuple[tuple[str, str | float], ...] = (),
+) -> None:
+    """Something to be given out, its values as tensors."""
+    nodes = [study.scope.node(value, span) for value in values]
+    study.outputs.append(Output(kind, label, tuple(n.name for n in nodes), span, op, options))
+
+
+def expect(study: Study, step: s.Expect) -> None:
+    """The two sides of a comparison, so that both can be told; else one truth."""
+    tree = step.condition
+    sides = (
+        [tree.left, tree.right] if isinstance(tree, s.Binary) and tree.op in COMPARISONS else [tree]
+    )
+    values = []
+    for side in sides:
+        value = study.scope.evaluate(side)
+        node: Node = study.scope.node(value, side.span)
+        if node.axes:
+            study.scope.fail(
+                Slug.AXIS_MISMATCH,
+                f"an expectation is about one number, and this has {study.scope.say_axes(node)}",
+                side.span,
+                hint=f"mean[{', '.join(axis.name for axis in node.axes)}]({side.span.text})",
+            )
+        if len(sides) == 1 and node.dtype != "bool":
+            study.scope.fail(
+                Slug.WRONG_DTYPE,
+                f"what is expected is a truth, and this is {node.dtype}",
+                side.span,
+                hint=f"expect {side.span.text} > 0",
+            )
+        values.append(value)
+    op = tree.op if isinstance(tree, s.Binary) and len(sides) == 2 else ""
+    output(study, "expect", tree.span.text, values, step.span, op)
+
+
+def plot(study: Study, step: s.Plot) -> None:
+    """What is shown, and along which axes."""
+    tree = step.value
+    if (
+        not isinstance(tree, s.Call)
+        or not isinstance(tree.target, s.Name)
+        or tree.target.id not in PLOTS
+    ):
+        study.scope.fail(
+            Slug.UNKNOWN_NAME,
+            "a plot is one of " + ", ".join(PLOTS),
+            tree.span,
+            hint="plot heatmap(effect, x = p, y = l)",
+        )
+    shown = [arg for arg in tree.args if arg.name is None]
+    if len(shown) != 1:
+        study.scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            f"a plot shows 1 value, and this has {len(shown)}",
+            tree.span,
+            hint="plot heatmap(effect)",
+        )
+    node = study.scope.node(study.scope.evaluate(shown[0].value), shown[0].span)
+    options = {"kind": tree.target.id}
+    for arg in tree.args:
+        if arg.name is not None:
+            options[arg.name] = _plot_option(arg, node, study.scope)
+    label = options.get("title") or shown[0].span.text
+    output(study, "plot", label, [Value(node)], step.span, options=tuple(options.items()))
+
+
+def _plot_option(arg: s.Argument, node: Node, scope: Scope) -> str:
+    """Which axis goes where, or what stands above."""
+    if arg.name not in PLOT_OPTIONS:
+        scope.fail(
+            Slug.UNKNOWN_OPTION,
+            f"a plot has no option `{arg.name}`",
+            arg.span,
+            hint=or_any(arg.name or "", PLOT_OPTIONS),
+        )
+    if arg.name == "title":
+        if not isinstance(arg.value, s.Text):
+            scope.fail(Slug.WRONG_DTYPE, "a title is a text", arg.span, hint='title = "..."')
+        return arg.value.value
+    if not isinstance(arg.value, s.Name):
+        scope.fail(Slug.NOT_AN_AXIS, f"`{arg.name}` is an axis of what is shown", arg.span)
+    what = f"`{arg.name}` is the axis `{arg.value.id}`"
+    return scope.axis_named(arg.value.id, node, arg.value.span, what)
