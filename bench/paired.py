@@ -67,22 +67,21 @@ def use_threads(count: int) -> None:
 
 
 def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> Pairing:
-    """Time ours, theirs, and theirs once more as a control; each is as often first as last."""
+    """Time ours and theirs in pairs, then theirs and theirs as a control.
+
+    Each is as often first as second, and as often comes after itself, with its data in the cache.
+    """
     ours()
     theirs()
-    runs = [ours, theirs, theirs]
-    times: list[list[tuple[float, float]]] = [[], [], []]
-    for turn in range(count):
-        for place in ((turn + step) % 3 for step in range(3)):
-            times[place].append(_timed(runs[place]))
-        if turn % 5 == 4 and sys.stderr.isatty():
-            sys.stderr.write(f"\r{turn + 1} of {count} ")
-    mine, other, again = times
-    ratios = [
-        _ratio([pair[clock] for pair in left], [pair[clock] for pair in other])
-        for left in (mine, again)
-        for clock in (0, 1)
-    ]
+    ratios = []
+    for one in (ours, theirs):
+        times: list[list[tuple[float, float]]] = [[], []]
+        for turn in range(count):
+            for place in (0, 1) if turn % 2 else (1, 0):
+                times[place].append(_timed((one, theirs)[place]))
+            if turn % 5 == 4 and sys.stderr.isatty():
+                sys.stderr.write(f"\r{turn + 1} of {count} ")
+        ratios += [_ratio(*([pair[clock] for pair in side] for side in times)) for clock in (0, 1)]
     return Pairing(*ratios)
 
 

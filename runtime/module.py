@@ -120,7 +120,9 @@ class Model(nn.Module):
             held, name = _slot(self, stored)
             if held[name].is_meta:
                 drawn_ = _tensor(initial(stored.node, self._seed))
-                value = drawn_.clone()  # in memory as PyTorch aligns it
+                # in memory as the emitted code wants it
+                value = torch.empty_like(held[name], device="cpu", dtype=drawn_.dtype)
+                value.copy_(drawn_)
                 trained = isinstance(held[name], nn.Parameter)
                 held[name] = nn.Parameter(value) if trained else value
         for module in self.modules():

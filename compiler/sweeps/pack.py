@@ -84,7 +84,7 @@ def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, in
     used = {axis for name in packed.in_order() for axis in packed.node(name).axis_names}
     sets = [rows for rows in work.rows.sets.values() if rows.axis.name in used]
     along = dict.fromkeys(axis for rows in sets for axis in rows.axes[len(swept) :])
-    first = graph.node(next(iter(work.values)))
+    first = graph.node(next(iter(work.values), graph.results[0]))
     return Packed(
         packed,
         {name: numbers for name, numbers in work.rows.numbers.items() if name in packed},
@@ -101,6 +101,7 @@ class _Pack:
         self.rows = Rows(edit, regions, swept)
         self.values: dict[str, tuple[str, RowSet]] = {}
         self.free: set[str] = set()  # other in every member, and everywhere
+        self.still: set[str] = set()  # in no member other than in the run without writes
         self.freed: dict[tuple[str, str], str] = {}
         self.twins: dict[str, str] = {}
         self.known: dict[object, str] = {}
@@ -110,7 +111,9 @@ class _Pack:
         region = self.regions.visit(name)
         node, operands = self.graph.node(name), self.graph.operands(name)
         if region is None:
-            if name not in self.regions.closed:
+            if not self.still.isdisjoint(operands):
+                self.still.add(name)
+            elif name not in self.regions.closed:
                 self.known.setdefault((node.op, repr(node.attrs), operands), name)
             return
         if region.everywhere:  # it may still stand only where something is written
@@ -119,7 +122,9 @@ class _Pack:
         self.regions.found[name] = region = self.regions.simple(region)
         rows = self._layout(node, operands, region)
         if not len(rows):
-            raise CannotError("no member differs")
+            self.still.add(name)
+            del self.regions.found[name]
+            return
         self.values[name] = (self._compute(node, operands, rows), rows)
         self.twin(name)
 
@@ -129,7 +134,7 @@ class _Pack:
         if name in self.free:
             raise CannotError("what is swept reaches every value, not only those written")
         if name not in self.values:
-            raise CannotError("no member differs")
+            return self.rows.everywhere(self.twin(name))
         value, rows = self.values[name]
         members = self.rows.of(self.regions.found[name], self.swept)
         value = self.rows.convert(value, rows, self.twin(name), members)
@@ -182,7 +187,7 @@ class _Pack:
 
     def twin(self, name: str) -> str:
         """The value in the run without writes."""
-        if name not in self.values:
+        if name not in self.values and name not in self.still:
             return name
         if name not in self.twins:
             node, operands = self.graph.node(name), self.graph.operands(name)
@@ -258,7 +263,7 @@ class _Pack:
             members = self.rows.members(rows)
             return self.rows.convert(self._free(name, members), members, name, rows)
         if name not in self.values:
-            return self.rows.spread(name, rows)
+            return self.rows.spread(self.twin(name), rows)
         value, old = self.values[name]
         return self.rows.convert(value, old, self.twin(name), rows)
 

@@ -145,6 +145,12 @@ class Rows:
         numbers = np.zeros(len(rows), np.int64)
         return self._taken([(name, ())], numbers, (rows.axis,), self.edit.node(name).span)
 
+    def everywhere(self, name: str) -> str:
+        """A value that is the same in all members, along the swept axes."""
+        shape = [sizes.evaluate(axis.size, self.regions.sizes) for axis in self.swept]
+        numbers = np.zeros(shape, np.int64)
+        return self._taken([(name, ())], numbers, self.swept, self.edit.node(name).span)
+
     def convert(self, value: str, old: RowSet, twin: str, new: RowSet) -> str:
         """A value in rows as it stands in other rows: where it has none, it is the twin's."""
         gone = [axis for axis in old.axes if axis not in new.axes]

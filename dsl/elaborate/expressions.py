@@ -356,8 +356,9 @@ def _check_sizes(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
 
 def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
     """Two tensors without a common axis make an outer product: seldom meant."""
-    side_by_side = {axis.name for axis in scope.banks}  # everything in a bank has these
-    left, right = a.axis_names - side_by_side, b.axis_names - side_by_side
+    # what is in a bank, or what rides along (a sweep is one), is a value for each of its positions
+    each = {axis.name for axis in scope.banks} | set(scope.frame.riding)
+    left, right = a.axis_names - each, b.axis_names - each
     if not left or not right or left & right:
         return
     if "float" not in (a.dtype, b.dtype) or a.dtype != b.dtype:

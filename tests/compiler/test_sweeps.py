@@ -216,3 +216,10 @@ def test_sizes_that_differ_along_one_axis() -> None:
     packed = sweep({"l": L, "p": P}, body).check()
     assert isinstance(packed, Packed)
     assert np.prod([count > 0 for count in packed.rows.values()])
+
+
+def test_a_write_below_what_is_measured_is_the_same_in_all_members() -> None:
+    late = f"{PATCH}\nmean[b, d](patched.layer[0].x[t = 0])"
+    packed = sweep({"l": L, "p": P}, late).check()
+    assert isinstance(packed, Packed)
+    assert set(packed.rows.values()) <= {1}

@@ -386,3 +386,20 @@ def test_results_come_in_the_order_of_their_type() -> None:
 )
 def test_a_header_that_cannot_be_is_refused(head: str, slug: str) -> None:
     assert slug in refused(head, "return x")
+
+
+def test_a_swept_number_shares_an_axis_with_nothing_and_need_not() -> None:
+    text = """
+        data rows = npy("x.npy"): x[d]: float
+
+        model m[d = 4](x[b, d]) -> [b, d]:
+            y = 2 * x
+            return y
+
+        experiment e of m on rows:
+            run a = m
+            sweep f over g in [0, 0.5]:
+                run p = a with y = g * it
+                mean[b, d](p.y)
+    """
+    assert not check_text("test.nax", textwrap.dedent(text)).diagnostics

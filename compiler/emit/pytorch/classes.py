@@ -49,7 +49,7 @@ class _Sheet:
         for paths in groups:
             word = next(key for key in reversed(paths[0]) if not key.isdigit())
             classes |= dict.fromkeys(paths, self.taken.take(camel(word)))
-        holders = Holders(classes, rule, self.taken.take)
+        holders = Holders(classes, rule, self.taken.take, program.memory)
         made = []
         for paths in groups:
             methods = [program.methods[id(f)] for f in program.homes[paths[0]]]

@@ -7,7 +7,7 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
-from ....dsl.ops import ContractAttrs
+from ....dsl.ops import ContractAttrs, ParamAttrs
 from ..forms import Linear
 from .layout import ATOM, MULTIPLIED, Layout, Value, aligned, permuted, place, squeezed
 from .pointwise import together, typed
@@ -29,6 +29,7 @@ def write_linear(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     x = squeezed(w.need(piece.reads[0]))
     weight = squeezed(w.need(piece.reads[1]))
     bias = squeezed(w.need(piece.reads[2])) if len(piece.reads) > 2 else None
+    _store(w, piece.reads[1], x)
     return linear(w, x, weight, bias, piece, steady=w.constants.issuperset(piece.reads[1:]))
 
 
@@ -52,6 +53,16 @@ def linear(
         ]
     text = f"F.linear({', '.join([flat.text, *texts])}"
     return _split(w, Value(f"{text})", (*rest, "*")), made, piece)
+
+
+def _store(w: Writer, name: str, x: Value) -> None:
+    """Say that memory should hold a parameter as `F.linear` wants it: products are faster so, and
+    its gradient, which comes in that order, is taken over without a copy."""
+    attrs = w.flow.nodes[name].attrs
+    if isinstance(attrs, ParamAttrs) and attrs.trained:
+        own = names(attrs.axes)
+        made = [axis for axis in own if axis not in x.axes]
+        w.stored[w.flow.nodes[name].site or name] = (*made, *(a for a in own if a in x.axes))
 
 
 def _matrix(w: Writer, weight: Value, made: tuple[str, ...], summed: tuple[str, ...]) -> str:
@@ -191,6 +202,8 @@ def _of_two(
     if not batch:
         if len(one) < len(other) or (len(one) == len(other) and w.is_weight(piece.reads[0])):
             a, b = b, a
+            piece = replace(piece, reads=piece.reads[::-1])
+        _store(w, piece.reads[1], a)
         return linear(w, a, b, None, piece)
     rows = [axis for axis in a.axes if axis not in both]
     columns = [axis for axis in b.axes if axis not in both]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ....dsl.core import Body
+from ....dsl.core import Body, names
 from ....dsl.ops import Distribution, ParamAttrs, StateAttrs
 from ....dsl.sizes import product
 from ..flow import flow
@@ -14,17 +14,17 @@ from ..forms import Spread
 from ..functions import path_of
 from ..recognise.selection import plan_body
 from .expressions import literal
+from .layout import Value, permuted
 from .names import camel, plain
 from .writer import Lines, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ....dsl.core import Node
+    from ....dsl.core import Axes, Node
     from ....dsl.sizes import Size
     from ..forms import Piece
     from ..functions import Path
-    from .layout import Value
     from .writer import Rule
 
 
@@ -144,8 +144,9 @@ class Holders:
         classes: Mapping[Path, str],
         rule: Callable[[Piece], Rule],
         taken: Callable[[str], str],
+        memory: Mapping[str, tuple[str, ...]],
     ) -> None:
-        self.classes, self.rule, self.take = classes, rule, taken
+        self.classes, self.rule, self.take, self.memory = classes, rule, taken, memory
         self.found: dict[tuple[tuple[str, ...], ...], ClassText] = {}
         self.helpers: dict[str, None] = {}
 
@@ -204,10 +205,19 @@ class Holders:
         assert isinstance(attrs, ParamAttrs | StateAttrs)
         trained = isinstance(attrs, ParamAttrs) and attrs.trained
         if isinstance(attrs.init, Distribution):
-            text = drawn(attrs.init, [axis.size for axis in attrs.axes])
+            text = self._drawn(attrs.init, node, attrs.axes)
         else:
             text = self._computed(attrs.init, node, lines)
         return f"nn.Parameter({text})" if trained else text
+
+    def _drawn(self, distribution: Distribution, node: Node, axes: Axes) -> str:
+        """Numbers of a distribution, in memory as the code that reads them wants it."""
+        own = names(axes)
+        order = self.memory.get(node.site or "", own)
+        if order == own or distribution.name == "orthogonal":  # no matter of each number by itself
+            return drawn(distribution, [axis.size for axis in axes])
+        size = {axis.name: axis.size for axis in axes}
+        return permuted(Value(drawn(distribution, [size[a] for a in order]), order), own).text
 
     def _computed(self, body: Body, node: Node, lines: Lines) -> str:
         known = flow(body)

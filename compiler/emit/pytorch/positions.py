@@ -21,6 +21,7 @@ from .expressions import literal
 from .layout import COMPARED, Layout, Value, aligned, permuted, place, squeezed
 
 if TYPE_CHECKING:
+    from ....dsl.sizes import Size
     from ..forms import Piece
     from .writer import Writer
 
@@ -276,31 +277,38 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     assert isinstance(attrs, ConcatAttrs)
     values = [w.cast(w.tensor(value), node.dtype) for value in w.several(piece.reads, wish)]
     axes = {own.name: own for own in node.axes}
-    largest = max(values, key=lambda value: len(value.axes))
+    along = [_size_along(w, name, attrs) for name in piece.reads]
+    # the others follow the largest; one that is alone along the axis was made to stand beside it
+    largest = max(zip(values, along, strict=True), key=lambda v: (len(v[0].axes), v[1] != 1))[0]
     order = [axis for axis in largest.axes if axis in axes]
     order += [axis for axis in names(node.axes) if axis not in order and axis != attrs.axis]
-    if attrs.new and len(values) == 1:
-        (part,) = values
-        whole = w.exactly(part, [axes[axis] for axis in order])
-        return whole.view(".unsqueeze(-1)", (*order, attrs.axis))
     if attrs.new:
-        parts = [w.exactly(value, [axes[axis] for axis in order]).text for value in values]
         at = len(order)
         if wish is not None and attrs.axis in wish:
             at = len([a for a in wish[: wish.index(attrs.axis)] if a in order])
         layout = (*order[:at], attrs.axis, *order[at:])
         where = -1 if at == len(order) else at
-        return Value(f"torch.stack(({_listed(parts)}), {where})", layout, node.dtype)
+        parts = [w.exactly(value, [axes[axis] for axis in order]) for value in values]
+        if len(parts) == 1:
+            return parts[0].view(f".unsqueeze({where})", layout)
+        listed = _listed([part.text for part in parts])
+        return Value(f"torch.stack(({listed}), {where})", layout, node.dtype)
     order += [attrs.axis] if attrs.axis not in order else []
     last = w.tail(node.name)
     order = [axis for axis in order if axis not in last] + [axis for axis in order if axis in last]
-    parts = []
+    texts = []
     for name, value in zip(piece.reads, values, strict=True):
         own = {a.name: a for a in w.flow.nodes[name].axes}
-        parts.append(w.exactly(value, [own.get(axis, axes[axis]) for axis in order]).text)
+        texts.append(w.exactly(value, [own.get(axis, axes[axis]) for axis in order]).text)
     layout = tuple(order)
     where = place(Value("", layout), attrs.axis)
-    return Value(f"torch.cat(({_listed(parts)}), {where})", layout, node.dtype)
+    return Value(f"torch.cat(({_listed(texts)}), {where})", layout, node.dtype)
+
+
+def _size_along(w: Writer, name: str, attrs: ConcatAttrs) -> Size | None:
+    """The size of an operand along the axis; None if it has none."""
+    node = w.flow.nodes.get(name)
+    return node.size(attrs.axis) if node is not None and attrs.axis in node.axis_names else None
 
 
 def _listed(parts: list[str]) -> str:

@@ -61,6 +61,7 @@ class Program:
     methods: dict[int, Method] = field(default_factory=dict)
     homes: dict[Path, list[Function]] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
+    memory: dict[str, tuple[str, ...]] = field(default_factory=dict)  # see `Writer.stored`
     stored: tuple[Node, ...] = ()
     results: tuple[str, ...] = ()
     updates: tuple[
@@ -189,6 +190,7 @@ class Program:
         missing: Sequence[str],
     ) -> Method:
         self.helpers |= w.helpers
+        self.memory |= w.stored
         return Method(
             self._name(function),
             (*w.arguments, *(w.symbols[symbol] for symbol in missing)),

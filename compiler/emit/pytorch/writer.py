@@ -113,6 +113,8 @@ class Writer:
         self.tail: Callable[[str], tuple[str, ...]] = lambda _: ()  # axes that readers want last
         self.arguments: dict[str, Node] = {} if outer is None else outer.arguments
         self.laid: dict[str, Beside] = {}  # parameters side by side in memory
+        # the order of axes in which memory should hold a parameter, by its address
+        self.stored: dict[str, tuple[str, ...]] = {} if outer is None else outer.stored
 
     # ---- values
 

@@ -56,7 +56,8 @@ class Images(Part):
                 b=nn.Parameter(torch.zeros(4)),
             ),
             out=Affine(
-                w=nn.Parameter(torch.empty(4, 5).normal_(0.0, 0.5)), b=nn.Parameter(torch.zeros(5))
+                w=nn.Parameter(torch.empty(5, 4).normal_(0.0, 0.5).t()),
+                b=nn.Parameter(torch.zeros(5)),
             ),
         )
 

@@ -186,17 +186,19 @@ class Layer(Part):
                     b=nn.Parameter(torch.zeros(2, 4)),
                 ),
                 out=Affine(
-                    w=nn.Parameter(torch.empty(2, 4, 8).normal_(0.0, 0.35355339059327373)),
+                    w=nn.Parameter(
+                        torch.empty(8, 2, 4).normal_(0.0, 0.35355339059327373).permute(1, 2, 0)
+                    ),
                     b=nn.Parameter(torch.zeros(8)),
                 ),
             ),
             ffn=Ffn(
                 act=Affine(
-                    w=nn.Parameter(torch.empty(8, 16).normal_(0.0, 0.35355339059327373)),
+                    w=nn.Parameter(torch.empty(16, 8).normal_(0.0, 0.35355339059327373).t()),
                     b=nn.Parameter(torch.zeros(16)),
                 ),
                 out=Affine(
-                    w=nn.Parameter(torch.empty(16, 8).normal_(0.0, 0.25)),
+                    w=nn.Parameter(torch.empty(8, 16).normal_(0.0, 0.25).t()),
                     b=nn.Parameter(torch.zeros(8)),
                 ),
             ),
