@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 from tests.dsl.written import axes, kind, params, read, refused
 
@@ -389,6 +391,8 @@ def test_a_header_that_cannot_be_is_refused(head: str, slug: str) -> None:
 
 
 def test_a_swept_number_shares_an_axis_with_nothing_and_need_not() -> None:
+    from tests.dsl.written import right
+
     text = """
         data rows = npy("x.npy"): x[d]: float
 
@@ -402,4 +406,4 @@ def test_a_swept_number_shares_an_axis_with_nothing_and_need_not() -> None:
                 run p = a with y = g * it
                 mean[b, d](p.y)
     """
-    assert not check_text("test.nax", textwrap.dedent(text)).diagnostics
+    assert not right(textwrap.dedent(text)).diagnostics

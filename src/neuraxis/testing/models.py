@@ -56,7 +56,12 @@ def computing_in(dtype: str) -> Iterator[None]:
 
 def held_in(model: Model, dtype: str, call: int = 0) -> Any:
     """A copy of the model with its parameters in a dtype, about to be called for the `call`th time."""
-    kept = [model._graph, model._artifact, model._checked, *vars(model).get("_variants", {}).values()]
+    kept = [
+        model._graph,
+        model._artifact,
+        model._checked,
+        *vars(model).get("_variants", {}).values(),
+    ]
     kept += [getattr(model, name) for name in ("checked", "_module") if hasattr(model, name)]
     with computing_in(dtype):
         made = copy.deepcopy(model, {id(part): part for part in kept}).to(getattr(torch, dtype))
@@ -70,7 +75,9 @@ def tensor(value: Any, dtype: str = "float64") -> torch.Tensor:
     return held.to(getattr(torch, dtype)) if held.is_floating_point() else held
 
 
-def results(model: Model, inputs: Sequence[Any], dtype: str = "float64") -> tuple[torch.Tensor, ...]:
+def results(
+    model: Model, inputs: Sequence[Any], dtype: str = "float64"
+) -> tuple[torch.Tensor, ...]:
     """What a model gives, the same numbers drawn at each call."""
     made = held_in(model, dtype)
     with torch.no_grad(), computing_in(dtype):
