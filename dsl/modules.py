@@ -31,6 +31,7 @@ class Module:
     broken: set[str] = field(default_factory=set)  # imports that were already reported
     axis_words: dict[str, frozenset[str]] = field(default_factory=dict)  # by block, see `structure`
     owners: dict[str, bool] = field(default_factory=dict)  # which blocks make parameters
+    library: Library | None = None  # the standard library, if it is not the one that all share
 
     def find(self, name: str) -> tuple[Definition, Module] | None:
         """What a name stands for in this file, with the module that defines it; `std` last."""
@@ -39,7 +40,17 @@ class Module:
         if name in self.imported:
             module, original = self.imported[name]
             return module.find(original)
-        return std_definition(name)
+        return (self.library or SHARED).find(name)
+
+    def with_own_library(self) -> None:
+        """From now on the standard library of this file, and of those that it imports, is theirs
+        alone: what is changed in it is changed nowhere else."""
+        library, waiting = Library(), [self]
+        while waiting:
+            module = waiting.pop()
+            if module.library is not library:
+                module.library = library
+                waiting += [other for other, _ in module.imported.values()]
 
     def names(self) -> list[str]:
         """The names of this file, without those of `std`."""
@@ -164,23 +175,30 @@ def std_index() -> dict[str, str]:
     return index
 
 
-@cache
-def std_definition(name: str) -> tuple[Definition, Module] | None:
-    """What a name stands for in the standard library."""
-    home = std_index().get(name)
-    if home is None:
-        return None
-    module = std_module(home)
-    return (module.own[name], module) if name in module.own else None
+class Library:
+    """The standard library; only those files of it that a spec uses are parsed."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, Module] = {}
+
+    def find(self, name: str) -> tuple[Definition, Module] | None:
+        """What a name stands for in it."""
+        home = std_index().get(name)
+        if home is None:
+            return None
+        module = self.module(home)
+        return (module.own[name], module) if name in module.own else None
+
+    def module(self, name: str) -> Module:
+        """A file of it."""
+        if name not in self.modules:
+            collector = Collector()
+            tree = parse(Source(f"specs/{name}.nax", specs.read(name)), collector)
+            collector.raise_if_errors()
+            assert tree is not None
+            module = self.modules[name] = Module(name, tree, library=self)
+            define(module, collector)
+        return self.modules[name]
 
 
-@cache
-def std_module(name: str) -> Module:
-    """A file of the standard library; only those that a spec uses are parsed."""
-    collector = Collector()
-    tree = parse(Source(f"specs/{name}.nax", specs.read(name)), collector)
-    collector.raise_if_errors()
-    assert tree is not None
-    module = Module(name, tree)
-    define(module, collector)
-    return module
+SHARED = Library()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import syntax as s
 from .diagnostics import Collector, Slug, or_nearest
+from .modules import std_index
 from .source import Source, Span
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def apply_settings(module: Module, settings: Sequence[str], collector: Collector
                 Slug.WRONG_ARGUMENTS, f"`{text}` sets no number", span, hint="gpt.d=128"
             )
             continue
+        if block in std_index() and block not in module.names() and module.library is None:
+            module.with_own_library()
         found = module.find(block)
         if found is None or not isinstance(found[0], s.Block):
             known = [

@@ -24,7 +24,15 @@ from ..dsl.program import (
 )
 from ..dsl.signatures import declared_field
 from ..dsl.sources import SIGNATURES, TOKENIZER
-from .data import ByteTokenizer, DataError, load_data, load_tokenizer, ngram_bits, single_token
+from .data import (
+    ByteTokenizer,
+    DataError,
+    Dataset,
+    load_data,
+    load_tokenizer,
+    ngram_bits,
+    single_token,
+)
 from .lowering import address, needed
 from .mistakes import mistake
 from .ragged import check_limits, lengths_of, sizes_of
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from ..dsl.modules import Module
     from ..dsl.program import CheckedStudy, Source
     from ..dsl.source import Span
-    from .data import Dataset, Tokenizer
+    from .data import Tokenizer
 
 TORCH = {DType.FLOAT: torch.float32, DType.INT: torch.int64, DType.BOOL: torch.bool}
 
@@ -89,6 +97,11 @@ class Library:
         whole = self.dataset(part.name)
         held = whole.held if whole.held is not None and len(whole.held) else whole
         return held.pick(slice(part.start, part.stop))
+
+    def lessons(self, part: DataPart) -> Dataset:
+        """The examples that a training learns from; what is held back is whole beside them."""
+        whole = self.dataset(part.name)
+        return Dataset(whole.pick(slice(part.start, part.stop)).columns, whole.held)
 
     def tokenizer(self, name: str) -> Tokenizer:
         """The tokeniser of that name."""

@@ -40,7 +40,7 @@ def teach(
 ) -> Trained:
     """Train the model in place."""
     assert training.train.data is not None
-    data = library.dataset(training.train.data.name)
+    data = library.lessons(training.train.data)
     parameters = parameters_of(model)
     given: dict[Source, torch.Tensor] = {}
     lowered = []

@@ -65,14 +65,14 @@ def _named(
     study: Study, item: s.Name | s.Call, model: CheckedModel, into: Plan, scope: Scope
 ) -> None:
     name = item.id if isinstance(item, s.Name) else item.target.id  # type: ignore[union-attr]
-    found = study.module.find(name)
-    if name in study.module.broken:
+    found = scope.frame.module.find(name)
+    if name in scope.frame.module.broken:
         raise HaltError
     if found is None or not isinstance(found[0], s.Intervention | s.Train | s.Weights):
         known = [
             n
-            for n in study.module.names()
-            if (f := study.module.find(n))
+            for n in scope.frame.module.names()
+            if (f := scope.frame.module.find(n))
             and isinstance(f[0], s.Intervention | s.Train | s.Weights)
         ]
         scope.fail(
@@ -116,14 +116,12 @@ def plan_intervention(
     inner = Scope(
         study.ctx,
         scope.builder,
-        Frame(module, positions=scope.frame.positions),
+        Frame(module, riding=scope.frame.riding, positions=scope.frame.positions),
         "",
         "",
         axes=dict(scope.known_axes()),
     )
-    picking = _picking(definition)
-    for other in definition.given:
-        intervene(study, other, model, into, scope)
+    picking = _picking(definition, module)
     for param in definition.params:
         value = args.get(param.name)
         if value is None and param.default is not None:
@@ -158,6 +156,8 @@ def plan_intervention(
                 param.span,
             )
         inner.names[param.name] = value
+    for other in definition.given:
+        intervene(study, other, model, into, inner)
     for step in definition.body:
         match step:
             case s.Write():
@@ -173,9 +173,19 @@ def plan_intervention(
                 )
 
 
-def _picking(definition: s.Intervention) -> set[str]:
-    """Names that stand in brackets, where they pick a site or a part of one."""
+def _picking(definition: s.Intervention, module: Module) -> set[str]:
+    """Names that stand in brackets, where they pick a site or a part of one; also in those of an
+    intervention that they are handed on to."""
     found: set[str] = set()
+    for other in definition.given:
+        if isinstance(other, s.Call) and isinstance(other.target, s.Name):
+            entry = module.find(other.target.id)
+            if entry is not None and isinstance(entry[0], s.Intervention):
+                params = [param.name for param in entry[0].params]
+                picked = _picking(entry[0], entry[1])
+                for place, arg in enumerate(other.args):
+                    if (arg.name or "".join(params[place : place + 1])) in picked:
+                        found |= {t.id for t in walk(arg.value) if isinstance(t, s.Name)}
     for tree in walk(definition.body):
         if isinstance(tree, s.Index):
             for item in tree.items:

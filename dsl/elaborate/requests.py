@@ -10,7 +10,7 @@ from ..diagnostics import Note, Slug, or_nearest
 from .given import intervene
 from .models import ModelRequest, elaborate_model
 from .runs import lay_down
-from .values import HaltError, Run, Val
+from .values import HaltError, Known, Run, Val
 
 if TYPE_CHECKING:
     from ..core import Node
@@ -108,6 +108,7 @@ def elaborated(study: Study, request: ModelRequest) -> CheckedModel:
         request.block.name,
         id(request.block),
         tuple(sorted(request.sizes.items(), key=lambda i: i[0])),
+        request.inputs,
         str(request.values),
     )
     if key not in study.models:
@@ -129,7 +130,15 @@ def run_model(
     scope: Scope,
 ) -> Run:
     """Lay a model down on inputs, with what `with` gives."""
-    nodes = {key: scope.node(value, at) for key, (value, at) in inputs.items()}
+    numbers = {  # a number for what has a default takes its place, and is no input
+        param.name: value
+        for param in request.block.params
+        if param.default is not None
+        and isinstance(value := inputs.get(param.name, (None,))[0], Known)
+    }
+    nodes = {
+        key: scope.node(value, at) for key, (value, at) in inputs.items() if key not in numbers
+    }
     sizes: dict[str, Size] = dict(request.sizes)
     for param in request.block.params:
         if param.name in nodes and param.axes is not None:
@@ -137,7 +146,12 @@ def run_model(
                 param, nodes[param.name], sizes, request, inputs[param.name][1], scope
             )
     _check_inputs(request, inputs, scope)
-    request = replace(request, sizes=sizes)  # type: ignore[arg-type]
+    request = replace(
+        request,
+        sizes=sizes,  # type: ignore[arg-type]
+        values={**request.values, **numbers},
+        inputs=frozenset(nodes),
+    )
     model = elaborated(study, request)
     for decl in model.inputs:
         if decl.name not in nodes:

@@ -153,6 +153,90 @@ def test_swept_axes_of_one_name_are_kept_apart() -> None:
     assert dataset["part"].dims == ("part.t", "vocab")
 
 
+# ---- what a run is given
+
+
+def test_an_optional_input_is_given(tmp_path: Path) -> None:
+    text = """
+model masked(x[b, t], mask[b, t]: bool = true, scale[t] = 2) -> [b]:
+    return sum[t](scale * where(mask, x, 0))
+
+data rows = jsonl("rows.jsonl"): x[t]: float, mask[t]: bool
+
+experiment e on rows:
+    run bare = masked(x = rows.x, mask = true)
+    run own = masked
+    run first = masked(x = rows.x, mask = rows.x < 2)
+    run scaled = masked(x = rows.x, mask = true, scale = rows.x[b = 0])
+    run plain = masked(x = rows.x, mask = true, scale = 3)
+    a = sum[b](bare.out)
+    own_mask = sum[b](own.out)
+    c = sum[b](first.out)
+    d = sum[b](scaled.out)
+    f = sum[b](plain.out)
+"""
+    rows = [{"x": [1, 2], "mask": [True, True]}, {"x": [3, 4], "mask": [False, True]}]
+    jsonl(tmp_path, *rows)
+    found = run_study(text, tmp_path).values
+    assert {k: float(v) for k, v in found.items()} == {
+        "a": 20,
+        "own_mask": 14,
+        "c": 2,
+        "d": 1 + 4 + 3 + 8,
+        "f": 30,
+    }
+
+
+STRENGTHS = """
+data words = repeats(n = 4, t = 2, vocab = 6, held = 0)
+
+intervention silence(l, n, by = 0) on reader:
+    layer[l].attn.z[h = n] = by * mean[b, t](base.layer[l].attn.z[h = n])
+
+intervention both(by) on reader with damp(by = by):
+    layer[1].ffn *= by
+
+experiment e of reader on words:
+    run clean = reader
+    measure size(r) = mean[b, t, vocab](abs(r.logits))
+"""
+
+
+def test_a_named_intervention_takes_what_is_swept() -> None:
+    text = (
+        STRENGTHS
+        + """
+    sweep curve over g in [0, 1, 2]:
+        run damped = clean with damp(by = g)
+        size(damped)
+    sweep two over g in [0, 1, 2]:
+        run less = clean with both(by = g)
+        size(less)
+    sweep heads over l in layer, n in h:
+        run held = clean with silence(l = l, n = n, by = 1)
+        size(held)
+    sweep directly over l in layer, n in h:
+        run held = clean with layer[l].attn.z[h = n] = mean[b, t](clean.layer[l].attn.z[h = n])
+        size(held)
+"""
+    )
+    text += "".join(
+        f"""
+    run damped_{g} = clean with damp(by = {g})
+    run less_{g} = clean with both(by = {g})
+    damped_at_{g} = size(damped_{g})
+    less_at_{g} = size(less_{g})
+"""
+        for g in (0, 1, 2)
+    )
+    found = run(READER + text, "e")[1].values
+    for name, single in (("curve", "damped"), ("two", "less")):
+        wanted = [found[f"{single}_at_{g}"].item() for g in (0, 1, 2)]
+        np.testing.assert_allclose(found[name].values, wanted, rtol=1e-5)
+        assert len(set(np.round(wanted, 6))) == 3
+    np.testing.assert_allclose(found["heads"].values, found["directly"].values, rtol=1e-5)
+
+
 # ---- data
 
 

@@ -48,6 +48,30 @@ def test_sizes_values_and_blocks_from_outside() -> None:
     assert tuple(set_.wte.shape) == (6, 2)
 
 
+def test_settings_end_with_their_program() -> None:
+    text = """
+    block twice(x[t, d]) -> [t, d]:
+        return mlp(mlp(x))
+
+    model m[d = 4](x[b, t, d]) -> [b, t, d]:
+        return twice(x)
+    """
+
+    def widths(loaded: Program) -> set[int]:
+        return {
+            axis.size
+            for site in loaded.model("m").sites()
+            for axis in site.node.axes
+            if axis.name == "m"
+        }
+
+    before = widths(program(text))
+    assert widths(program(text, settings=("mlp.m=3",))) == {3}
+    assert before != {3}
+    assert widths(program(text, seed=1)) == before
+    assert widths(program(text.replace("twice", "twofold"))) == before
+
+
 def test_seeds() -> None:
     one, same, other = (program().model("reader", seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.wte, same.wte)

@@ -124,6 +124,33 @@ def test_a_trained_model_is_in_the_form_that_measures(tmp_path: Path) -> None:
     assert loss == pytest.approx(float(history["held.loss"][-1]), rel=1e-4)
 
 
+def test_a_training_on_a_part_of_its_data(tmp_path: Path) -> None:
+    """One example alone is seen in every batch; what is held back stays whole."""
+    text = """
+data points = npz("points.npz", held = 0.5): x: float
+
+model m(x[b]) -> [b]:
+    param w = 0
+    return w + 0 * x
+
+train one of m on points[b = 2..3]:
+    loss = mean[b]((out - x) ^ 2)
+    using sgd(lr = 0.5), batch 4, steps 1
+    every 1 steps: evaluate
+"""
+    np.savez(tmp_path / "points.npz", x=np.arange(8, dtype=np.float32))
+    program = Program.from_text(text, folder=tmp_path)
+    data = program.library.dataset("points")
+    found = program.trained("one", folder=tmp_path / "out")
+    w = float(found.w.detach())
+    assert w == float(data["x"].values[2])
+    history = load(tmp_path / "out" / "one" / "history.nc")
+    assert data.held is not None
+    held = np.mean((data.held["x"].values - w) ** 2)
+    assert float(history["held.loss"][-1]) == pytest.approx(held)
+    assert history.attrs["evaluated_on"] == "held"
+
+
 def test_weights_are_handed_on(tmp_path: Path) -> None:
     program = Program.load(folder(tmp_path))
     session = Session(program, tmp_path / "out", console=Console(file=io.StringIO()))

@@ -13,7 +13,7 @@ from neuraxis import specs
 from neuraxis.dsl.diagnostics import Collector, render
 from neuraxis.dsl.elaborate import ModelRequest, elaborate_model
 from neuraxis.dsl.format import format_spec
-from neuraxis.dsl.modules import std_index, std_module
+from neuraxis.dsl.modules import SHARED, std_index
 from neuraxis.dsl.source import Source
 from neuraxis.dsl.syntax import Block
 
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(5)
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_block_checks_without_a_word(name: str, training: bool) -> None:
-    module = std_module(std_index()[name])
+    module = SHARED.module(std_index()[name])
     block = module.own[name]
     assert isinstance(block, Block)
     collector = Collector()
