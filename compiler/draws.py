@@ -55,7 +55,8 @@ def initial(node: Node, seed: int) -> Array:
     if isinstance(attrs.init, Body):
         (value,) = evaluate(attrs.init)
         return value.spread(names(attrs.axes), shape)
-    stream = generator("initial", seed, node.site or node.name)
+    address = (node.site or node.name).rpartition(":")[2]  # without the set of weights
+    stream = generator("initial", seed, address)
     return draw(attrs.init, tuple(shape.values()), stream)
 
 

@@ -162,7 +162,8 @@ class CheckedStudy:
 
     `body.results` are the results of the sweeps, in order, then all nodes of the outputs.
     `sources` say where each input node's values come from. `weights` names what the parameters
-    come from: a training or a `weights` statement.
+    come from: a training or a `weights` statement. Those whose address begins with one of
+    `beside` and a colon come from there instead.
     """
 
     name: str
@@ -174,7 +175,8 @@ class CheckedStudy:
     data: DataPart | None
     weights: str | None
     span: Span
-    updates: tuple[tuple[str, str], ...] = ()  # state address, node
+    updates: tuple[tuple[str, str], ...] = ()  # the address of a state or parameter, node
+    beside: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
 
 

@@ -67,6 +67,17 @@ def build(
     return model
 
 
+def beside(model: nn.Module, others: Mapping[str, nn.Module]) -> nn.Module:
+    """The parameters of a model, and under their names those of others: what a study with several
+    sets of weights shares."""
+    if not others:
+        return model
+    both = nn.Module()
+    both._parameters, both._buffers = model._parameters, model._buffers
+    both._modules = {**model._modules, **{f"{name}:": other for name, other in others.items()}}
+    return both
+
+
 class _Undrawn(TorchFunctionMode):
     """Draws nothing: the numbers are replaced anyway, and on `meta` PyTorch takes seconds for
     it."""
@@ -112,7 +123,8 @@ class Model(nn.Module):
                 continue
             own, _ = _slot(self, stored)
             if own[name].shape == held[name].shape:
-                own[name] = held[name]
+                is_weight = isinstance(own[name], nn.Parameter)
+                own[name] = held[name] if is_weight else _constant(held[name])
 
     def _draw_initial(self) -> None:
         """Initial values for what has none yet. What is shared stays where it is."""
@@ -274,6 +286,11 @@ def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph
 def _tensor(array: NDArray[Any]) -> torch.Tensor:
     """The array's memory as a tensor; a copy if it may not be written."""
     return torch.from_numpy(array if array.flags.writeable else np.array(array))
+
+
+def _constant(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers as what is no parameter."""
+    return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor
 
 
 def _slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]:

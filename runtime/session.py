@@ -13,6 +13,7 @@ from .experiment import run_experiment
 from .labels import number
 from .mistakes import mistake
 from .model import spec_model
+from .module import beside
 from .plots import plot
 from .results import save
 from .tables import table
@@ -106,7 +107,8 @@ class Session:
         study = self.program.checked.experiments[name]
         model = self._fresh(study.model) if study.weights is None else self.weights(study.weights)
         self.console.rule(f"experiment {name}", align="left")
-        outcome = run_experiment(study, model, self.program.library, seed=self.program.seed)
+        shared = beside(model, {other: self.weights(other) for other in study.beside})
+        outcome = run_experiment(study, shared, self.program.library, seed=self.program.seed)
         for shown in outcome.shown:
             self.console.print(table(outcome.values[shown], width=self.console.width))
         folder = self.folder / name

@@ -22,8 +22,9 @@ MANY = 3  # so many turns that differ in numbers alone share a function that tak
 
 
 def path_of(site: str) -> Path:
-    """`layer[3].attn.q.w` as keys of nested modules."""
-    return tuple(re.sub(r"\[(\d+)\]", r".\1", site).split("."))
+    """`layer[3].attn.q.w` as keys of nested modules; `base:wte`, of a set of weights beside the
+    others, stands under `base:`."""
+    return tuple(re.sub(r"\[(\d+)\]", r".\1", site).replace(":", ":.").split("."))
 
 
 @dataclass(eq=False)

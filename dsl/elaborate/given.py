@@ -21,29 +21,6 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-def split_weights(
-    given: tuple[s.Given, ...], study: Study
-) -> tuple[str | None, tuple[s.Given, ...]]:
-    """What follows `with`: the weights by name, and the interventions."""
-    weights: str | None = None
-    rest: list[s.Given] = []
-    for item in given:
-        found = study.module.find(item.id) if isinstance(item, s.Name) else None
-        if (
-            found is not None
-            and isinstance(found[0], s.Train | s.Weights)
-            and isinstance(item, s.Name)
-        ):
-            if weights is not None:
-                study.scope.fail(
-                    Slug.UNBUILT, "two sets of weights in one study are not built yet", item.span
-                )
-            weights = item.id
-        else:
-            rest.append(item)
-    return weights, tuple(rest)
-
-
 def intervene(study: Study, item: s.Given, model: CheckedModel, into: Plan, scope: Scope) -> None:
     """Add the writes of one thing that follows `with`."""
     match item:
@@ -82,21 +59,27 @@ def _named(
             hint=or_nearest(name, known),
         )
     definition, module = found
-    if isinstance(definition, s.Intervention):
-        args = {}
-        free = [p.name for p in definition.params]
-        for arg in item.args if isinstance(item, s.Call) else ():
-            key = arg.name or (free[0] if free else "")
-            if key not in free:
-                scope.fail(
-                    Slug.WRONG_ARGUMENTS,
-                    f"`{name}` has no parameter `{key}`",
-                    arg.span,
-                    hint=or_nearest(key, free),
-                )
-            free.remove(key)
-            args[key] = scope.evaluate(arg.value)
-        plan_intervention(study, definition, module, args, model, into, scope, item.span)
+    if not isinstance(definition, s.Intervention):
+        scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            f"`{name}` are weights, which a study or a run is given by name",
+            item.span,
+            hint=f"run a = {model.name} with {name}",
+        )
+    args = {}
+    free = [p.name for p in definition.params]
+    for arg in item.args if isinstance(item, s.Call) else ():
+        key = arg.name or (free[0] if free else "")
+        if key not in free:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`{name}` has no parameter `{key}`",
+                arg.span,
+                hint=or_nearest(key, free),
+            )
+        free.remove(key)
+        args[key] = scope.evaluate(arg.value)
+    plan_intervention(study, definition, module, args, model, into, scope, item.span)
 
 
 def plan_intervention(

@@ -31,14 +31,20 @@ _LEAVES = (ops.PARAM, ops.STATE, ops.RANDOM, ops.INPUT)
 
 
 def lay_down(
-    name: str, model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, scope: Scope
+    name: str,
+    model: CheckedModel,
+    inputs: Mapping[str, Node],
+    plan: Plan,
+    scope: Scope,
+    *,
+    weights: str = "",
 ) -> tuple[Run, tuple[Node, ...]]:
     """The run, and its results followed by the new values of its states."""
     label = name
     while f"{label}:" in scope.ctx.claimed:
         label += "'"
     scope.ctx.claimed.add(f"{label}:")
-    run = Run(label, model, inputs)
+    run = Run(label, model, inputs, weights=weights)
     layer = _Layer(run, plan, scope)
     placed = layer.lay(model.body, {})
     for step in model.body.steps:  # inputs are addressed too
@@ -121,11 +127,18 @@ class _Layer:
             self.scope.fail(Slug.AXIS_MISMATCH, message, node.span)
 
     def _once(self, key: str, node: Node) -> Node:
-        """Parameters, states and drawn numbers are the same in all runs."""
-        ctx = self.scope.ctx
-        if key not in ctx.params:
-            ctx.params[key] = self.scope.builder.root.put(replace(node, name=ctx.fresh(node.span)))
-        return ctx.params[key]
+        """Parameters, states and drawn numbers are the same in all runs with the same weights.
+        Weights that are not the study's own are constants."""
+        ctx, weights = self.scope.ctx, self.run.weights
+        place = f"{weights}:{key}" if weights else key
+        if place not in ctx.params:
+            made = replace(node, name=ctx.fresh(node.span))
+            if weights and node.site is not None:
+                made = made.at(f"{weights}:{node.site}")
+            if weights and isinstance(made.attrs, ops.ParamAttrs):
+                made = replace(made, attrs=replace(made.attrs, trained=False))
+            ctx.params[place] = self.scope.builder.root.put(made)
+        return ctx.params[place]
 
     def _write(self, node: Node, made: Node) -> Node:
         """Give the value its address; where it is written, the new value has it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import ops
 from .. import syntax as s
-from ..core import Axis, Body, DType, Node
+from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Slug
 from ..program import (
     ArgumentInput,
@@ -52,6 +52,9 @@ class Study:
         self.models: dict[object, CheckedModel] = {}
         self.model: CheckedModel | None = None
         self.updates: dict[str, Node] = {}
+        self.weights: str | None = None  # a run's own, if it says no others
+        self.beside: tuple[str, ...] = ()  # other weights that runs have
+        self.declared: dict[str, dict[str, Axes]] = {}  # by set of weights, what stands in it
 
     # ---- expressions of studies
 
@@ -74,7 +77,8 @@ class Study:
         if live is None or scope.lookup("base") is not None:
             return
         if any(isinstance(part, s.Name) and part.id == "base" for part in walk(tree)):
-            run, _ = lay_down(f"base of {live.name}", live.model, live.inputs, {}, self.scope)
+            name, model, inputs = f"base of {live.name}", live.model, live.inputs
+            run, _ = lay_down(name, model, inputs, {}, self.scope, weights=live.weights)
             scope.names["base"] = run
 
     def input(self, source: Source, axes: tuple[Axis, ...], dtype: DType, span: Span) -> Value:

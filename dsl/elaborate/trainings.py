@@ -9,7 +9,7 @@ from .. import syntax as s
 from ..diagnostics import Collector, Note, Slug, or_any, or_nearest
 from ..program import Call, CheckedStudy, CheckedTraining
 from .datasets import use_data
-from .given import split_weights
+from .laying import run_model
 from .optimisation import (
     SCHEDULES,
     matching,
@@ -20,9 +20,10 @@ from .optimisation import (
     trained,
 )
 from .outputs import expect, output
-from .requests import requested, run_model
+from .requests import requested
 from .study import Study
 from .values import HaltError, Poison, Table, Val, Value
+from .weights import split_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

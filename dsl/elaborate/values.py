@@ -59,7 +59,8 @@ class Poison:
 @dataclass(eq=False, slots=True)
 class Run:
     """A model run on given inputs: the nodes of its values by address. `written` says what each
-    held before the writes of its interventions."""
+    held before the writes of its interventions; `weights` under which name its parameters stand,
+    if they are not the study's own."""
 
     name: str
     model: CheckedModel
@@ -67,6 +68,7 @@ class Run:
     values: dict[str, Node] = field(default_factory=dict)
     written: dict[str, Node] = field(default_factory=dict)
     before: bool = False  # reads what was there before the writes
+    weights: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,3 +228,79 @@ train base of m on rows:
     assert history["loss"].item() == pytest.approx(loss, rel=1e-5)
     assert history["last"].item() == pytest.approx(np.mean(lasts), rel=1e-5)
     assert model.w.item() == pytest.approx(1 - 0.01 * 2 * loss, rel=1e-5)
+
+
+# ---- several sets of weights
+
+TWO = (
+    MODEL
+    + """
+data points = npz("points.npz"): token: int, target: float
+
+intervention half on line:
+    layer[*].y *= 0.5
+
+train small of line on points:
+    loss = mean[b]((out - target) ^ 2)
+    using adamw(lr = 0.02), batch 8, steps 2
+
+train large of line[d = 3](L = 2) on points:
+    loss = mean[b]((out - target) ^ 2)
+    using adamw(lr = 0.02), batch 8, steps 3
+
+experiment both of line with small on points:
+    run teacher = line
+    run student = line with large
+    run cut = student with half
+    run swapped = cut with layer[0].y *= 2
+    run back = teacher with layer[0].y = layer[0].y
+    gap = mean[b]((teacher.out - student.out) ^ 2)
+    teacher_out = teacher.out
+    student_out = student.out
+    cut_out = cut.out
+    sweep effect over g in [1, 0.5]:
+        run pushed = student with layer[*].y *= g
+        mean[b](pushed.out)
+    sweep turned over l in layer:
+        run turned = teacher with layer[l].y = 0
+        mean[b](turned.out)
+    expect all[b](back.out == teacher.out)
+
+experiment apart on points:
+    run a = line with small
+    run big = line with large
+    run c = line
+    run e = line[d = 3]
+    one = a.out
+    two = big.out
+    three = c.out
+    four = e.out
+"""
+)
+
+
+def test_runs_have_weights_of_their_own(tmp_path: Path) -> None:
+    folder(tmp_path)
+    program = Program.from_text(TWO, folder=tmp_path)
+    session = Session(program, tmp_path / "out", console=Console(file=io.StringIO()))
+    outcome = session.experiment("both")
+    token = torch.from_numpy(program.library.dataset("points")["token"].values)
+    with torch.no_grad():
+        small, large = session.models["small"](token), session.models["large"](token)
+        cut = session.models["large"].under("half")(token)
+    values = {name: torch.tensor(found.values) for name, found in outcome.values.items()}
+    same(values["teacher_out"], small)
+    same(values["student_out"], large)
+    same(values["cut_out"], cut)
+    same(values["gap"], ((small - large) ** 2).mean())
+    same(values["effect"], torch.stack([large.mean(), cut.mean()]))
+    assert values["turned"].shape == (1,)
+    assert all(found.holds for found in outcome.expectations)
+
+    apart = session.experiment("apart")
+    values = {name: torch.tensor(found.values) for name, found in apart.values.items()}
+    same(values["one"], small)
+    same(values["two"], large)
+    with torch.no_grad():
+        same(values["three"], program.model("line")(token))
+        same(values["four"], program.model("line", d=3)(token))

@@ -1,0 +1,100 @@
+"""`run`: a model on data, or a run again with more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import syntax as s
+from ..diagnostics import Slug
+from .builtins import UNBUILT
+from .laying import laid, run_model
+from .requests import requested
+from .values import HaltError, Poison, Run, Table, Val, Value
+from .weights import called, model_tree, split_weights
+
+if TYPE_CHECKING:
+    from ..program import DataPart
+    from ..source import Span
+    from .scope import Scope
+    from .study import Study
+
+
+class Runs:
+    """Makes the runs of a study, of its model if a run names no other, with its weights and
+    interventions."""
+
+    def __init__(
+        self,
+        study: Study,
+        model: s.Expr | None,
+        weights: str | None,
+        given: tuple[s.Given, ...],
+        data: DataPart | None,
+    ) -> None:
+        self.study, self.given, self.data = study, given, data
+        study.weights = weights
+        self.model = model_tree(model, weights, study)
+        if self.model is not None:
+            requested(study, self.model)
+        self.plans: dict[str, tuple[str | None, tuple[s.Given, ...]]] = {}
+
+    def run(self, step: s.Run, scope: Scope) -> Run:
+        """Lay down what a `run` says."""
+        weights, given = split_weights(step.given, self.study)
+        found = scope.lookup(step.value.id) if isinstance(step.value, s.Name) else None
+        if isinstance(found, Poison):
+            raise HaltError
+        if isinstance(found, Run):
+            before, earlier = self.plans[found.name]
+            weights, given = weights or before, (*earlier, *given)
+            inputs = dict(found.inputs)
+            run = laid(self.study, step.name, found.model, inputs, given, step.span, scope, weights)
+        else:
+            weights, given = weights or self.study.weights, (*self.given, *given)
+            run = self._of_model(step, weights, given, scope)
+        self.plans[run.name] = weights, given
+        return run
+
+    def _of_model(
+        self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
+    ) -> Run:
+        inputs: dict[str, tuple[Val, Span]] = {}
+        model: s.Expr = step.value
+        if isinstance(model, s.Call):
+            if isinstance(model.target, s.Name) and model.target.id in UNBUILT:
+                feature = UNBUILT[model.target.id]
+                scope.fail(Slug.UNBUILT, f"{feature} is not built yet", model.span)
+            inputs, model = _inputs(model, scope), model.target
+        if weights == self.study.weights and self.model is not None and model == called(self.model):
+            model = self.model
+        request = requested(self.study, model_tree(model, weights, self.study) or model)
+        settled = {p.name for p in request.block.params if p.axes is None}
+        values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
+        request = replace(request, values={**request.values, **values})
+        self._from_data(request.block, inputs)
+        return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)
+
+    def _from_data(self, block: s.Block, inputs: dict[str, tuple[Val, Span]]) -> None:
+        """Fields named like a model's inputs bind."""
+        table = self.study.scope.names.get(self.data.name) if self.data is not None else None
+        for param in block.params:
+            if param.axes is None or param.name in inputs or not isinstance(table, Table):
+                continue
+            if param.name in table.fields:
+                inputs[param.name] = (Value(table.fields[param.name]), param.span)
+
+
+def _inputs(tree: s.Call, scope: Scope) -> dict[str, tuple[Val, Span]]:
+    """`gpt(tokens = pairs.clean)`: what a run is given."""
+    inputs = {}
+    for arg in tree.args:
+        if arg.name is None:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                "an input of a run is named",
+                arg.span,
+                hint=f"tokens = {arg.span.text}",
+            )
+        inputs[arg.name] = (scope.evaluate(arg.value), arg.span)
+    return inputs

@@ -1,0 +1,125 @@
+"""The sets of weights of a study: which a run has, and whether it fits them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..diagnostics import Note, Slug
+from .models import elaborate_model
+from .requests import requested
+from .values import HaltError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..core import Axes
+    from ..program import CheckedModel
+    from ..source import Span
+    from .study import Study
+
+
+def split_weights(
+    given: tuple[s.Given, ...], study: Study
+) -> tuple[str | None, tuple[s.Given, ...]]:
+    """What follows `with`: the weights by name, and the interventions."""
+    weights: s.Name | None = None
+    rest: list[s.Given] = []
+    for item in given:
+        if isinstance(item, s.Name) and source_of(item.id, study) is not None:
+            if weights is not None:
+                study.scope.fail(
+                    Slug.WRONG_ARGUMENTS,
+                    "a run has one set of weights, and this is a second",
+                    item.span,
+                    notes=[Note("the first", weights.span)],
+                )
+            if item.id in study.module.imported:
+                study.scope.fail(
+                    Slug.UNBUILT, "weights of another file are not built yet", item.span
+                )
+            weights = item
+        else:
+            rest.append(item)
+    return weights.id if weights is not None else None, tuple(rest)
+
+
+def source_of(name: str, study: Study) -> s.Train | s.Weights | None:
+    """The training or the `weights` statement of that name."""
+    found = study.module.find(name)
+    return found[0] if found is not None and isinstance(found[0], s.Train | s.Weights) else None
+
+
+def model_tree(model: s.Expr | None, weights: str | None, study: Study) -> s.Expr | None:
+    """The model as it is said; one that is only named, as its weights were made."""
+    source = source_of(weights, study) if weights is not None else None
+    if source is not None and isinstance(model, s.Name) and model == called(source.model):
+        return source.model
+    return model
+
+
+def called(tree: s.Expr | None) -> s.Expr | None:
+    """The name of a model, without its sizes and values."""
+    while isinstance(tree, s.Call | s.Index):
+        tree = tree.target if isinstance(tree, s.Call) else tree.base
+    return tree
+
+
+def weights_label(study: Study, model: CheckedModel, weights: str | None, span: Span) -> str:
+    """Under which name the parameters of a run stand in the program: under none if they are the
+    study's own, so that all such runs share them; under that of their weights; and those of a
+    model that is drawn at another size, under the model's."""
+    own = _parameters(model)
+    if weights is not None:
+        _check_fit(study, model, own, weights, span)
+    if weights is not None and weights != study.weights:
+        study.beside = tuple(dict.fromkeys((*study.beside, weights)))
+        return weights
+    label = ""
+    while any(study.declared.get(label, own).get(a, axes) != axes for a, axes in own.items()):
+        label = f"{label or model.name}'"
+    study.declared.setdefault(label, {}).update(own)
+    return label
+
+
+def _parameters(model: CheckedModel) -> dict[str, Axes]:
+    """What a set of weights holds for a model: axes by address."""
+    return {
+        step.node.site or "": step.node.attrs.axes
+        for step in model.body.steps
+        if isinstance(step.node.attrs, ops.ParamAttrs)
+    }
+
+
+def _check_fit(
+    study: Study, model: CheckedModel, own: Mapping[str, Axes], weights: str, span: Span
+) -> None:
+    """A run finds all its parameters in its weights, of the same sizes."""
+    source = source_of(weights, study)
+    assert source is not None
+    made = elaborate_model(requested(study, source.model), study.collector)
+    if made is None:
+        raise HaltError
+    held = _parameters(made)
+    notes = [Note(f"`{weights}` are made", source.span)]
+    for address, axes in own.items():
+        if address not in held:
+            study.scope.fail(
+                Slug.UNKNOWN_SITE,
+                f"`{weights}` have no `{address}`, which this run of `{model.name}` reads",
+                span,
+                notes=notes,
+            )
+        if held[address] != axes:
+            here, there = (_shown(a) for a in (axes, held[address]))
+            study.scope.fail(
+                Slug.SIZE_MISMATCH,
+                f"`{address}` is [{here}] in this run, and [{there}] in `{weights}`",
+                span,
+                notes=notes,
+            )
+
+
+def _shown(axes: Axes) -> str:
+    return ", ".join(f"{axis.name} = {axis.size}" for axis in axes)
