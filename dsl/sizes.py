@@ -1,6 +1,7 @@
 """Sizes of axes: an int, or a polynomial over run-time symbols such as the length of `t`.
 
-Kept in canonical form, so that equal sizes compare equal.
+Kept in canonical form, so that equal sizes compare equal. A size may also be what a node counts,
+which each example has for itself; such a size is only bounded before the program runs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,15 @@ class Quotient:
     bottom: int
 
 
-Atom = str | Quotient
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What the node of this name holds, for each place that it has: `most` is the largest."""
+
+    node: str
+    most: Size
+
+
+Atom = str | Quotient | Count
 Monomial = tuple[Atom, ...]
 
 
@@ -39,7 +48,7 @@ Size = int | Poly
 
 def symbol(name: str) -> Size:
     """The run-time size called `name`."""
-    return Poly((((name,), 1),))
+    return atom(name)
 
 
 def _terms(size: Size) -> dict[Monomial, int]:
@@ -115,34 +124,92 @@ def symbols(size: Size) -> frozenset[str]:
     found: set[str] = set()
     for monomial, _ in size.terms:
         for atom in monomial:
-            found |= {atom} if isinstance(atom, str) else symbols(atom.top)
+            match atom:
+                case str():
+                    found.add(atom)
+                case Quotient(top):
+                    found |= symbols(top)
+                case Count(_, most):
+                    found |= symbols(most)
     return frozenset(found)
 
 
+def counts(size: Size) -> frozenset[str]:
+    """The nodes whose values a size depends on."""
+    if isinstance(size, int):
+        return frozenset()
+    found: set[str] = set()
+    for monomial, _ in size.terms:
+        for atom in monomial:
+            if isinstance(atom, Count):
+                found.add(atom.node)
+            elif isinstance(atom, Quotient):
+                found |= counts(atom.top)
+    return frozenset(found)
+
+
+def substituted(size: Size, change: Callable[[str | Count], Size]) -> Size:
+    """The size with other sizes in the place of its symbols and counts."""
+    if isinstance(size, int):
+        return size
+    total: Size = 0
+    for monomial, count in size.terms:
+        term: Size = count
+        for atom in monomial:
+            if isinstance(atom, Quotient):
+                new = floor_divide(substituted(atom.top, change), atom.bottom)
+            else:
+                new = change(atom)
+            term = multiply(term, new)
+        total = add(total, term)
+    return total
+
+
+def atom(value: Atom) -> Size:
+    """A symbol or a count as a size."""
+    return Poly((((value,), 1),))
+
+
+def bounded(size: Size) -> Size:
+    """The size with the most that each count can be."""
+    if not counts(size):
+        return size
+    return substituted(size, lambda own: bounded(own.most) if isinstance(own, Count) else atom(own))
+
+
 def evaluate(size: Size, values: Mapping[str, int]) -> int:
-    """The number, given the run-time symbols. Raises KeyError for one that is missing."""
+    """The number, given the run-time symbols; the most that it can be, if it counts something.
+
+    Raises KeyError for a symbol that is missing.
+    """
     if isinstance(size, int):
         return size
     total = 0
     for monomial, count in size.terms:
-        for atom in monomial:
-            count *= (
-                values[atom] if isinstance(atom, str) else evaluate(atom.top, values) // atom.bottom
-            )
+        for own in monomial:
+            count *= _number(own, values)
         total += count
     return total
 
 
+def _number(own: Atom, values: Mapping[str, int]) -> int:
+    match own:
+        case str():
+            return values[own]
+        case Quotient(top, bottom):
+            return evaluate(top, values) // bottom
+        case Count(_, most):
+            return evaluate(most, values)
+
+
 def show(size: Size) -> str:
-    """As an arithmetic expression over the symbols' names; also valid Python."""
+    """As an arithmetic expression over the symbols' names; also valid Python. Of what is counted,
+    the most that it can be."""
     if isinstance(size, int):
         return str(size)
     text = ""
     for monomial, count in size.terms:
-        factors = [
-            atom if isinstance(atom, str) else f"({show(atom.top)}) // {atom.bottom}"
-            for atom in monomial
-        ]
+        factors = [_factor(own) for own in monomial]
         if (
             len(factors) > 1 or abs(count) != 1 or (count < 0 and not text)
         ):  # -(a // b) is not -a // b
@@ -152,3 +219,14 @@ def show(size: Size) -> str:
         sign = ("-" if count < 0 else "") if not text else (" - " if count < 0 else " + ")
         text += sign + " * ".join(factors)
     return text
+
+
+def _factor(own: Atom) -> str:
+    match own:
+        case str():
+            return own
+        case Quotient(top, bottom):
+            return f"({show(top)}) // {bottom}"
+        case Count(_, most):
+            text = show(most)
+            return f"({text})" if " + " in text or " - " in text else text

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..compiler.build import graph_of
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
-from ..compiler.graph import Graph
 from ..dsl.core import Body, names
 from ..dsl.ops import INPUT, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
+from ..dsl.resize import counted
 from .module import Model, build
 from .ragged import padded
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from ..compiler.graph import Graph
     from ..dsl.core import Node
     from ..dsl.program import CheckedStudy
 
@@ -87,13 +89,14 @@ def needed(body: Body, results: tuple[str, ...]) -> Body:
     for step in reversed(body.steps):
         if step.node.name in wanted:
             wanted.update(step.operands)
+            wanted |= counted(Body((step,), ()))
             kept.append(step)
     return Body(tuple(reversed(kept)), results)
 
 
 def part_of(body: Body, results: tuple[str, ...]) -> Graph:
     """The graph of some values of a program."""
-    return Graph.from_body(needed(body, results))
+    return graph_of(needed(body, results))
 
 
 def _declared(node: Node) -> InputDecl:

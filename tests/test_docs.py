@@ -210,8 +210,11 @@ FUNCTIONS = [
 @pytest.mark.parametrize("usage", FUNCTIONS)
 def test_a_function_is_called_as_its_usage_says(usage: str) -> None:
     given = "x[b, t, k, e], a[b, f, k], b[b, f, k], condition[b]: bool, low, high"
-    left = "y, z" if usage.startswith("topk") else "y"
-    text = f"model m[e = 4]({given}) -> [b]:\n    {left} = {usage}\n    return sum[f, k](a)\n"
+    given += ", y[b, s, k], active[b, t]: bool" if usage.startswith("unpack") else ""
+    given += ", active[b, t]: bool" if usage.startswith("pack") else ""
+    given = given.replace(", f, k", ", l, k") if usage.startswith("fft") else given
+    left = {"topk": "u, v", "fft": "u, v"}.get(usage.split("[")[0], "u")
+    text = f"model m[e = 4]({given}) -> []:\n    {left} = {usage}\n    return 0 * low\n"
     said = render(check_text("spec.nax", text).diagnostics)
     assert not said, said
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .. import ops
+from .. import ops, sizes
 from ..core import Axis, Node, Step, without
 from ..diagnostics import Collector, Note, Severity, Slug
 from .values import HaltError
@@ -60,6 +60,7 @@ class Context:
     calls: list[tuple[str, Span]] = field(default_factory=list)  # those that are being elaborated
     lone: int | None = None  # the size of axes that have none, where a block is checked alone
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
+    packed: dict[object, sizes.Size] = field(default_factory=dict)  # by mask, axis and most
 
     def report(
         self,
@@ -132,6 +133,22 @@ class Builder:
     def root(self) -> Builder:
         """The builder of the whole program."""
         return self if self.parent is None else self.parent.root
+
+    def find(self, name: str) -> Node:
+        """The node of that name, here or outside. Raises KeyError if it stands in neither."""
+        if name in self.place:
+            return self.steps[self.place[name]].node
+        if self.parent is None:
+            raise KeyError(name)
+        return self.parent.find(name)
+
+    def origin(self, node: Node) -> tuple[Node, Builder]:
+        """The node that this one stands for, if it is an input of a body, and who made it."""
+        for table in (self.per_step, self.constant):
+            for outer, inner in table.values():
+                if inner.name == node.name and self.parent is not None:
+                    return self.parent.origin(outer)
+        return node, self
 
     def put(self, node: Node, operands: Sequence[Node] = ()) -> Node:
         """Append a finished node."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from .. import ops
 from .. import syntax as s
@@ -13,8 +12,10 @@ from ..core import Axis, Node
 from ..diagnostics import Slug
 from ..functions import ALONG, REDUCTIONS
 from ..modules import Module
-from .indexing import rename
-from .values import HaltError, Known, Template, Val, Value
+from .functions import Builtin, Given
+from .indexing import rename, renamed
+from .packing import pack, unpack
+from .values import Known, Template, Val, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,111 +83,16 @@ UNBUILT = {
         "solve",
         "spectral_norm",
         "svd",
-        "pack",
-        "unpack",
-        "fft",
     ]
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Builtin:
-    """How a call is written, and what runs it."""
-
-    usage: str
-    run: Callable[[Given], Val | tuple[Val, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A call of a built-in function: its name, brackets and arguments."""
-
-    name: str
-    items: tuple[s.Item, ...] | None
-    tree: s.Call
-    scope: Scope
-    address: str | None = None  # where the insides live of a call that this one wraps
-
-    @property
-    def usage(self) -> str:
-        """How the call is written."""
-        return BUILTINS[self.name].usage
-
-    def wrong(self, message: str, hint: str | None = None) -> NoReturn:
-        """Report a call that is not written as it should be."""
-        self.scope.fail(
-            Slug.WRONG_ARGUMENTS, message, self.tree.span, hint=hint or f"`{self.usage}`"
-        )
-
-    def over(self, nodes: list[Node], most: int | None = None) -> str:
-        """The call with the axes that it could be over."""
-        axes = [axis.name for axis in nodes[0].axes][-(most or len(nodes[0].axes)) :] or ["t"]
-        given = ", ".join(arg.span.text for arg in self.tree.args)
-        return f"`{self.name}[{', '.join(axes)}]({given})`"
-
-    def values(self, least: int, most: int | None = None) -> list[Val]:
-        """The arguments, all by position."""
-        found = len(self.tree.args)
-        named = [arg for arg in self.tree.args if arg.name is not None]
-        if named:
-            self.wrong(f"`{self.name}` has no argument `{named[0].name}`")
-        if found < least or (most is not None and found > most):
-            wanted = (
-                str(least)
-                if most == least
-                else f"{least} or more"
-                if most is None
-                else f"{least} to {most}"
-            )
-            self.wrong(f"`{self.name}` takes {wanted} values, and is given {found}")
-        args = [arg.value for arg in self.tree.args]
-        if len(args) == 1 and isinstance(args[0], s.Call):
-            return [self.scope.evaluate(args[0], self.address)]
-        return [self.scope.evaluate(arg) for arg in args]
-
-    def nodes(self, least: int, most: int | None = None) -> list[Node]:
-        """The arguments as tensors."""
-        values = self.values(least, most)
-        return [self.scope.node(v, a.span) for v, a in zip(values, self.tree.args, strict=True)]
-
-    def axes(self, nodes: list[Node]) -> tuple[str, ...]:
-        """The graph's names of the axes in brackets, each on one of the nodes at least."""
-        found: list[str] = []
-        for item in self.items or ():
-            if isinstance(item, s.Star) and item.pack in self.scope.frame.packs:
-                found += [axis.name for axis in self.scope.frame.packs[item.pack]]
-                continue
-            if not isinstance(item, s.Name):
-                self.scope.fail(
-                    Slug.NOT_AN_AXIS,
-                    f"`{self.name}` wants axes in brackets",
-                    item.span,
-                    hint=self.usage,
-                )
-            owner = next((n for n in nodes if self._on(item.id, n)), nodes[0])
-            what = f"`{self.name}[{item.id}]` is over `{item.id}`"
-            found.append(self.scope.axis_named(item.id, owner, item.span, what))
-        if len(set(found)) < len(found):
-            self.wrong(f"`{self.name}` is given one axis twice")
-        return tuple(found)
-
-    def _on(self, name: str, node: Node) -> bool:
-        known = self.scope.axis(name)
-        return name in node.axis_names or (known is not None and known.name in node.axis_names)
-
-    def emit(self, op: ops.OpDef, attrs: ops.Attrs, nodes: list[Node]) -> Value:
-        """Append the operation; what does not fit is the user's mistake."""
-        try:
-            return Value(self.scope.builder.emit(op, attrs, nodes, self.tree.span, self.scope.path))
-        except ops.OpError as error:
-            self.scope.unfit(error, self.tree.span)
 
 
 def builtin_call(
     name: str, items: tuple[s.Item, ...] | None, tree: s.Call, scope: Scope, address: str | None
 ) -> tuple[Val, ...]:
     """Run a built-in function. It has no insides, so a call in it may live at its address."""
-    result = BUILTINS[name].run(Given(name, items, tree, scope, address))
+    row = BUILTINS[name]
+    result = row.run(Given(name, items, tree, scope, row.usage, address))
     return result if isinstance(result, tuple) else (result,)
 
 
@@ -349,12 +255,9 @@ def _shift(given: Given) -> Val:
 def _topk(given: Given) -> tuple[Val, ...]:
     """`values, places = topk[e -> j = 2](x)`, the largest first."""
     (node,) = given.nodes(1, 1)
-    match given.items:
-        case (s.Arrow(s.Name(old), s.Bind(new, size)),):
-            pass
-        case _:
-            given.wrong("`topk` says which axis becomes which, and how many are kept")
-            raise HaltError
+    old, new, size = given.arrow()
+    if size is None:
+        given.wrong("`topk` says how many are kept")
     graph = given.scope.axis_named(old, node, given.tree.span, f"`topk` is over `{old}`")
     count = given.scope.axis_size(size)
     negative = given.scope.map("neg", [node], given.tree.span)
@@ -364,6 +267,22 @@ def _topk(given: Given) -> tuple[Val, ...]:
     places = rename(given.scope, kept, (((graph,), (axis,)),), given.tree)
     found = given.emit(ops.INDEX, ops.IndexAttrs(ops.Gather(graph)), [node, places])
     return found, Value(places)
+
+
+def _fft(given: Given) -> tuple[Val, ...]:
+    """`re, im = fft[t -> f](x)`: as many frequencies as positions, no factor in front."""
+    (node,) = given.nodes(1, 1)
+    old, _, size = given.arrow()
+    if size is not None:
+        given.wrong("`fft` gives as many frequencies as there are positions")
+    graph = given.scope.axis_named(old, node, given.tree.span, f"`fft` is along `{old}`")
+    arrow = given.items[0] if given.items else None
+    assert isinstance(arrow, s.Arrow)
+    found = []
+    for part in ("fft_re", "fft_im"):
+        along = given.emit(ops.ALONG_OP, ops.AlongAttrs(part, (graph,)), [node]).node
+        found.append(Value(renamed(along, arrow, given.scope)))
+    return tuple(found)
 
 
 # ---- the rest
@@ -406,6 +325,9 @@ BUILTINS: dict[str, Builtin] = {
     "stack": Builtin("stack[g](a, b)", _concat),
     "shift": Builtin("shift[t](x, 1)", _shift),
     "topk": Builtin("topk[e -> j = 2](x)", _topk),
+    "pack": Builtin("pack[t -> s](x, active)", pack),
+    "unpack": Builtin("unpack[s -> t](y, active)", unpack),
+    "fft": Builtin("fft[t -> f](x)", _fft),
     "stop": Builtin("stop(x)", _stop),
     "prev": Builtin("prev(S)", _prev),
     **{name: Builtin(f"{name}(...)", _unbuilt) for name in UNBUILT},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import ops
+from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Note, Slug, or_any, or_nearest
@@ -80,7 +80,9 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
                     f"`{step.name}` is kept between calls, and `{axis.name}` has "
                     "another size at each",
                     step.span.word(axis.name),
-                    hint=f"give the model's axis a size: `[{axis.name} = 128]`",
+                    hint=None
+                    if sizes.counts(axis.size)
+                    else f"give the model's axis a size: `[{axis.name} = 128]`",
                 )
     banks = () if step.kind == "state" else tuple(b for b in scope.banks if b not in axes)
     found = (*banks, *axes)

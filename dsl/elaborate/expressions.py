@@ -346,12 +346,16 @@ def _check_sizes(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:
             known = {own.name: name for name, own in scope.known_axes().items()}
             name = known.get(axis.name, axis.name)
             left, right = tree.left.span.text, tree.right.span.text
-            scope.fail(
-                Slug.SIZE_MISMATCH,
+            message = (
                 f"`{left}` has {scope.say_size(first, name)} positions of `{name}`, "
-                f"and `{right}` has {scope.say_size(axis.size, name)}",
-                tree.span,
+                f"and `{right}` has {scope.say_size(axis.size, name)}"
             )
+            if sizes.counts(first) and sizes.counts(axis.size):
+                message = f"`{left}` and `{right}` are packed along `{name}` by different masks"
+            elif sizes.counts(first) or sizes.counts(axis.size):
+                packed, other = (left, right) if sizes.counts(first) else (right, left)
+                message = f"`{packed}` is packed along `{name}`, and `{other}` is not"
+            scope.fail(Slug.SIZE_MISMATCH, message, tree.span)
 
 
 def _check_shared(a: Node, b: Node, tree: s.Binary, scope: Scope) -> None:

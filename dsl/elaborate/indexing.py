@@ -28,8 +28,8 @@ def index_value(tree: s.Index, scope: Scope) -> Value:
         match item:
             case s.Bind(axis, value, otherwise):
                 node = _at(node, axis, value, otherwise, item, scope)
-            case s.Arrow(left, right):
-                node = _rename(node, left, right, item, scope)
+            case s.Arrow():
+                node = renamed(node, item, scope)
             case _:
                 axis = names(node.axes)[0] if node.axes else "t"
                 shown = f"{axis} = 0" if item.span.text == axis else f"{axis} = {item.span.text}"
@@ -77,7 +77,7 @@ def _at(
                 f"`{axis}` has {size} positions, 0 to {size - 1}, and {at} is none of them",
                 value.span,
             )
-        if not isinstance(size, int):
+        if not isinstance(size, int) and (at >= 0 or not sizes.counts(size)):
             limit(
                 scope,
                 at + 1 if at >= 0 else -at,
@@ -192,13 +192,26 @@ def _stretch(node: Node, graph: str, name: str, offset: Size, item: s.Bind, scop
 
 
 def limit(scope: Scope, low: Size, high: Size, message: str, item: s.Tree) -> None:
-    """Something to check at the border, once run-time sizes are known."""
+    """Something to check at the border, once run-time sizes are known. Of what is counted while
+    the model runs, nothing is known there but the most that it can be."""
+    if low != high and sizes.counts(high):
+        scope.fail(
+            Slug.BAD_INDEX,
+            f"{message}, and how many positions are packed is known only while the model runs",
+            item.span,
+            hint=f"[{item.span.text} else 0]" if _is_position(item) else None,
+        )
+    low, high = sizes.bounded(low), sizes.bounded(high)
     if low != high and not (isinstance(low, int) and isinstance(high, int) and low <= high):
         if low == 0 and not isinstance(high, int):
             spare = sizes.symbols(high)
             if high in [sizes.symbol(name) for name in spare]:
                 return  # a size is never negative
         scope.ctx.limits.append(Limit(low, high, message, item.span))
+
+
+def _is_position(item: s.Tree) -> bool:
+    return isinstance(item, s.Bind) and not isinstance(item.value, s.Range)
 
 
 def rename(scope: Scope, node: Node, pairs: Pairs, item: s.Tree) -> Node:
@@ -228,10 +241,9 @@ def _names(side: s.Side | None, scope: Scope, item: s.Tree) -> list[s.Expr]:
     return parts
 
 
-def _rename(
-    node: Node, left: s.Side | None, right: s.Side | None, item: s.Arrow, scope: Scope
-) -> Node:
-    return rename(scope, node, (_pair(node, left, right, item, scope),), item)
+def renamed(node: Node, item: s.Arrow, scope: Scope) -> Node:
+    """The value with an axis renamed, split or merged."""
+    return rename(scope, node, (_pair(node, item.left, item.right, item, scope),), item)
 
 
 def _renamed_at_once(node: Node, tree: s.Index, scope: Scope) -> Node:

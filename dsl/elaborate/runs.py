@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import ops
+from .. import ops, sizes
 from ..core import Node
 from ..diagnostics import Slug
+from ..resize import counted, resized
 from .builder import Builder
 from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
@@ -63,6 +64,8 @@ class _Layer:
         self.run, self.plan, self.scope = run, plan, scope
         self.items: dict[str, list[ops.ItemAttrs]] = {}  # what the results of a scan hold
         self.types: dict[str, Typed] = {}  # of the model's own values, by node
+        self.counted = counted(run.model.body)
+        self.counts: dict[str, str] = {}  # what counts here, for what does in the model
         self.in_scans = {
             site
             for step in run.model.body.steps
@@ -72,7 +75,7 @@ class _Layer:
 
     def lay(self, body: Body, placed: dict[str, Node]) -> dict[str, Node]:
         """All steps of a program; `placed` holds those that stand already, and is filled."""
-        for step in body.steps:
+        for step in map(self._recounted, body.steps):
             node = step.node
             self.types[node.name] = (node.axes, node.dtype)
             if node.name not in placed:
@@ -80,7 +83,24 @@ class _Layer:
                 placed[node.name] = self._write(node, made)
             elif node.site is not None:
                 placed[node.name] = self._write(node, placed[node.name])
+            if node.name in self.counted:
+                self.counts[node.name] = placed[node.name].name
         return placed
+
+    def _recounted(self, step: Step) -> Step:
+        """The step with the sizes that this run counts."""
+        if not self.counts or isinstance(step.node.attrs, ops.ScanAttrs):
+            return step
+        return replace(step, node=resized(step.node, self._here))
+
+    def _here(self, size: sizes.Size) -> sizes.Size:
+        def own(atom: str | sizes.Count) -> sizes.Size:
+            if isinstance(atom, sizes.Count):
+                most = self._here(atom.most)
+                atom = sizes.Count(self.counts.get(atom.node, atom.node), most)
+            return sizes.atom(atom)
+
+        return sizes.substituted(size, own)
 
     def _step(self, step: Step, operands: Sequence[Node]) -> Node:
         node, builder = step.node, self.scope.builder
@@ -179,8 +199,11 @@ class _Layer:
         """The body is laid down in a builder of its own: a write in it may bring in outer
         values."""
         outer = self.scope
+        attrs = replace(attrs, axis=resized(attrs.axis, self._here))
         builder = Builder(outer.ctx, outer.builder, attrs.axis)
-        inputs = [step.node for step in attrs.body.steps if step.node.op is ops.INPUT]
+        inputs = [
+            self._recounted(step).node for step in attrs.body.steps if step.node.op is ops.INPUT
+        ]
         placed: dict[str, Node] = {}
         carries = []
         for place, inner in enumerate(inputs):

@@ -338,20 +338,26 @@ class Scope:
         for monomial, count in size.terms:
             term = self.node(Known(count), span)
             for atom in monomial:
-                if not isinstance(atom, str):
-                    top = self.node(Known(atom.top), span)
-                    factor = self.map("floordiv", [top, self.node(Known(atom.bottom), span)], span)
-                else:
-                    axis = Axis(atom, sizes.symbol(atom))
-                    index = self.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, self.path)
-                    one = self.map("ge", [index, self.node(Known(0), span)], span)
-                    factor = self.builder.emit(
-                        ops.REDUCE, ops.ReduceAttrs("sum", (atom,)), [one], span, self.path
-                    )
+                factor = self._atom(atom, span)
                 term = self.map("mul", [term, factor], span)
             total = term if total is None else self.map("add", [total, term], span)
         assert total is not None
         return total
+
+    def _atom(self, atom: sizes.Atom, span: Span) -> Node:
+        match atom:
+            case sizes.Quotient(top, bottom):
+                whole = self.node(Known(top), span)
+                return self.map("floordiv", [whole, self.node(Known(bottom), span)], span)
+            case sizes.Count(name):
+                return self.builder.use(self.builder.find(name))
+            case str():
+                axis = Axis(atom, sizes.symbol(atom))
+                index = self.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, self.path)
+                one = self.map("ge", [index, self.node(Known(0), span)], span)
+                return self.builder.emit(
+                    ops.REDUCE, ops.ReduceAttrs("sum", (atom,)), [one], span, self.path
+                )
 
     def map(self, fn: str, operands: Sequence[Node], span: Span) -> Node:
         """A pointwise operation; sizes that differ are the user's mistake."""
@@ -366,11 +372,10 @@ class Scope:
             known = {axis.name: name for name, axis in self.known_axes().items()}
             name = known.get(error.axis, error.axis)
             first, second = (self.say_size(size, name) for size in error.sizes)
-            self.fail(
-                Slug.SIZE_MISMATCH,
-                f"`{name}` has {first} positions in one value, and {second} in another",
-                span,
-            )
+            message = f"`{name}` has {first} positions in one value, and {second} in another"
+            if any(map(sizes.counts, error.sizes)):
+                message = f"`{name}` is packed by one mask in one value, and not so in another"
+            self.fail(Slug.SIZE_MISMATCH, message, span)
         self.fail(Slug.AXIS_MISMATCH, str(error), span)
 
     def spread(self, node: Node, axis: Axis, span: Span) -> Node:

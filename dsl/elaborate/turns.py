@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..core import Body, Node, Step
+from ..resize import counted
 from .scope import join
 from .structure import walk
 from .values import Value
@@ -90,6 +91,7 @@ class Copier:
         return (
             len(entered) == len(readers) == len(self.carried)
             and set(readers) == wanted
+            and not counted(Body(tuple(self.made), ()))  # each turn counts for itself
             and all(
                 (step.node.site or "").startswith(inside)
                 for step in self.made

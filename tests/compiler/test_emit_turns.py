@@ -246,3 +246,15 @@ GOLDEN = {
             return linear[o -> cls](pool)
     """,
 }
+
+
+def test_a_size_is_given_to_turns_as_a_number() -> None:
+    model = model_of("""
+        model m[d = 2](x[b, t, d]) -> [b, t, d]:
+            repeat layer * 2:
+                place = min(int(linear[d ->](x)), |t| // 2)
+                x = x + place * tanh(linear[d -> d](x))
+            return x
+    """)
+    made = build(compiled(model), model)
+    assert tuple(made(torch.ones(2, 5, 2)).shape) == (2, 5, 2)

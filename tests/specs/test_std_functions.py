@@ -66,6 +66,18 @@ def test_activations(probe: Any, call: str) -> None:
     close(run(X), ACTIVATIONS[call](TX))
 
 
+def test_a_transform_and_back(probe: Any) -> None:
+    run = probe(
+        "model probe(x[b, t, d]) -> [b, t, d], [b, f, d], [b, f, d]:\n"
+        "    re, im = fft[t -> f](x)\n"
+        "    return inverse_fft[f -> t](re, im), re, im\n"
+    )
+    back, re, im = run(X)
+    close(back, X)
+    close(re, np.fft.fft(X, axis=1).real)
+    close(im, np.fft.fft(X, axis=1).imag)
+
+
 def test_a_decision_is_a_site(probe: Any) -> None:
     run = probe("model probe(x[b, t, d]) -> [b, t, d]:\n    act = relu(x)\n    return act\n")
     assert run.sites() == {

@@ -166,7 +166,8 @@ class Program:
         nodes = [own.nodes[name] for name in (*function.takes, *held.borrowed)]
         layouts = [value.axes for value in given]
         for node, layout, value in zip(nodes, layouts, given, strict=True):
-            self._argument(w, node, layout, value.text if value.text.isidentifier() else "given")
+            word = value.text if value.text.isidentifier() else "given"
+            self._argument(w, node, layout, word, plain=value.plain)
         for user, position in function.numbers:
             node = own.nodes[f"{user}:{position}"]
             name = w.names.take("number")
@@ -214,13 +215,22 @@ class Program:
         w.tail = lambda name: self.tails.of(function, name)
         return w
 
-    def _argument(self, w: Writer, node: Node, layout: Sequence[str], word: str = "given") -> None:
+    def _argument(
+        self,
+        w: Writer,
+        node: Node,
+        layout: Sequence[str],
+        word: str = "given",
+        *,
+        plain: bool = False,
+    ) -> None:
         name = w.names.take(w.label(node, word))
         w.arguments[name] = node
-        value = Value(name, tuple(layout), node.dtype)
+        value = Value(name, tuple(layout), node.dtype, plain=plain)
         w.values[node.name] = value
         w.rounded.add(node.name)
-        w.examples.append(value)
+        if not plain:
+            w.examples.append(value)
 
     def _body(self, w: Writer, function: Function) -> None:
         stored = [

@@ -366,21 +366,7 @@ def _unsplit(value: Value, groups: list[list[str]]) -> Value:
 
 def renamed(size: Size, names_of: Mapping[str, str]) -> Size:
     """The size with other names for its symbols."""
-    if isinstance(size, int):
-        return size
-    terms = tuple(
-        (
-            tuple(
-                names_of[atom]
-                if isinstance(atom, str)
-                else sizes.Quotient(renamed(atom.top, names_of), atom.bottom)  # type: ignore[arg-type]  # of a quotient: no int
-                for atom in monomial
-            ),
-            count,
-        )
-        for monomial, count in size.terms
-    )
-    return sizes.Poly(terms)
+    return sizes.substituted(size, lambda own: sizes.symbol(names_of[str(own)]))
 
 
 def leaf(node: Node, text: str) -> Value:
