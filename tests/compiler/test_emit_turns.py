@@ -256,5 +256,5 @@ def test_a_size_is_given_to_turns_as_a_number() -> None:
                 x = x + place * tanh(linear[d -> d](x))
             return x
     """)
-    made = build(compiled(model), model)
-    assert tuple(made(torch.ones(2, 5, 2)).shape) == (2, 5, 2)
+    made = module(compiled(model), {}, model=model)
+    assert tuple(made(torch.ones(2, 5, 2).double()).shape) == (2, 5, 2)
