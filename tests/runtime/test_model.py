@@ -290,12 +290,12 @@ def test_a_model_without_ragged_axes_takes_no_lengths() -> None:
 def test_what_cannot_be_padded_is_said_where_it_stands() -> None:
     model = program("""
         model m(x[b, t of b]) -> [b]:
-            return quantile[t](x, 0.5)
+            return sort[b](x)[t = 0]
     """).model()
     assert model(torch.zeros(2, 3)).shape == (2,)
-    with pytest.raises(SpecError, match=r"quantile\[t\] is not built for it") as error:
+    with pytest.raises(SpecError, match=r"sort\[b\] puts other examples in their places") as error:
         model(torch.zeros(2, 3), lengths=[1, 3])
-    assert error.value.diagnostics[0].span.text == "quantile[t](x, 0.5)"
+    assert error.value.diagnostics[0].span.text == "sort[b](x)"
 
 
 # ---- as any module
