@@ -22,7 +22,7 @@ from .elaborate.requests import elaborated, find_model
 from .elaborate.runs import lay_down
 from .elaborate.study import Study
 from .elaborate.trainings import elaborate_training
-from .elaborate.values import HaltError, Known, Poison, Val
+from .elaborate.values import HaltError, Known, Val
 from .modules import Loader, Module
 from .signatures import declared_field
 from .sources import SIGNATURES, TOKENIZER
@@ -138,12 +138,6 @@ def _check_intervention(
         args: dict[str, Val] = {
             p.name: Known(0) for p in tree.params if p.default is None and p.axes is None
         }
-        for param in tree.params:
-            if param.kind == "run":
-                collector.report(
-                    Slug.UNBUILT, "a parameter that is a run is not built yet", param.span
-                )
-                args[param.name] = Poison()
         nodes = {
             step.node.site or "": step.node
             for step in model.body.steps
@@ -152,6 +146,9 @@ def _check_intervention(
         inputs = {}
         for name, node in nodes.items():
             inputs[name] = study.scope.builder.put(replace(node, name=study.ctx.fresh(node.span)))
+        for param in tree.params:
+            if param.kind == "run":  # any run of the model has its sites
+                args[param.name], _ = lay_down(param.name, model, inputs, {}, study.scope)
         writes: Plan = {}
         plan_intervention(
             study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True

@@ -146,6 +146,7 @@ def _body(node: Tree) -> Sequence[Tree] | None:
             | syntax.Intervention()
             | syntax.Experiment()
             | syntax.Train()
+            | syntax.Phase()
             | syntax.Loop()
             | syntax.Scan()
         ):

@@ -189,25 +189,84 @@ class Call:
     options: tuple[tuple[str, float], ...]
 
 
+Group = tuple[tuple[str, ...], tuple[tuple[str, float], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How a training goes: what is said outside of phases, or for a while in one.
+
+    `trained` are the addresses that the optimiser gets, `groups` those with settings of their own;
+    the optimiser `none` gets none. The schedule is over the whole training, or with `own_schedule`
+    over the phase. The phase is over before the step `end`, or when the output called `when` holds
+    on the held-out part.
+    """
+
+    name: str
+    optimiser: Call
+    clip: float
+    schedule: tuple[Call, ...]
+    trained: tuple[str, ...]
+    groups: tuple[Group, ...]
+    own_schedule: bool = False
+    end: int | None = None
+    when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """When a write holds: in the phase of that number, before that step."""
+
+    phase: int | None
+    until: int | None
+
+
+def holding(timed: tuple[Timed, ...], phase: int, step: int) -> tuple[int, ...]:
+    """The numbers of the writes that hold in a phase at a step, counted from 0."""
+    return tuple(
+        place
+        for place, write in enumerate(timed)
+        if write.phase in (None, phase) and (write.until is None or step < write.until)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The losses of a training as programs in both modes, while some timed writes hold."""
+
+    train: CheckedStudy
+    evaluate: CheckedStudy
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedTraining:
     """A training: its losses as programs in both modes, and how it goes.
 
-    The first output of both is the loss. `trained` are the addresses that the optimiser gets,
-    `groups` those with settings of their own, `every` what happens how often.
+    Of both programs the first output is the loss, if there is one. They are those without `timed`
+    writes; `forms` has the others, by the numbers of the writes that hold. `course` is what is
+    said outside of `phases`, and holds after the last of them. `every` is what happens how often.
     """
 
     name: str
     train: CheckedStudy
     evaluate: CheckedStudy
-    optimiser: Call
-    schedule: tuple[Call, ...]
+    course: Phase
     settings: Mapping[str, float]
-    trained: tuple[str, ...]
-    groups: tuple[tuple[tuple[str, ...], tuple[tuple[str, float], ...]], ...]
     every: tuple[tuple[int, str], ...]
     start: str | None
     fresh: tuple[str, ...]
+    phases: tuple[Phase, ...] = ()
+    timed: tuple[Timed, ...] = ()
+    forms: Mapping[tuple[int, ...], Form] = field(default_factory=dict)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether there is a loss: with the optimiser `none` there need not be one."""
+        return any(output.label == "loss" for output in self.train.outputs[:1])
+
+    def form(self, phase: int, step: int) -> tuple[int, ...]:
+        """Which timed writes hold in a phase at a step, counted from 0."""
+        return holding(self.timed, phase, step)
 
 
 Cut = tuple[int | None, int | None]

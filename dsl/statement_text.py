@@ -35,6 +35,8 @@ def head(node: Tree) -> Pieces:
             new = [" fresh ", *expression(fresh)] if fresh else []
             on = [" on ", *expression(data), ":"]
             return [f"train {name} of ", *expression(model), *base, *new, *_with(given), *on]
+        case syntax.Phase(name):
+            return [f"phase {name}:"]
         case syntax.Sweep(name, over):
             return [f"sweep {name} over ", *_list(over), ":"]
         case syntax.Loop(kind, name, count):
@@ -104,7 +106,11 @@ def _trial(node: Tree) -> Pieces:
             shown = [[f"{name} = ", *expression(value)] for name, value in settings]
             return ["group ", *expression(pattern), ": ", *joined(shown, ", ")]
         case syntax.Until(unit, count, write):
-            return [f"until {unit} {count}: ", *head(write)]
+            return [f"until {unit} {count}", *([": ", *head(write)] if write else [])]
+        case syntax.UntilHolds(condition):
+            return ["until ", *expression(condition)]
+        case syntax.Update(write):
+            return ["update ", *head(write)]
         case syntax.Every(count, unit, action):
             return [f"every {count} {unit}: {action}"]
     return expression(node)

@@ -233,22 +233,31 @@ class Nodes(StatementNodes):
             return self.unbuilt(write.feature, c)
         return syntax.Until(unit.value, self.count(count), write, span=self.over_all(c))
 
+    def ended_at(self, c: Children) -> syntax.Until:
+        """`until step 500`."""
+        _, unit, count, _ = c
+        return syntax.Until(unit.value, self.count(count), None, span=self.over_all(c))
+
+    def ended_when(self, c: Children) -> syntax.UntilHolds:
+        """`until loss < 2`."""
+        return syntax.UntilHolds(c[1], span=self.over_all(c))
+
     def every(self, c: Children) -> syntax.Every:
         """`every 100 steps: snapshot`."""
         _, count, unit, _, action, _ = c
         number = self.count(count)
         return syntax.Every(number, unit.value, action.value, span=self.over_all(c))
 
-    # ---- reserved
-
-    def update(self, c: Children) -> syntax.Unbuilt:
+    def update(self, c: Children) -> syntax.Update:
         """`update PARAM += expr`."""
         write = syntax.Write(c[1], c[2].value, c[3], span=self.span(c[1], c[3]))
-        return syntax.Unbuilt("`update`", (write,), span=self.over_all(c))
+        return syntax.Update(write, span=self.over_all(c))
 
-    def phase(self, c: Children) -> syntax.Unbuilt:
-        """`phase A:`."""
-        return self.unbuilt("`phase`", c)
+    def phase(self, c: Children) -> syntax.Phase:
+        """`phase warm:`."""
+        return syntax.Phase(c[1].value, tuple(c[-1]), span=self.over_all(c))
+
+    # ---- reserved
 
     def calibrate(self, c: Children) -> syntax.Unbuilt:
         """`calibrate name of model on data for 8 batches:`."""

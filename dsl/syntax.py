@@ -491,11 +491,33 @@ class OptimiserGroup(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Until(Tree):
-    """`until step 500: write`."""
+    """`until step 500: write`; without a write, the end of a phase."""
 
     unit: str
     count: int
+    write: Write | None
+
+
+@dataclass(frozen=True, slots=True)
+class UntilHolds(Tree):
+    """`until loss < 2`, the end of a phase."""
+
+    condition: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Tree):
+    """`update PARAM += expr`."""
+
     write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class Phase(Tree):
+    """`phase warm:` with what is said in it."""
+
+    name: str
+    body: tuple[Lesson, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,8 +552,11 @@ Lesson = (
     | Only
     | OptimiserGroup
     | Until
+    | UntilHolds
     | Every
     | Write
+    | Update
+    | Phase
     | Unbuilt
 )
 

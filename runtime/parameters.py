@@ -114,13 +114,18 @@ class Parameters(Mapping[str, torch.Tensor]):
         """For a while, just these get gradients; afterwards none is left."""
         before = {site: weight.requires_grad for site, weight in self.weights.items()}
         try:
-            for site, weight in self.weights.items():
-                weight.requires_grad_(site in sites)
+            self.let_grow(sites)
             yield
         finally:
             for site, weight in self.weights.items():
                 weight.grad = None
                 weight.requires_grad_(before[site])
+
+    def let_grow(self, sites: Collection[str]) -> None:
+        """From now on just these get gradients; none is left of before."""
+        for site, weight in self.weights.items():
+            weight.grad = None
+            weight.requires_grad_(site in sites)
 
     def load(
         self,

@@ -95,6 +95,7 @@ class Session:
             seed=self.program.seed,
             resume=self.resume,
             progress=progress_on(self.console),
+            others={other: self.weights(other) for other in training.train.beside},
         )
         save(trained.history, self.folder / name / "history.nc")
         self.models[name] = model

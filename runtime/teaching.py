@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dsl.program import FieldInput
+from ..dsl.program import FieldInput, Form
 from .lowering import lower
+from .module import beside
 from .parameters import Parameters
 from .ragged import check_limits, lengths_of, sizes_of
 from .sources import read_by
 from .training import SILENT, Functions, train
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
 
     from ..dsl.program import CheckedStudy, CheckedTraining, Source
     from .data import Dataset
+    from .lowering import Lowered
     from .module import Model
     from .sources import Library
     from .training import Progress, Trained
@@ -37,21 +40,29 @@ def teach(
     seed: int = 0,
     resume: bool = False,
     progress: Progress = SILENT,
+    others: Mapping[str, Model] | None = None,
 ) -> Trained:
-    """Train the model in place."""
+    """Train the model in place; `others` are the weights that runs have of their own, by name."""
     assert training.train.data is not None
     data = library.lessons(training.train.data)
     parameters = parameters_of(model)
     given: dict[Source, torch.Tensor] = {}
-    lowered = []
-    for study in (training.train, training.evaluate):
+    shared = beside(model, others or {})
+
+    def lowered(study: CheckedStudy) -> Lowered:
+        ragged = _ragged(study, data)
+        return lower(study, study.body.results, shared, ragged=ragged, seed=seed)
+
+    forms = [Form(training.train, training.evaluate), *training.forms.values()]
+    for study in (study for form in forms for study in (form.train, form.evaluate)):
         for step in study.body.steps:
             source = study.sources.get(step.node.name)
             if source is not None and not isinstance(source, FieldInput):
                 given[source] = library.tensor(step.node, source, {}, parameters.device)
-        ragged = _ragged(study, data)
-        lowered.append(lower(study, study.body.results, model, ragged=ragged, seed=seed))
-    functions = Functions(lowered[0], lowered[1], given)
+    learn = lowered(training.train)
+    # where there is nothing to measure, nothing is called
+    measure = lowered(training.evaluate) if training.evaluate.body.results else learn
+    functions = Functions(learn, measure, given, lowered)
     return train(
         training,
         functions,
@@ -61,6 +72,7 @@ def teach(
         seed=seed,
         resume=resume,
         progress=progress,
+        beside={name: parameters_of(other) for name, other in (others or {}).items()},
     )
 
 

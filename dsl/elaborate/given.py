@@ -11,7 +11,7 @@ from ..program import ArgumentInput
 from .scope import Frame, Scope
 from .sites import is_turn
 from .structure import walk
-from .values import HaltError, Known, Poison, Val
+from .values import HaltError, Known, Poison, Run, Val
 from .writes import Plan, plan
 
 if TYPE_CHECKING:
@@ -109,6 +109,14 @@ def plan_intervention(
         value = args.get(param.name)
         if value is None and param.default is not None:
             value = inner.evaluate(param.default)
+        if param.kind == "run" and value is not None and not isinstance(value, Run | Poison):
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`{definition.name}` wants a run for `{param.name}`",
+                span,
+                notes=[Note("it is declared", param.span)],
+                hint=f"{definition.name}({param.name} = clean)",
+            )
         if value is None:
             if param.axes is None:
                 scope.fail(

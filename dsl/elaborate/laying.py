@@ -35,6 +35,18 @@ def run_model(
     weights: str | None = None,
 ) -> Run:
     """Lay a model down on inputs, with weights and what else `with` gives."""
+    model, nodes = prepared(study, request, inputs, span, scope)
+    return laid(study, name, model, nodes, given, span, scope, weights)
+
+
+def prepared(
+    study: Study,
+    request: ModelRequest,
+    inputs: dict[str, tuple[Val, Span]],
+    span: Span,
+    scope: Scope,
+) -> tuple[CheckedModel, dict[str, Node]]:
+    """The model for inputs of such sizes, and the inputs as tensors."""
     numbers = {  # a number for what has a default takes its place, and is no input
         param.name: value
         for param in request.block.params
@@ -67,7 +79,7 @@ def run_model(
                 notes=[Note(f"`{model.name}` takes it", decl.span)],
                 hint=f"{model.name}({decl.name} = ...)",
             )
-    return laid(study, name, model, nodes, given, span, scope, weights)
+    return model, nodes
 
 
 def laid(

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from .. import syntax as s
 from ..diagnostics import Slug, or_any, or_nearest
-from ..program import Call
+from ..program import Call, Group
 from .sites import matches, pattern, unknown_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .scope import Scope
-
-Group = tuple[tuple[str, ...], tuple[tuple[str, float], ...]]
 
 OPTIMISERS: dict[str, tuple[str, ...]] = {
     "sgd": ("lr", "momentum", "weight_decay", "dampening", "nesterov"),
@@ -41,13 +39,16 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
     "step": ("every", "rate"),
 }
 SETTINGS = {"batch": 32.0, "steps": 0.0, "epochs": 0.0, "clip": 0.0, "seed": 0.0}
+NONE = "none"  # the optimiser that changes nothing
 ACTIONS = ("evaluate", "snapshot")
 
 
-def read_using(step: s.Using, scope: Scope) -> tuple[Call, Mapping[str, float]]:
-    """The optimiser, and the settings with what is not said."""
+def read_using(
+    step: s.Using, scope: Scope, phase: str | None = None
+) -> tuple[Call | None, Mapping[str, float]]:
+    """The optimiser, and what is set; in a phase that may be `clip` alone."""
     optimiser: Call | None = None
-    settings = dict(SETTINGS)
+    settings: dict[str, float] = {}
     for part in step.settings:
         if isinstance(part, s.Setting):
             if part.name not in SETTINGS:
@@ -56,6 +57,13 @@ def read_using(step: s.Using, scope: Scope) -> tuple[Call, Mapping[str, float]]:
                     f"a training has no setting `{part.name}`",
                     part.span,
                     hint=or_any(part.name, SETTINGS),
+                )
+            if phase is not None and part.name != "clip":
+                scope.fail(
+                    Slug.UNKNOWN_OPTION,
+                    f"`{part.name}` is set for the whole training, and not in a phase",
+                    part.span,
+                    hint="until step 100" if part.name in ("steps", "epochs") else None,
                 )
             read = scope.finite if part.name == "clip" else scope.whole
             settings[part.name] = float(read(part.value, f"`{part.name}`"))
@@ -67,15 +75,15 @@ def read_using(step: s.Using, scope: Scope) -> tuple[Call, Mapping[str, float]]:
                     hint=f"{part.name} {SETTINGS[part.name]:.0f}" if SETTINGS[part.name] else None,
                 )
         else:
-            optimiser = read_call(part, OPTIMISERS, "optimiser", scope)
-    if optimiser is None:
+            optimiser = read_call(part, {**OPTIMISERS, NONE: ()}, "optimiser", scope)
+    if optimiser is None and phase is None:
         scope.fail(
             Slug.WRONG_ARGUMENTS,
             "no optimiser is named",
             step.span,
             hint="using adamw(lr = 3e-4), batch 32, steps 2000",
         )
-    if not settings["steps"] and not settings["epochs"]:
+    if phase is None and not settings.get("steps") and not settings.get("epochs"):
         scope.fail(
             Slug.WRONG_ARGUMENTS, "how long it trains is not said", step.span, hint="steps 2000"
         )

@@ -34,9 +34,12 @@ def output(
     study.outputs.append(Output(kind, label, tuple(n.name for n in nodes), span, op, options))
 
 
-def expect(study: Study, step: s.Expect) -> None:
+def expect(study: Study, step: s.Expect | s.UntilHolds) -> None:
     """The two sides of a comparison, so that both can be told; else one truth."""
     tree = step.condition
+    kind, what, that = "expect", "an expectation", "what is expected"
+    if isinstance(step, s.UntilHolds):
+        kind, what, that = "until", "an end", "what ends it"
     sides = (
         [tree.left, tree.right] if isinstance(tree, s.Binary) and tree.op in COMPARISONS else [tree]
     )
@@ -47,20 +50,20 @@ def expect(study: Study, step: s.Expect) -> None:
         if node.axes:
             study.scope.fail(
                 Slug.AXIS_MISMATCH,
-                f"an expectation is about one number, and this has {study.scope.say_axes(node)}",
+                f"{what} is about one number, and this has {study.scope.say_axes(node)}",
                 side.span,
                 hint=f"mean[{', '.join(axis.name for axis in node.axes)}]({side.span.text})",
             )
         if len(sides) == 1 and node.dtype != "bool":
             study.scope.fail(
                 Slug.WRONG_DTYPE,
-                f"what is expected is a truth, and this is {node.dtype}",
+                f"{that} is a truth, and this is {node.dtype}",
                 side.span,
-                hint=f"expect {side.span.text} > 0",
+                hint=f"{kind} {side.span.text} > 0",
             )
         values.append(value)
     op = tree.op if isinstance(tree, s.Binary) and len(sides) == 2 else ""
-    output(study, "expect", tree.span.text, values, step.span, op)
+    output(study, kind, tree.span.text, values, step.span, op)
 
 
 def plot(study: Study, step: s.Plot) -> None:

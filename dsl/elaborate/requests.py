@@ -12,27 +12,16 @@ from .values import HaltError, Val
 if TYPE_CHECKING:
     from ..modules import Module
     from ..program import CheckedModel
-    from ..sizes import Size
+    from ..source import Span
     from .scope import Scope
     from .study import Study
 
 
-def requested(study: Study, tree: s.Expr, given: dict[str, Size] | None = None) -> ModelRequest:
+def requested(study: Study, tree: s.Expr) -> ModelRequest:
     """`gpt[d = 768](L = 12)`: which model, with which sizes and values."""
-    values: dict[str, Val] = {}
-    base = tree
-    if isinstance(base, s.Call):
-        for arg in base.args:
-            if arg.name is None:
-                study.scope.fail(
-                    Slug.WRONG_ARGUMENTS,
-                    "what a model is made with is named",
-                    arg.span,
-                    hint="gpt(L = 12)",
-                )
-            values[arg.name] = study.scope.evaluate(arg.value)
-        base = base.target
-    sized: dict[str, int] = dict(given or {})  # type: ignore[arg-type]  # sizes may be symbols
+    args = tree.args if isinstance(tree, s.Call) else ()
+    base = tree.target if isinstance(tree, s.Call) else tree
+    sized: dict[str, int] = {}
     if isinstance(base, s.Index):
         for item in base.items:
             if not isinstance(item, s.Bind):
@@ -44,10 +33,36 @@ def requested(study: Study, tree: s.Expr, given: dict[str, Size] | None = None) 
     if not isinstance(base, s.Name):
         study.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
     block, module = find_model(base, study.module, study.scope)
-    _check_request(block, sized, values, tree, study.scope)
+    for arg in args:
+        if arg.name is None:
+            study.scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                "what a model is made with is named",
+                arg.span,
+                hint="gpt(L = 12)",
+            )
+    _check_request(block, sized, [arg.name or "" for arg in args], tree, study.scope)
+    values = {
+        arg.name or "": study.scope.evaluate(arg.value)
+        for arg in args
+        if arg.name not in _tensors(block)
+    }
     return ModelRequest(
         block, module, sized, values, training=study.training, budget=study.ctx.budget
     )
+
+
+def inputs_of(tree: s.Expr, block: s.Block, scope: Scope) -> dict[str, tuple[Val, Span]]:
+    """`gpt(tokens = pairs.clean, L = 12)`: the inputs that are said with a model."""
+    return {
+        arg.name: (scope.evaluate(arg.value), arg.span)
+        for arg in (tree.args if isinstance(tree, s.Call) else ())
+        if arg.name is not None and arg.name in _tensors(block)
+    }
+
+
+def _tensors(block: s.Block) -> set[str]:
+    return {param.name for param in block.params if param.axes is not None}
 
 
 def find_model(tree: s.Name, module: Module, scope: Scope) -> tuple[s.Block, Module]:
@@ -69,7 +84,7 @@ def find_model(tree: s.Name, module: Module, scope: Scope) -> tuple[s.Block, Mod
 
 
 def _check_request(
-    block: s.Block, sized: dict[str, int], values: dict[str, Val], tree: s.Expr, scope: Scope
+    block: s.Block, sized: dict[str, int], values: list[str], tree: s.Expr, scope: Scope
 ) -> None:
     axes = {
         i.axis if isinstance(i, s.Bind) else i.id

@@ -9,7 +9,7 @@ from .. import syntax as s
 from ..diagnostics import Slug
 from .builtins import UNBUILT
 from .laying import laid, run_model
-from .requests import requested
+from .requests import inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
 from .weights import called, model_tree, split_weights
 
@@ -69,9 +69,13 @@ class Runs:
         if weights == self.study.weights and self.model is not None and model == called(self.model):
             model = self.model
         request = requested(self.study, model_tree(model, weights, self.study) or model)
+        if model is self.model:
+            inputs = {**inputs_of(model, request.block, self.study.scope), **inputs}
         settled = {p.name for p in request.block.params if p.axes is None}
         values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
         request = replace(request, values={**request.values, **values})
+        if weights != self.study.weights:  # others are not trained, and so without dropout
+            request = replace(request, training=False)
         self._from_data(request.block, inputs)
         return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)
 

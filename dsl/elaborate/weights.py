@@ -9,6 +9,7 @@ from .. import syntax as s
 from ..diagnostics import Note, Slug
 from .models import elaborate_model
 from .requests import requested
+from .structure import walk
 from .values import HaltError
 
 if TYPE_CHECKING:
@@ -51,6 +52,25 @@ def source_of(name: str, study: Study) -> s.Train | s.Weights | None:
     return found[0] if found is not None and isinstance(found[0], s.Train | s.Weights) else None
 
 
+def check_needs(tree: s.Train, study: Study) -> None:
+    """A training that needs its own weights, through others perhaps, would never begin."""
+    waiting, seen = [tree], {tree.name}
+    while waiting:
+        step = waiting.pop()
+        names = [part.id for part in walk(step) if isinstance(part, s.Name)]
+        for name in [*names, *([step.start] if step.start else [])]:
+            source = source_of(name, study)
+            if name == tree.name and isinstance(source, s.Train):
+                study.scope.fail(
+                    Slug.RECURSIVE,
+                    f"the training `{tree.name}` needs the weights that come of it",
+                    tree.span.word(tree.name),
+                )
+            if isinstance(source, s.Train) and name not in seen:
+                seen.add(name)
+                waiting.append(source)
+
+
 def model_tree(model: s.Expr | None, weights: str | None, study: Study) -> s.Expr | None:
     """The model as it is said; one that is only named, as its weights were made."""
     source = source_of(weights, study) if weights is not None else None
@@ -70,7 +90,7 @@ def weights_label(study: Study, model: CheckedModel, weights: str | None, span: 
     """Under which name the parameters of a run stand in the program: under none if they are the
     study's own, so that all such runs share them; under that of their weights; and those of a
     model that is drawn at another size, under the model's."""
-    own = _parameters(model)
+    own = parameters(model)
     if weights is not None:
         _check_fit(study, model, own, weights, span)
     if weights is not None and weights != study.weights:
@@ -83,7 +103,7 @@ def weights_label(study: Study, model: CheckedModel, weights: str | None, span: 
     return label
 
 
-def _parameters(model: CheckedModel) -> dict[str, Axes]:
+def parameters(model: CheckedModel) -> dict[str, Axes]:
     """What a set of weights holds for a model: axes by address."""
     return {
         step.node.site or "": step.node.attrs.axes
@@ -101,7 +121,7 @@ def _check_fit(
     made = elaborate_model(requested(study, source.model), study.collector)
     if made is None:
         raise HaltError
-    held = _parameters(made)
+    held = parameters(made)
     notes = [Note(f"`{weights}` are made", source.span)]
     for address, axes in own.items():
         if address not in held:

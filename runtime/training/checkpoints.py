@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ...dsl.source import Span
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEY: Final = "neuraxis"
 LAST: Final = "last.safetensors"
 KEPT: Final = "step-*.safetensors"
@@ -33,9 +33,11 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A training after `step` steps. `optimiser` is by address, `history` as `History` gives it."""
+    """A training after `step` steps. `optimiser` is by address, `history` as `History` gives it;
+    `phase` is the number of the phase that it is in, and the step with which that began."""
 
     step: int
+    phase: tuple[int, int]
     cursor: Cursor
     fingerprint: Mapping[str, str]
     parameters: Tensors
@@ -56,6 +58,7 @@ class Folder:
         about = {
             "format": FORMAT,
             "step": checkpoint.step,
+            "phase": checkpoint.phase,
             "cursor": [checkpoint.cursor.epoch, checkpoint.cursor.batch],
             "fingerprint": dict(checkpoint.fingerprint),
             "optimiser": _packed(checkpoint.optimiser, "optimiser", tensors),
@@ -103,6 +106,7 @@ class Folder:
             tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118  # no dict
         return Checkpoint(
             int(about["step"]),
+            (int(about["phase"][0]), int(about["phase"][1])),
             Cursor(*about["cursor"]),
             about["fingerprint"],
             _part("parameters", tensors),
@@ -112,6 +116,7 @@ class Folder:
 
     def _other(self, file: Path, differ: list[str]) -> SpecError:
         names = {"spec": "another spec", "data": "other data", "seed": "another seed"}
+        names["weights"] = "other weights of its runs"
         what = " and ".join(names.get(part, part) for part in differ)
         message = f'the checkpoint "{file.name}" was written with {what}'
         notes = (Note("only the very same training can be taken up where it was left"),)

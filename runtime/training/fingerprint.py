@@ -12,12 +12,20 @@ from ...dsl.program import CheckedModel
 from ...dsl.source import Span
 
 if TYPE_CHECKING:
+    import torch
+
     from ...dsl.program import CheckedTraining
     from ..data import Dataset
 
 
-def fingerprint(training: CheckedTraining, data: Dataset, seed: int) -> dict[str, str]:
-    """Short texts, each equal only for an equal spec, equal data, an equal seed.
+def fingerprint(
+    training: CheckedTraining,
+    data: Dataset,
+    seed: int,
+    beside: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
+) -> dict[str, str]:
+    """Short texts, each equal only for an equal spec, equal data, an equal seed, and equal numbers
+    in the weights that runs have of their own.
 
     Of the spec counts what it means, and neither its layout nor its comments; of the data the
     fields and their sizes.
@@ -32,6 +40,13 @@ def fingerprint(training: CheckedTraining, data: Dataset, seed: int) -> dict[str
         "spec": _digest(_plain(training)),
         "data": _digest(columns),
         "seed": str(seed),
+        "weights": _digest(
+            [
+                (name, site, _digest(tensor.detach().cpu().float().numpy().tobytes()))
+                for name, held in sorted((beside or {}).items())
+                for site, tensor in sorted(held.items())
+            ]
+        ),
     }
 
 

@@ -57,11 +57,23 @@ class History:
                 found.append(expectation(output, sides))
         return tuple(found)
 
+    def holds(self, label: str, step: int) -> bool:
+        """Whether the end of that label held at a step; not where nothing was measured."""
+        at = 0
+        for output in self.outputs:
+            if output.kind == "until" and output.label == label and step in self.held:
+                sides = self.held[step][at : at + len(output.nodes)]
+                return expectation(output, sides).holds
+            at += len(output.nodes)
+        return False
+
     def dataset(self, attrs: Mapping[str, object]) -> xarray.Dataset:
         """Everything as arrays along `step`, and along `evaluated` for the held-out part."""
         names = [*self.places, RATE]
         steps = np.array(self.steps, dtype=np.float64).reshape(-1, len(names))
-        held = np.array(list(self.held.values()), dtype=np.float64).reshape(-1, self.results)
+        held = np.array(list(self.held.values()), dtype=np.float64).reshape(
+            len(self.held), self.results
+        )
         variables = {name: ("step", steps[:, at]) for at, name in enumerate(names)}
         variables |= {
             f"held.{name}": ("evaluated", held[:, at]) for name, at in self.places.items()

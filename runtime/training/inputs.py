@@ -29,11 +29,15 @@ axes in their nodes' order; gives the results of its body in order."""
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """A training in both modes, and the values of those inputs that are no fields of the data."""
+    """A training in both modes, and the values of those inputs that are no fields of the data.
+
+    `lower` makes the programs in which timed writes hold.
+    """
 
     train: Lowered
     evaluate: Lowered
     given: Mapping[Source, torch.Tensor] = field(default_factory=dict)
+    lower: Callable[[CheckedStudy], Lowered] | None = None
 
 
 class Inputs:

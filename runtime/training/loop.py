@@ -10,17 +10,20 @@ import numpy as np
 import torch
 
 from ...dsl.diagnostics import Diagnostic, Slug, SpecError
+from ...dsl.elaborate.optimisation import NONE
 from ..data import Cursor
 from .checkpoints import Checkpoint, Folder
 from .fingerprint import fingerprint
 from .history import History
-from .inputs import Inputs
 from .interrupts import deferred
 from .learner import Learner
 from .options import whole
+from .phases import Phases
+from .programs import Programs
 from .progress import SILENT, Moment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import xarray
@@ -54,15 +57,18 @@ def train(
     seed: int = 0,
     resume: bool = False,
     progress: Progress = SILENT,
+    beside: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
 ) -> Trained:
     """Train `parameters`, in place; SpecError if the spec asks for what cannot be.
 
     Checkpoints go to `folder`; with `resume` it goes on from the latest of them. It is evaluated
-    on `data.held`, or on all the data if nothing is held back. Ctrl-C: KeyboardInterrupt, once a
-    checkpoint is written.
+    on `data.held`, or on all the data if nothing is held back. `beside` are the numbers of weights
+    that runs have of their own. Ctrl-C: KeyboardInterrupt, once a checkpoint is written.
     """
-    with parameters.only(training.trained), deferred() as stop:
-        loop = _Loop(training, functions, parameters, data, folder, seed, progress, stop)
+    with parameters.only(()), deferred() as stop:
+        loop = _Loop(
+            training, functions, parameters, data, folder, seed, progress, stop, beside or {}
+        )
         loop.begin(resume=resume)
         loop.run()
     about = {
@@ -86,17 +92,18 @@ class _Loop:
         seed: int,
         progress: Progress,
         stop: Stop,
+        beside: Mapping[str, Mapping[str, torch.Tensor]],
     ) -> None:
         self.training, self.parameters, self.data = training, parameters, data
         self.progress, self.stop = progress, stop
         self.batch, self.steps = _lengths(training, data)
         self.seed = seed + int(training.settings["seed"])
-        self.learner = Learner(training, functions, parameters, steps=self.steps, seed=self.seed)
-        self.evaluate = functions.evaluate
-        self.inputs = Inputs(training.evaluate, parameters, functions.given, seed=self.seed)
+        self.learner = Learner(training, parameters, steps=self.steps)
+        self.programs = Programs(training, functions, parameters, seed=self.seed)
+        self.phases = Phases(training)
         self.history = History(training.evaluate.outputs)
         self.folder = Folder(folder, training.train.span)
-        self.fingerprint = fingerprint(training, data, self.seed)
+        self.fingerprint = fingerprint(training, data, self.seed, beside)
         self.step, self.cursor = 0, Cursor()
         self.saved = time.monotonic()
 
@@ -105,11 +112,21 @@ class _Loop:
         found = self.folder.latest(self.fingerprint) if resume else None
         if found is None:
             self.folder.set_aside()
+            self._enter()
             return
         self.parameters.load(found.parameters, span=self.training.train.span)
-        self.learner.optimiser.restore(found.optimiser)
+        self.phases.now, self.phases.since = found.phase
+        self._enter()
+        self.learner.restore(found.optimiser)
         self.history.restore(found.history)
         self.step, self.cursor = found.step, found.cursor
+
+    def _enter(self) -> None:
+        """Take up the phase that it is in. After the last one the training is over."""
+        if self.phases.over:
+            self.steps = self.step
+        else:
+            self.learner.enter(self.phases.current, self.phases.since)
 
     def run(self) -> None:
         """To the last step, or to where the user stops it."""
@@ -129,11 +146,14 @@ class _Loop:
             raise KeyboardInterrupt
 
     def _learn(self, batch: Dataset) -> None:
-        results = self.learner.learn(batch, self.step)
+        program = self.programs.at(self.phases.now, self.step, learns=True)
+        results = self.learner.learn(program, batch, self.step)
         values = [result.item() for result in results[: self.history.results]]
         rate = self.learner.rate(self.step)
         self.history.learned(values, rate)
-        self.progress.step(Moment(self.step + 1, values[0], rate, *_amount(batch)))
+        self.progress.step(
+            Moment(self.step + 1, values[0] if values else None, rate, *_amount(batch))
+        )
 
     def _now_and_then(self) -> None:
         """What is due after so many steps; evaluations first, so that a checkpoint holds them."""
@@ -141,6 +161,8 @@ class _Loop:
         due = {action for count, action in rows if count and self.step % count == 0}
         if "evaluate" in due or self.step == self.steps:
             self._evaluate()
+        if self.phases.advance(self.step, self.history):
+            self._enter()
         if "snapshot" in due and not self.stop.asked:
             self._save(keep=True)
         elif time.monotonic() - self.saved > AUTOSAVE:
@@ -150,6 +172,10 @@ class _Loop:
         """Means of the outputs over the batches of the held-out part, weighted by examples."""
         if self.step in self.history.held:
             return
+        if not self.history.results:
+            self.history.held[self.step] = ()
+            return
+        program = self.programs.at(self.phases.now, self.step, learns=False)
         part = self.data if self.data.held is None else self.data.held
         total, count = np.zeros(self.history.results), 0
         with torch.no_grad():
@@ -157,7 +183,7 @@ class _Loop:
                 if self.stop.asked:  # it is done when the training is taken up again
                     return
                 # calls below 0: what is drawn here is never what is drawn at a step
-                results = self.evaluate(self.inputs.at(batch, -number))
+                results = program(batch, -number)
                 total += len(batch) * np.array([r.item() for r in results[: len(total)]])
                 count += len(batch)
         held = (total / count).tolist()
@@ -167,10 +193,11 @@ class _Loop:
     def _save(self, *, keep: bool = False) -> None:
         checkpoint = Checkpoint(
             self.step,
+            (self.phases.now, self.phases.since),
             self.cursor,
             self.fingerprint,
             self.parameters.state(),
-            self.learner.optimiser.state(),
+            self.learner.state(),
             self.history.tensors(),
         )
         self.folder.save(checkpoint, keep=keep)
@@ -183,11 +210,16 @@ def _lengths(training: CheckedTraining, data: Dataset) -> tuple[int, int]:
     batch = whole("`batch`", settings["batch"], span, least=1)
     if not len(data):
         raise SpecError([Diagnostic(Slug.BAD_FILE, "there is no example to train on", span)])
-    if not training.trained:
+    phases = [*training.phases, training.course]
+    if any(not phase.trained and phase.optimiser.name != NONE for phase in phases):
         message = f"`{training.name}` trains no parameter"
         raise SpecError([Diagnostic(Slug.WRONG_ARGUMENTS, message, span)])
     a_pass = len(data) // min(batch, len(data))
-    ends = (int(settings["steps"]), int(settings["epochs"]) * a_pass)
+    ends = (
+        int(settings["steps"]),
+        int(settings["epochs"]) * a_pass,
+        training.course.end or 0,
+    )
     return batch, min(end for end in ends if end)
 
 

@@ -14,7 +14,7 @@ from .options import bound, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ...dsl.program import CheckedTraining
+    from ...dsl.program import Phase
     from ...dsl.source import Span
     from ..parameters import Parameters
 
@@ -67,12 +67,12 @@ class Optimiser:
         self.torch.load_state_dict(own)
 
 
-def optimiser_for(training: CheckedTraining, parameters: Parameters) -> Optimiser:
-    """The optimiser of a training; SpecError if it cannot be made so."""
-    span, name = training.train.span, training.optimiser.name
-    base = bound(training.optimiser, OPTIMISERS[name], span)
-    settings = {site: dict(base) for site in training.trained}
-    for sites, own in training.groups:
+def optimiser_for(phase: Phase, parameters: Parameters, span: Span) -> Optimiser:
+    """The optimiser of a phase; SpecError if it cannot be made so."""
+    name = phase.optimiser.name
+    base = bound(phase.optimiser, OPTIMISERS[name], span)
+    settings = {site: dict(base) for site in phase.trained}
+    for sites, own in phase.groups:
         _check(name, own, span)
         for site in sites:
             if site in settings:  # a later group has the last word

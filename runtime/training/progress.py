@@ -26,7 +26,7 @@ class Moment:
     """One step done: how many there are by now, and how much it has read of what."""
 
     step: int
-    loss: float
+    loss: float | None  # of a training without one
     rate: float
     count: int
     unit: str  # tokens, examples
@@ -176,6 +176,8 @@ class Bar:
 
 
 def _numbers(moment: Moment) -> str:
+    if moment.loss is None:
+        return f"lr {moment.rate:.3g}"
     return f"loss {labels.number(moment.loss)}  lr {moment.rate:.3g}"
 
 

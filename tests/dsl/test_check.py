@@ -137,9 +137,10 @@ def test_what_shows_all_that_is_built_is_right(path: Path) -> None:
     ("name", "others"),
     [
         ("attention", []),
-        ("intervene", []),
+        ("intervene", ["`gpt` takes `tokens`, and `pairs` has no field of that name"]),
         ("recurrent", []),
-        ("train", ["no model is called `lateral`", "no data is called `digits`",
+        ("train", ["a loss is one number, and this has the axis `layer`",
+                   "no model is called `lateral`", "no data is called `digits`",
                    "no model is called `classifier`"]),
     ],
 )  # fmt: skip

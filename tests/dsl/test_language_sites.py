@@ -176,7 +176,12 @@ def test_parameters_of_an_intervention() -> None:
     right(intervention("layer[l].attn.z[h = n] = alpha * it", "(l, n = 1, alpha = 4.0)"))
     right(intervention("layer[0].x += v", "(v[d])"))
     assert wrong(intervention("layer[0].x += v", "(v[q])")) == ["unknown-axis"]
-    assert wrong(intervention("layer[0].x = source.layer[0].x", "(source: run)")) == ["unbuilt"]
+    right(intervention("layer[0].x = source.layer[0].x", "(source: run)"))
+    right(intervention("layer[0].x from source", "(source: run)"))
+    assert wrong(intervention("layer[0].x = source.layer[0].xx", "(source: run)")) == [
+        "unknown-site"
+    ]
+    assert wrong(intervention("layer[0].x = source", "(source: run)")) == ["not-a-value"]
 
 
 # ---- experiments
@@ -329,6 +334,14 @@ USING = "using adamw(lr = 3e-4), batch 8, steps 20\n"
         LOSS + USING + "only layer[*].attn, wte\nfreeze layer[0].attn.q",
         LOSS + USING + "group layer[*].attn.*: lr = 1e-4, weight_decay = 0",
         LOSS + USING + "every 10 steps: evaluate\nevery 5 steps: snapshot\nexpect loss < 9",
+        LOSS + USING + "layer[0].x = 0\nlayer[1].x[t = 0] *= 2\nuntil step 5: layer[0].mid = it",
+        LOSS + USING + "until step 5\nevery 2 steps: evaluate\nuntil loss < 3",
+        LOSS
+        + USING
+        + "phase a:\n    only wte\n    x = 0\n    until step 3\nphase b:\n    freeze wte",
+        LOSS + USING + "phase a:\n    using none\n    until step 3\nupdate wte *= 0.9",
+        LOSS + USING + "shifted = (words.tokens + 1) % 16\nrun other = tiny(tokens = shifted)\n"
+        "layer[0].x from other\nseen = mean[b, t, d](other.layer[1].x)",
         "size = mean[b, t, d](layer[*].x[layer = 0] ^ 2)\n" + LOSS + USING + "expect size > 0",
     ],
 )
@@ -363,10 +376,37 @@ def test_a_training_that_is_right(body: str) -> None:
         ("loss = cross_entropy[vocab](logits, tokens)\n" + USING, "axis-mismatch"),
         ("loss = foo\n" + USING + "expect loss < 3", "unknown-name"),
         (LOSS + USING + "expect logits < 3", "axis-mismatch"),
-        (LOSS + USING + "layer[0].x = 0", "unbuilt"),
-        (LOSS + USING + "update wte += 1", "unbuilt"),
-        (LOSS + USING + "until step 5: layer[0].x = 0", "unbuilt"),
-        ("run teacher = tiny\nloss = mean[b](teacher.foo)\n" + USING, "unbuilt"),
+        (LOSS + USING + "layer[0].xx = 0", "unknown-site"),
+        (LOSS + USING + "layer[0].x, wte = 0, 1", "bad-write"),
+        (LOSS + USING + "update wtee += 1", "unknown-site"),
+        (LOSS + USING + "update layer[0].x += 1", "bad-write"),
+        (LOSS + USING + "update wte += mean[b](logits)", "axis-mismatch"),
+        (LOSS + USING + "until step 5: layer[0].xx = 0", "unknown-site"),
+        (LOSS + USING + "until epoch 5: layer[0].x = 0", "unknown-option"),
+        (LOSS + USING + "until step 0: layer[0].x = 0", "bad-size"),
+        (LOSS + USING + "until epoch 5", "unknown-option"),
+        (LOSS + USING + "until loss < 3", "wrong-arguments"),
+        (LOSS + USING + "every 5 steps: evaluate\nuntil logits < 3", "axis-mismatch"),
+        (LOSS + USING + "every 5 steps: evaluate\nuntil loss", "wrong-dtype"),
+        (LOSS + USING + "until step 3\nuntil step 4", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    freeze wtee", "unknown-site"),
+        (LOSS + USING + "phase a:\n    freeze wte\nphase b:\n    only wte", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    lss = 3", "unknown-site"),
+        (LOSS + USING + "phase a:\n    expect loss < 3", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    using adam, steps 5", "unknown-option"),
+        (LOSS + USING + "phase a:\n    using adam\n    using sgd", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    phase b:\n        freeze wte", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    run r = tiny", "wrong-arguments"),
+        (LOSS + USING + "phase a:\n    layer[0].x = 0 * foo\n    until step 4", "unknown-name"),
+        ("using none, steps 3", "wrong-arguments"),
+        ("using none, steps 3\nupdate wte += 1\nonly wte", "wrong-arguments"),
+        ("using none, steps 3\nupdate wte += 1\nschedule linear", "wrong-arguments"),
+        ("using none(lr = 3), steps 3\nupdate wte += 1", "unknown-option"),
+        ("run teacher = tiny\nloss = mean[b](teacher.foo)\n" + USING, "unknown-site"),
+        ("run teacher = tiny(L = 3)\n" + LOSS + USING, "wrong-arguments"),
+        ("run teacher = tinny\nloss = mean[b, t, vocab](teacher.logits)\n" + USING, "unknown-name"),
+        ("run a = tiny\nrun a = tiny\n" + LOSS + USING, "reassigned"),
+        ("run t = tiny with w\n" + LOSS + USING, "recursive"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused(body: str, slug: str) -> None:

@@ -190,11 +190,9 @@ def test_steps_of_interventions(text: str, tree: Tree) -> None:
 def test_reserved_features_are_named() -> None:
     (during,) = body_of("intervention i on gpt", "during decode 3..8:\n        x = 1")
     (short,) = body_of("intervention i on gpt", "during train: x = 1")
-    (phase,) = body_of("train i of gpt on text", "phase A:\n        x = 1")
-    (update,) = body_of("train i of gpt on text", "update x += 1")
     (attribute,) = body_of("experiment e", "attribute x over y in z:\n        x")
-    features = [one.feature for one in (during, short, phase, update, attribute)]  # type: ignore[attr-defined]
-    assert features == ["`during`", "`during`", "`phase`", "`update`", "`attribute`"]
+    features = [one.feature for one in (during, short, attribute)]  # type: ignore[attr-defined]
+    assert features == ["`during`", "`during`", "`attribute`"]
     spec = read(
         "calibrate x of gpt on text for 8 batches:\n    y[t] = x\n"
         "verify y of gpt:\n    for x in z\n    prove forall x: y\n    by x then y\n"
@@ -235,6 +233,12 @@ def test_steps_of_experiments(text: str, tree: Tree) -> None:
         ("freeze x", s.Only((x,), frozen=True)),
         ("group x: lr = 1, y = 2", s.OptimiserGroup(x, (("lr", one), ("y", two)))),
         ("until step 2: x += 1", s.Until("step", 2, s.Write(x, "+=", one))),
+        ("until step 2", s.Until("step", 2, None)),
+        ("until x < 1", s.UntilHolds(s.Binary("<", x, one))),
+        ("update x += 1", s.Update(s.Write(x, "+=", one))),
+        ("update x = 1", s.Update(s.Write(x, "=", one))),
+        ("phase A:\n        x = y\n        freeze x", s.Phase(
+            "A", (s.Assign((x,), (y,)), s.Only((x,), frozen=True)))),
         ("every 2 steps: snapshot", s.Every(2, "steps", "snapshot")),
         ("x += 1", s.Write(x, "+=", one)),
         ("x = y", s.Assign((x,), (y,))),

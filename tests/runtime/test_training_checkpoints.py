@@ -32,7 +32,7 @@ def checkpoint(step: int = 3, value: float = 1.0) -> Checkpoint:
         }
     }
     return Checkpoint(
-        step, Cursor(1, 2), MARK, weights, nested, {"steps": torch.tensor([[0.1, 0.2]])}
+        step, (1, 2), Cursor(1, 2), MARK, weights, nested, {"steps": torch.tensor([[0.1, 0.2]])}
     )
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_checkpoint_is_said(tmp_path: Path) -> None:
 
 
 def test_what_a_checkpoint_cannot_hold_is_our_mistake(tmp_path: Path) -> None:
-    odd = Checkpoint(0, Cursor(), MARK, {}, {"w": {"odd": object()}}, {})
+    odd = Checkpoint(0, (0, 0), Cursor(), MARK, {}, {"w": {"odd": object()}}, {})
     with pytest.raises(TypeError, match="optimiser/w/odd is a object"):
         Folder(tmp_path, GENERATED).save(odd)
     assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ OPTIONS = {
 
 def made(using: str, *more: str) -> Optimiser:
     training = lesson(f"using {using}, steps 1", *more)
-    return optimiser_for(training, drawn(training))
+    return optimiser_for(training.course, drawn(training), training.train.span)
 
 
 def settings(optimiser: Optimiser, *names: str) -> list[Mapping[str, object]]:

@@ -12,7 +12,7 @@ from neuraxis.runtime.training.schedules import RULES, schedule
 
 
 def factors(text: str, total: int) -> list[float]:
-    calls = lesson("using sgd(), steps 1", f"schedule {text}").schedule
+    calls = lesson("using sgd(), steps 1", f"schedule {text}").course.schedule
     made = schedule(calls, total, GENERATED)
     return [made.factor(step) for step in range(total)]
 
