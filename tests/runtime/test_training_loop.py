@@ -14,6 +14,7 @@ from tests.runtime.lessons import BODY, drawn, lesson, lowered, points
 
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.training import Functions, Trained, loop, read_parameters, train
+from neuraxis.runtime.training.inputs import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,7 @@ def test_steps_are_those_of_the_optimiser_on_the_batches_of_the_data(tmp_path: P
     function = lowered(training, mine).train
     batches = points().stream(8, seed=2)
     for step in range(3):
-        inputs = loop.Inputs(training.train, mine, {}, seed=2).at(next(batches)[0], step)
+        inputs = Inputs(training.train, mine, {}, seed=2).at(next(batches)[0], step)
         *results, seen = function(inputs)
         gradients = torch.autograd.grad(results[0], [mine["w"], mine["bias"]])
         with torch.no_grad():
