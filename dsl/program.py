@@ -125,8 +125,9 @@ Source = FieldInput | SweepInput | SweepOutput | TextInput | StatisticInput | Ar
 class Output:
     """Something a study gives out.
 
-    `kind` is `value` (named), `show`, `plot`, or `expect`. `nodes` are the values; of an `expect`
-    the two sides of the comparison `op`, or one truth. `options` are those of a plot.
+    `kind` is `value` (named), `show`, `text`, `plot`, `expect`, or `until`. `nodes` are the values;
+    of the last two the sides of the comparison `op`, or one truth. `options` are those of a plot,
+    and of a text the `data` whose tokeniser reads it and the `axis` along which its tokens stand.
     """
 
     kind: str

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import xarray
 
 from ..dsl.core import names
 from ..dsl.program import SweepInput, SweepOutput
+from ..dsl.signatures import EXAMPLES
 from .lowering import address, lower
 from .results import together
 from .sweep import Sweep
@@ -18,7 +20,6 @@ from .training.expectations import Expectation, expectation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -73,7 +74,7 @@ def run_experiment(
             labels[node.name] = plan.name
             order = [found.axes.index(axis.name) for axis in node.axes]
             given.inputs[address(node)] = found.values.permute(order)
-    _put_outputs(study, outcome, given, shared, labels, coordinates, seed)
+    _put_outputs(study, outcome, given, shared, labels, coordinates, seed, library)
     return outcome
 
 
@@ -97,6 +98,7 @@ def _put_outputs(
     labels: dict[str, str],
     coordinates: Coordinates,
     seed: int,
+    library: Library,
 ) -> None:
     """All outputs of the study, computed at once."""
     wanted = tuple(dict.fromkeys(name for output in study.outputs for name in output.nodes))
@@ -112,13 +114,46 @@ def _put_outputs(
             sides = [float(found[name]) for name in output.nodes]
             outcome.expectations.append(expectation(output, sides))
             continue
+        if output.kind == "text":
+            lengths = {axis: given.inputs[f"lengths.{axis}"] for axis in given.ragged}
+            texts = _texts(output, found[first], axes[first], lengths, library)
+            label = _free(output.label, outcome)
+            outcome.values[label] = texts.rename(label)
+            outcome.shown.append(label)
+            continue
         if first not in labels:
-            label = output.label
-            while label in outcome.values:
-                label += "'"
+            label = _free(output.label, outcome)
             labels[first] = label
             outcome.values[label] = _named(found[first], axes[first], label, coordinates)
         _put(output, labels[first], outcome)
+
+
+def _free(label: str, outcome: Outcome) -> str:
+    while label in outcome.values:
+        label += "'"
+    return label
+
+
+def _texts(
+    output: Output,
+    tokens: torch.Tensor,
+    axes: tuple[str, ...],
+    lengths: Mapping[str, torch.Tensor],
+    library: Library,
+) -> xarray.DataArray:
+    """Tokens as text along an axis, which goes; of each example, as many as it has."""
+    options = dict(output.options)
+    tokenizer, axis = library.reader(str(options["data"])), str(options["axis"])
+    outer = tuple(name for name in axes if name != axis)
+    rows = xarray.DataArray(tokens.cpu().numpy(), dims=axes)
+    rows = rows.transpose(*outer, axis) if axis else rows.expand_dims("", rows.ndim)
+    texts = np.empty(rows.shape[:-1], dtype=object)
+    for place in np.ndindex(texts.shape):
+        end = rows.shape[-1]
+        if axis in lengths and EXAMPLES in outer:
+            end = min(end, int(lengths[axis][place[outer.index(EXAMPLES)]]))
+        texts[place] = tokenizer.decode(rows.values[place][:end])
+    return xarray.DataArray(texts.astype(str), dims=outer)
 
 
 def _put(output: Output, label: str, outcome: Outcome) -> None:

@@ -25,8 +25,13 @@ def number(value: object) -> str:
 def text(value: object) -> str:
     """Anything on one line, cut where it is long; white space that would not be seen is spelt."""
     shown = f"{value:g}" if isinstance(value, float | np.floating) else str(value)
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    shown = spelt(shown)
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def spelt(text: str) -> str:
+    """A text on one line: what would not be seen is spelt."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def coordinates(data: xarray.DataArray, axis: str) -> list[str]:

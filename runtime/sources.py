@@ -172,11 +172,14 @@ class Library:
                 raise TypeError(source)
         return _tensor(np.asarray(array), node, device)
 
+    def reader(self, data: str) -> Tokenizer:
+        """What turns the text of a data set into tokens and back: its tokeniser, or bytes."""
+        tokenizers = _tokenizers(self._statement(data))
+        return self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer()
+
     def _token(self, text: str, name: str, node: Node) -> int:
-        tokenizers = _tokenizers(self._statement(name))
         try:
-            used = self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer()
-            return single_token(used, text)
+            return single_token(self.reader(name), text)
         except DataError as error:
             raise _said(error, node.span) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +14,6 @@ from . import labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import xarray
 
 GAP = "…"
@@ -29,6 +29,8 @@ def table(
     """
     name = labels.name(data)
     title = title or (name if data.ndim else "")
+    if data.dtype.kind == "U":
+        return _texts(data, name, most_rows)
     match data.ndim:
         case 0:
             lines = [["", "value"], [name, labels.number(data.item())]]
@@ -52,6 +54,32 @@ def table(
         made.add_column(Text(label), no_wrap=True, justify="right")
     for line in lines[1:]:
         made.add_row(*map(Text, line))
+    return made
+
+
+def _texts(data: xarray.DataArray, title: str, most: int) -> Table:
+    """A row for each text: where it stands, and the whole of it."""
+    made = Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        show_header=data.ndim > 0,
+    )
+    for axis in map(str, data.dims):
+        made.add_column(Text(axis), no_wrap=True, style="bold")
+    made.add_column(Text("text"))
+    places = list(np.ndindex(data.shape))
+    for row in _shown(len(places), most):
+        if row is None:
+            made.add_row(*[GAP] * (data.ndim + 1))
+            continue
+        names = [
+            labels.text(data[axis].values[at])
+            for axis, at in zip(data.dims, places[row], strict=True)
+        ]
+        made.add_row(*map(Text, [*names, labels.spelt(str(data.values[places[row]]))]))
     return made
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .study import Study
 
 STATISTICS = {"ngram": {"n": 5.0}}
+TEXT = "text"  # what shows tokens as text
 
 
 def use_data(study: Study, tree: s.Expr | None, reader: s.Tree | None = None) -> DataPart | None:
@@ -144,6 +145,19 @@ def statistic(study: Study, tree: s.Call, scope: Scope) -> Val:
     return study.input(
         StatisticInput(name, table.name, tuple(options.items())), (), DType.FLOAT, tree.span
     )
+
+
+def text_axis(study: Study) -> str | None:
+    """The axis along which the tokens of a text stand in the data."""
+    for name in study.tables:
+        found = study.module.find(name)
+        assert found is not None
+        assert isinstance(found[0], s.Data)
+        fields = data_fields(found[0]) or ()
+        for field in sorted(fields, key=lambda field: field.kind != "text"):
+            if field.dtype is DType.INT and len(field.axes) == 2:
+                return field.axes[1].name
+    return None
 
 
 def data_fields(data: s.Data) -> tuple[FieldSignature, ...] | None:

@@ -8,7 +8,7 @@ from .. import syntax as s
 from ..diagnostics import Note, Slug
 from ..program import CheckedStudy
 from .datasets import use_data
-from .outputs import expect, output, plot
+from .outputs import expect, output, plot, show
 from .study import Study
 from .study_runs import Runs
 from .sweeps import sweep
@@ -85,13 +85,7 @@ class _Experiment:
                     output(self.study, "value", target.id, [found], value.span)
             case s.Show():
                 for value in step.values:
-                    output(
-                        self.study,
-                        "show",
-                        value.span.text,
-                        [self.scope.evaluate(value)],
-                        value.span,
-                    )
+                    show(self.study, value)
             case s.Expect():
                 expect(self.study, step)
             case s.Plot():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import syntax as s
 from ..diagnostics import Slug, or_any
 from ..program import Output
+from .datasets import TEXT, text_axis
 from .values import Val, Value
 
 if TYPE_CHECKING:
@@ -64,6 +65,40 @@ def expect(study: Study, step: s.Expect | s.UntilHolds) -> None:
         values.append(value)
     op = tree.op if isinstance(tree, s.Binary) and len(sides) == 2 else ""
     output(study, kind, tree.span.text, values, step.span, op)
+
+
+def show(study: Study, tree: s.Expr) -> None:
+    """A value as a table; `text(x)` as the text whose tokens it holds: along the axis in brackets,
+    else along that of the data's texts if it has it, else each token by itself."""
+    target = tree.target if isinstance(tree, s.Call) else None
+    base, items = (target.base, target.items) if isinstance(target, s.Index) else (target, ())
+    if not isinstance(tree, s.Call) or not isinstance(base, s.Name) or base.id != TEXT:
+        output(study, "show", tree.span.text, [study.scope.evaluate(tree)], tree.span)
+        return
+    if len(tree.args) != 1 or tree.args[0].name is not None or not study.tables:
+        what = "is of one value" if study.tables else "is read by the tokeniser of data"
+        study.scope.fail(
+            Slug.WRONG_ARGUMENTS, f"`text` {what}", tree.span, hint="show text(words.tokens)"
+        )
+    node = study.scope.node(study.scope.evaluate(tree.args[0].value), tree.args[0].span)
+    if node.dtype != "int":
+        study.scope.fail(
+            Slug.WRONG_DTYPE,
+            f"tokens are whole numbers, and this is {node.dtype}",
+            tree.args[0].span,
+            hint=f"text(argmax[vocab]({tree.args[0].span.text}))",
+        )
+    axis = text_axis(study)
+    axis = axis if axis in node.axis_names else None
+    match items:
+        case (s.Name(name),):
+            axis = study.scope.axis_named(name, node, items[0].span, f"`text` is along `{name}`")
+        case (_, *_):
+            study.scope.fail(
+                Slug.BAD_INDEX, "a text is along one axis", tree.span, hint="text[t](words.tokens)"
+            )
+    options = (("data", next(iter(study.tables))), ("axis", axis or ""))
+    output(study, "text", tree.span.text, [Value(node)], tree.span, options=options)
 
 
 def plot(study: Study, step: s.Plot) -> None:

@@ -17,7 +17,7 @@ from ..program import (
     TextInput,
 )
 from .builder import Budget, Builder, Context
-from .datasets import STATISTICS, statistic
+from .datasets import STATISTICS, TEXT, statistic
 from .expressions import evaluate_all
 from .runs import lay_down
 from .scope import Frame, Scope
@@ -63,8 +63,13 @@ class Study:
         if isinstance(tree, s.Call) and isinstance(tree.target, s.Name):
             if tree.target.id in STATISTICS:
                 return (statistic(self, tree, scope),)
-            if tree.target.id == "text":
-                scope.fail(Slug.UNBUILT, "`text(...)` of tokens is not built yet", tree.span)
+            if tree.target.id == TEXT:
+                scope.fail(
+                    Slug.NOT_A_VALUE,
+                    "the text of tokens is shown, and no value",
+                    tree.span,
+                    hint=f"show {tree.span.text}",
+                )
         if isinstance(tree, s.Text) and self.tables:  # by the tokeniser of the first data
             source = TextInput(tree.value, next(iter(self.tables)))
             return (self.input(source, (), DType.INT, tree.span),)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+NO_BYTE = 0xFF  # stands nowhere in UTF-8
+
+
 class Tokenizer(Protocol):
     """A way to write text as numbers below `vocab`."""
 
@@ -40,8 +43,10 @@ class ByteTokenizer:
         return as_tokens(text.encode())
 
     def decode(self, tokens: Sequence[int] | NDArray[np.int64]) -> str:
-        """The text; bytes that are no UTF-8 come out as a replacement mark."""
-        return bytes(int(token) for token in tokens).decode(errors="replace")
+        """The text; bytes that are no UTF-8, and tokens that are no bytes, come out as a
+        replacement mark."""
+        known = (int(token) if 0 <= token < self.vocab else NO_BYTE for token in tokens)
+        return bytes(known).decode(errors="replace")
 
 
 class FileTokenizer:

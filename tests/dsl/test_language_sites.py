@@ -291,7 +291,11 @@ def test_a_sweep_is_an_axis() -> None:
         ("run a = tiny\nplot heatmap(a)", "not-a-value"),
         ("x = ngram(words, q = 3)", "unknown-option"),
         ("x = ngram()", "wrong-arguments"),
-        ("show text(words.tokens)", "unbuilt"),
+        ("seen = text(words.tokens)", "not-a-value"),
+        ("show text()", "wrong-arguments"),
+        ("run a = tiny\nshow text(a.logits)", "wrong-dtype"),
+        ("show text[q](words.tokens)", "unknown-axis"),
+        ("show text[b, t](words.tokens)", "bad-index"),
         ("attribute h over l in 0..3:\n    1.0\nexpect h > 3", "unbuilt"),
         ("a.b = 3", "bad-write"),
     ],
@@ -512,7 +516,7 @@ def test_what_it_would_define_is_not_missed() -> None:
         expect correlation[l](heads, heads) > 0.5
         """
     )
-    assert wrong(text) == ["unbuilt", "unbuilt", "unbuilt"]
+    assert wrong(text) == ["unbuilt", "unbuilt"]
     text = TINY + (
         "calibrate limits of tiny on words for 8 batches:\n    tau[m] = mean[b, t](layer[0].ffn.act)\n"
         "intervention sparse on tiny with limits:\n    layer[*].ffn.act = where(it > tau, it, 0)\n"

@@ -11,6 +11,7 @@ from tests.runtime.small import READER, same
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.experiment import Outcome, run_experiment
 from neuraxis.runtime.program import Program
+from neuraxis.runtime.results import load, save
 from neuraxis.runtime.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -235,6 +236,36 @@ def test_a_named_intervention_takes_what_is_swept() -> None:
         np.testing.assert_allclose(found[name].values, wanted, rtol=1e-5)
         assert len(set(np.round(wanted, 6))) == 3
     np.testing.assert_allclose(found["heads"].values, found["directly"].values, rtol=1e-5)
+
+
+# ---- tokens as text
+
+
+def test_tokens_are_shown_as_text(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"words": "naïve"}, {"words": "a\nb"})
+    text = """
+data rows = jsonl("rows.jsonl"): words[t of b]: text
+
+model shifted(x[b, t]: int) -> [b, t]:
+    return x + 1
+
+experiment e on rows:
+    run a = shifted(x = rows.words)
+    show text(rows.words), text(a.out), text(rows.words[t = 0])
+    show text[b](rows.words[t = 0]), text(255 + a.out[t = 0]), rows.words[t = 0]
+"""
+    outcome = run_study(text, tmp_path)
+    values = [outcome.values[name] for name in outcome.shown]
+    assert values[0].values.tolist() == ["naïve", "a\nb"]
+    assert values[0].dims == ("b",)
+    assert values[1].values.tolist()[1] == "b\x0bc"
+    assert values[2].values.tolist() == ["n", "a"]
+    assert values[3].item() == "na"
+    assert values[4].values.tolist() == ["\ufffd", "\ufffd"]
+    assert values[5].values.tolist() == [110, 97]
+    save(outcome.dataset(), tmp_path / "e.nc")
+    again = load(tmp_path / "e.nc")
+    assert again["text(rows.words)"].values.tolist() == ["naïve", "a\nb"]
 
 
 # ---- data
