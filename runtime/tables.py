@@ -60,16 +60,19 @@ def table(
 def _texts(data: xarray.DataArray, title: str, most: int) -> Table:
     """A row for each text: where it stands, and the whole of it."""
     made = Table(
-        title=Text(title, style="bold"),
+        title=Text(title, style="bold") if data.ndim else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         show_header=data.ndim > 0,
     )
-    for axis in map(str, data.dims):
+    for axis in map(str, data.dims or ("",)):
         made.add_column(Text(axis), no_wrap=True, style="bold")
     made.add_column(Text("text"))
+    if not data.ndim:
+        made.add_row(Text(title), Text(labels.spelt(str(data.item()))))
+        return made
     places = list(np.ndindex(data.shape))
     for row in _shown(len(places), most):
         if row is None:
