@@ -385,7 +385,8 @@ def _carry(s: Suite, inner: Suite, axis: str) -> tuple[str, str, Term] | None:
         if starts and s.often() and s.pick([True, False])
         else Term(s.pick(["0", "0", "0.5"]), ())
     )
-    written = s.some([a for a in drive.axes if a not in start.axes], 0, 2)
+    outside = [a for a in drive.axes if a in s.sizes]  # others are made in the scan
+    written = s.some([a for a in outside if a not in start.axes], 0, 2)
     drive = drive if drive.bound <= 4 else call("tanh", drive, 1)
     axes = tuple(dict.fromkeys([*written, *start.axes, *drive.axes]))
     shown = f"[{', '.join(written)}]" if written else ""
