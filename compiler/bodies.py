@@ -86,3 +86,13 @@ def instead(edit: Edit, node: Node, new: str, ctx: Context, made_by: str) -> str
     edit.put(replace(node, op=RENAME, attrs=RenameAttrs(), made_by=made_by))
     edit.set_operands(node.name, [new])
     return None
+
+
+def mentions(node: Node, axis: str) -> bool:
+    """Whether the axis of the scan has another meaning here."""
+    if axis in node.axis_names:
+        return True
+    if isinstance(node.attrs, ScanAttrs):
+        steps = node.attrs.body.steps
+        return node.attrs.axis.name == axis or any(mentions(step.node, axis) for step in steps)
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +11,12 @@ class Context:
     """The options of one compilation.
 
     `keep` are addresses whose values stay at a node of their own. `without` are passes not to run.
+    `recurrences` says whether scans are run step by step, or in the parallel forms that they have,
+    in chunks of so many steps.
     """
 
     keep: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
     verify: bool = True
+    recurrences: Literal["steps", "parallel"] = "steps"
+    chunk: int = 32

@@ -17,6 +17,8 @@ from ..dsl.ops import InputAttrs, ItemAttrs, ScanAttrs, broadcast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..dsl.ops import Attrs
+
 Typed = tuple[Axes, DType]
 
 
@@ -40,19 +42,24 @@ def item_attrs(scan: ScanAttrs, index: int) -> ItemAttrs:
     return ItemAttrs(index, (scan.axis, *given.axes), given.dtype)
 
 
-def retyped(node: Node, operands: Sequence[Node]) -> Node:
-    """The node with the type that its rule gives for these operands; the same one if it has it."""
-    attrs = node.attrs
-    types = [(operand.axes, operand.dtype) for operand in operands]
+def fitted(attrs: Attrs, operands: Sequence[Node]) -> Attrs:
+    """The attributes of an operation on these operands: those of a scan hold a body for them, those
+    of an item are of that scan. The same ones if they fit."""
     match attrs:
         case ScanAttrs():
-            attrs = lifted(attrs, types)
+            return lifted(attrs, [(operand.axes, operand.dtype) for operand in operands])
         case ItemAttrs():
             scan = operands[0].attrs
             if isinstance(scan, ScanAttrs):
                 new = item_attrs(scan, attrs.index)
-                attrs = attrs if same((attrs.axes, attrs.dtype), (new.axes, new.dtype)) else new
-    axes, dtype = node.op.infer(attrs, types)
+                return attrs if same((attrs.axes, attrs.dtype), (new.axes, new.dtype)) else new
+    return attrs
+
+
+def retyped(node: Node, operands: Sequence[Node]) -> Node:
+    """The node with the type that its rule gives for these operands; the same one if it has it."""
+    attrs = fitted(node.attrs, operands)
+    axes, dtype = node.op.infer(attrs, [(operand.axes, operand.dtype) for operand in operands])
     if attrs is node.attrs and dtype == node.dtype and axes == node.axes:
         return node
     return replace(node, attrs=attrs, axes=axes, dtype=dtype)

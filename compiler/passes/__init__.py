@@ -10,6 +10,7 @@ from .contract import contract
 from .fold import fold
 from .hoist import hoist
 from .narrow import narrow
+from .parallelise import parallelise
 from .prune import prune
 from .share import share
 
@@ -35,6 +36,18 @@ PASSES = (
     Pass("tidy", prune),
     Pass("contract", contract),
     Pass("hoist", hoist),
+    Pass("parallelise", parallelise),
 )
 
-__all__ = ["PASSES", "Context", "Pass", "contract", "fold", "hoist", "narrow", "prune", "share"]
+__all__ = [
+    "PASSES",
+    "Context",
+    "Pass",
+    "contract",
+    "fold",
+    "hoist",
+    "narrow",
+    "parallelise",
+    "prune",
+    "share",
+]

@@ -21,9 +21,9 @@ from ...dsl.ops import (
     ItemAttrs,
     ScanAttrs,
 )
-from ..bodies import in_bodies, instead, narrow
+from ..bodies import in_bodies, instead, mentions, narrow
 from ..graph import Graph
-from ..lift import item_attrs, lifted, same
+from ..lift import fitted, same
 
 if TYPE_CHECKING:
     from ...dsl.ops import Attrs
@@ -81,7 +81,7 @@ class _Hoist:
             return False
         if any(n.name not in self.outside and n.op not in LEAVES for n in operands):
             return False
-        if any(_mentions(n, self.scan.axis.name) for n in (node, *operands)):
+        if any(mentions(n, self.scan.axis.name) for n in (node, *operands)):
             return False
         grows = all(n.axis_names != node.axis_names for n in operands)
         return not (node.op is MAP and grows and any(self._varies(n.name) for n in operands))
@@ -93,13 +93,7 @@ class _Hoist:
     def _move(self, own: str) -> None:
         node = self.body.node(own)
         operands = [self._outer(operand) for operand in self.body.operands(own)]
-        attrs: Attrs = node.attrs
-        match attrs:
-            case ScanAttrs():
-                attrs = lifted(attrs, [self.edit.type_of(operand) for operand in operands])
-            case ItemAttrs(index=index):
-                scan = self.edit.node(operands[0]).attrs
-                attrs = item_attrs(scan, index) if isinstance(scan, ScanAttrs) else attrs
+        attrs = fitted(node.attrs, [self.edit.node(operand) for operand in operands])
         self.outside[own] = self._add(node, attrs, operands)
         self.moved.append(own)
 
@@ -175,13 +169,3 @@ def _as_input(node: Node) -> Node:
         return node
     attrs = InputAttrs(names(node.axes), node.axes, node.dtype)
     return replace(node, op=INPUT, attrs=attrs, site=None, made_by="hoist")
-
-
-def _mentions(node: Node, axis: str) -> bool:
-    """Whether the axis of the scan has another meaning here."""
-    if axis in node.axis_names:
-        return True
-    if isinstance(node.attrs, ScanAttrs):
-        steps = node.attrs.body.steps
-        return node.attrs.axis.name == axis or any(_mentions(step.node, axis) for step in steps)
-    return False
