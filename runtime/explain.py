@@ -21,6 +21,7 @@ from ..compiler.emit.forms import (
     RMSNorm,
 )
 from ..compiler.emit.recognise.selection import plan_body
+from ..compiler.recurrences import describe, priced
 from ..compiler.show import called
 from ..dsl import sizes
 from ..dsl.diagnostics import SpecError
@@ -126,13 +127,13 @@ class _Reading:
                     how = f"in the open, because {self._obstacle(node, result)}"
                     yield "attention", self.where(result), how
             case ScanAttrs():
-                yield self._recurrence(node, attrs)
+                yield from self._recurrence(node, attrs)
             case IndexAttrs(Gather(fill=None)):
                 table = self.flow.nodes[self.flow.reads[node.name][0]]
                 if table.op is PARAM:
                     yield "embedding", where, f"F.embedding of {self.where(table)}"
 
-    def _recurrence(self, node: Node, attrs: ScanAttrs) -> Line:
+    def _recurrence(self, node: Node, attrs: ScanAttrs) -> Iterator[Line]:
         items = [n for n in self.flow.nodes.values() if self.flow.reads[n.name][:1] == (node.name,)]
         sites = [self.where(n) for n in items if n.site is not None]
         where = ", ".join(sites) or self.where(node)
@@ -140,7 +141,10 @@ class _Reading:
         carries = f"{attrs.carries} carr{'y' if attrs.carries == 1 else 'ies'}"
         way = "backwards " if attrs.reverse else ""
         how = f"step by step {way}along {attrs.axis.name}: {carries}, {count} operations a step"
-        return "recurrence", where, how
+        yield "recurrence", where, f"{how}, {priced(attrs)}"
+        if attrs.carries:
+            for carried, said in describe(attrs, self.where):
+                yield "carry", carried, said
 
     # ---- attention in the open
 

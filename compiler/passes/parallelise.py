@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...dsl.ops import ScanAttrs
 from ..bodies import in_bodies
-from ..recurrences.parallel import parallel
+from ..recurrences import parallel
 from .prune import prune
 from .share import share
 

@@ -1,9 +1,9 @@
 """A carry that keeps a part of itself, is corrected by low rank and added to: in chunks.
 
 S becomes d S + sum over r of left_r w_r + u, where w_r = sum[over](right_r S). Inside a chunk, all
-that a row reads of S is what is left of the start of the chunk and of the rows above it: products of
-matrices (`Segments`). The w of a chunk depend on those above them, w = R S0 + M w + c, with M below
-the diagonal: one inverse for each chunk. From chunk to chunk runs a scan.
+that a row reads of S is what is left of the start of the chunk and of what came in at the rows
+above: products of matrices (`Segments`). The w of a chunk depend on those above them, w = R S0 +
+M w + c, with M below the diagonal: one inverse for each chunk. From chunk to chunk runs a scan.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from ...dsl import sizes
 from ...dsl.core import Axis, names
-from ...dsl.ops import CONCAT, RENAME, ConcatAttrs, RenameAttrs
+from ...dsl.ops import (
+    CONCAT,
+    INDEX,
+    RENAME,
+    ConcatAttrs,
+    IndexAttrs,
+    RenameAttrs,
+    Select,
+)
 from .interpret import Unsaid
 from .inverse import inverse
 from .parts import correction
@@ -47,6 +55,8 @@ class Chunked:
         self._inputs = [self._input(p) for p in own.inputs]
         self._rank, self._left, self._right = self._stacked(own.corrections)
         self._over = over
+        linked = any(c.links for c in own.corrections)
+        self._rights = [] if linked else [(c.right, c.over) for c in own.corrections]
         self._reads: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
         self.last = {self._place: self._between()}
 
@@ -198,12 +208,13 @@ class Chunked:
         """What is left of an input at the end of the chunk."""
         make, rows = self._make, self._rows
         others = [rows.as_other(f) for f in factors]
-        if reach is None:
-            return make.contract([rows.other.name], *others)
-        keys = [f for f in others if make.has(f, names(make.axes(reach)))]
-        near = [f for f in keys if set(names(make.axes(f))) <= set(names(make.axes(reach)))]
-        rest = [f for f in others if f not in near]
-        return make.contract([rows.other.name], make.product([reach, *near]), *rest)
+        if reach is not None:  # into a factor that has its axes, or into the smallest
+            own = set(names(make.axes(reach)))
+            near = [f for f in others if set(names(make.axes(f))) <= own]
+            rest = sorted((f for f in others if f not in near), key=lambda f: len(make.axes(f)))
+            others = [make.product([reach, *near, *(rest[:1] if not near else ())])]
+            others += rest[1:] if not near else rest
+        return make.contract([rows.other.name], *others)
 
     # ---- reading
 
@@ -234,6 +245,8 @@ class Chunked:
         """The sum over axes of the old carry times factors, for all steps."""
         if (right, over) not in self._reads:
             make, rows = self._make, self._rows
+            if (right, over) in self._rights:
+                return self._corrected(self._rights.index((right, over)))
             axes = [axis for axis in self._carry.axes if axis.name in over]
             with_ = make.spread(make.product(self._split(right)), axes)
             parts = [make.contract(over, self._from_start(with_), self._start)]
@@ -246,4 +259,9 @@ class Chunked:
             self._reads[right, over] = rows.merge(make.total(parts))
         return self._reads[right, over]
 
-
+    def _corrected(self, at: int) -> str:
+        """What a correction reads of the carry."""
+        w = self._w
+        if self._rank is not None:
+            w = self._make.add(INDEX, IndexAttrs(Select(self._rank.name, at)), w)
+        return self._rows.merge(w)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import networkx
 
 from ...dsl.core import names
-from ...dsl.ops import INPUT
+from ...dsl.ops import INPUT, ContractAttrs
 from ..graph import Edit, Graph
 from ..show import called
 from .algebra import Algebra
@@ -115,9 +115,7 @@ def classify(scan: ScanAttrs) -> Recurrence:
     for at, group in enumerate(groups):
         own = [carries[place] for place in group.carries]
         level |= dict.fromkeys(graph.descendants(own) | set(own), at)
-    return Recurrence(
-        scan, edit, order, carries, tuple(groups), tuple(forms), algebra, level
-    )
+    return Recurrence(scan, edit, order, carries, tuple(groups), tuple(forms), algebra, level)
 
 
 def _coupled(graph: Graph, carries: tuple[str, ...]) -> list[tuple[int, ...]]:
@@ -147,35 +145,42 @@ def _group(
     results = [scan.body.results[place] for place in members]
     mixed = mixing(graph, own)
     along = frozenset(axis for name in results for axis in mixed.get(name, ()))
+    alike = len({frozenset(graph.node(name).axes) for name in own}) == 1
     said = [interpreter.form(name) for name in results]
-    unsaid = next((form for form in said if isinstance(form, Unsaid)), None)
-    if unsaid is not None:
-        alike = len({frozenset(graph.node(name).axes) for name in own}) == 1
-        separate = not along and alike
-        kind = Kind.AFFINE if unsaid.linear else Kind.SEPARATE if separate else Kind.NONLINEAR
-        node = graph.node(unsaid.cause)
-        why = f"`{node.site or called(node)}` is no product of a carry with what is known before"
-        if not unsaid.linear:
-            why = f"the carry goes through `{called(node)}`"
-            if along:
-                why += f", and its elements are mixed along {_listed(along)}"
-        return Group(members, kind, None, along, Obstacle(why, node.span))
+    unsaid = sorted((f for f in said if isinstance(f, Unsaid)), key=lambda form: form.linear)
+    if unsaid:
+        kind = Kind.AFFINE
+        if not unsaid[0].linear:
+            kind = Kind.SEPARATE if alike and not along else Kind.NONLINEAR
+        return Group(members, kind, None, along, _unsaid(graph, unsaid[0], along))
     found = tuple(
-        parts(interpreter.algebra, form, graph.node(carries[place]), members)
-        for place, form in zip(members, said, strict=True)
-        if not isinstance(form, Unsaid)
+        parts(interpreter.algebra, form, members) for form in said if not isinstance(form, Unsaid)
     )
-    first = graph.node(results[0])
-    axes = {frozenset(graph.node(name).axes) for name in own}
+    span = next((graph.node(n).span for n in graph.in_order() if mixed.get(n)), None)
+    span = span or graph.node(results[0]).span
     other = next((own.other for own in found if own.other), "")
-    if other or (len(axes) > 1):
+    if other or not alike:
         why = other or "the carries that depend on each other have different axes"
-        return Group(members, Kind.AFFINE, found, along, Obstacle(why, first.span))
+        return Group(members, Kind.AFFINE, found, along, Obstacle(why, span))
     if not any(own.corrections for own in found):
         return Group(members, Kind.ELEMENTWISE, found, along, None)
     over = frozenset(axis for own in found for c in own.corrections for axis in c.over)
     why = f"the old carry is summed over {_listed(over)}, so its elements mix there"
-    return Group(members, Kind.LOW_RANK, found, along, Obstacle(why, first.span))
+    return Group(members, Kind.LOW_RANK, found, along, Obstacle(why, span))
+
+
+def _unsaid(graph: Graph, form: Unsaid, along: frozenset[str]) -> Obstacle:
+    """Why a value is no sum of products of old carries."""
+    node = graph.node(form.cause)
+    if form.linear:
+        why = f"`{called(node)}` of the carry is no product with what is known before"
+    elif isinstance(node.attrs, ContractAttrs) or called(node) in ("mul", "div"):
+        why = "it is multiplied by, or divided by, what depends on it"
+    else:
+        why = f"the carry goes through `{called(node)}`"
+    if along and not form.linear:
+        why += f", and its elements are mixed along {_listed(along)}"
+    return Obstacle(why, node.span)
 
 
 def _listed(axes: frozenset[str]) -> str:

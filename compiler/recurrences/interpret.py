@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-
 from ...dsl.core import DType
 from ...dsl.ops import (
     REDUCE,

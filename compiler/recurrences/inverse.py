@@ -26,9 +26,8 @@ def inverse(make: Maker, below: str, row: Axis, column: Axis, between: tuple[str
     done = make.floats(make.map("eq", at, other))
     block = 1
     while block < size:
-        part, half = make.const(2 * block), make.const(block)
-        same = make.map("eq", make.map("floordiv", at, part), make.map("floordiv", other, part))
-        apart = make.map("ne", make.map("floordiv", at, half), make.map("floordiv", other, half))
+        same = make.map("eq", *_blocks(make, 2 * block, at, other))
+        apart = make.map("ne", *_blocks(make, block, at, other))
         corner = make.map("where", make.map("and", same, apart), below, make.const(0.0))
         if block > 1:  # the blocks of one row are their own inverses
             first, second = between
@@ -40,3 +39,10 @@ def inverse(make: Maker, below: str, row: Axis, column: Axis, between: tuple[str
         done = make.map("add", done, corner)
         block *= 2
     return done
+
+
+def _blocks(make: Maker, size: int, *indices: str) -> list[str]:
+    """In which block of this size each index is."""
+    if size == 1:
+        return list(indices)
+    return [make.map("floordiv", index, make.const(size)) for index in indices]

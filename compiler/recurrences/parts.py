@@ -1,4 +1,4 @@
-"""An affine value of a carry, taken apart: what each element keeps, what is of low rank, the rest."""
+"""An affine value taken apart: what each element keeps, what is of low rank, the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...dsl.core import Node
     from .algebra import Affine, Algebra, Product
 
 
@@ -41,8 +40,8 @@ class Parts:
     other: str = ""
 
 
-def parts(algebra: Algebra, value: Affine, carry: Node, members: Sequence[int]) -> Parts:
-    """The parts of what the next value of a carry is, or of another value with its axes."""
+def parts(algebra: Algebra, value: Affine, members: Sequence[int]) -> Parts:
+    """The parts of the next value of a carry, by the carries in `members`."""
     decays, corrections, inputs = [], [], []
     other = ""
     for p in value:

@@ -47,9 +47,7 @@ class Rows:
         """The steps of a value in chunks."""
         make = self.make
         value = make.spread(name, (self.chunk, self.row))
-        pairs = (
-            ((self.chunk.name, self.row.name), (Axis(self.axis.name, self._whole.size),)),
-        )
+        pairs = (((self.chunk.name, self.row.name), (Axis(self.axis.name, self._whole.size),)),)
         value = make.add(RENAME, RenameAttrs(pairs), value)
         value = make.add(INDEX, IndexAttrs(Slice(self.axis.name, 0, self.axis.size)), value)
         return self._turned(value)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...dsl.core import DType, names
+from ...dsl.core import DType, names, without
 from ...dsl.ops import INPUT, ITEM, SCAN, InputAttrs, ScanAttrs
-from ...dsl.core import without
 from ..graph import Edit
 from ..lift import item_attrs
 from .algebra import Maker

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...dsl.core import Axis
 from ...dsl.ops import ALONG_OP, INDEX, AlongAttrs, IndexAttrs, Select, Slice, Window
 
 if TYPE_CHECKING:
+    from ...dsl.core import Axis
     from .algebra import Maker
     from .rows import Rows
 

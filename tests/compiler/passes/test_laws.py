@@ -26,7 +26,9 @@ def keeping(graph: Graph, data: st.DataObject) -> Context:
     items = sorted(
         site for site, name in graph.sites().items() if graph.node(name).op.name != "scan"
     )
-    return Context(keep=frozenset(data.draw(st.sets(st.sampled_from(items), max_size=2))))
+    keep = frozenset(data.draw(st.sets(st.sampled_from(items), max_size=2)))
+    recurrences = data.draw(st.sampled_from(["steps", "parallel"]))
+    return Context(keep, recurrences=recurrences, chunk=data.draw(st.integers(1, 3)))
 
 
 KINDS = {  # what a pass meets more often than others do
@@ -36,6 +38,7 @@ KINDS = {  # what a pass meets more often than others do
     "contract": "product contract map const",
     "narrow": "select slice gather select rename map concat iota",
     "hoist": "scan scan map smooth product contract",
+    "parallelise": "scan scan map smooth product contract",
 }
 
 

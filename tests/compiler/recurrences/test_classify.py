@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import given
-
 from tests.compiler.comparing import assert_same
 from tests.compiler.programs import graph_of
 from tests.compiler.recurrences.cells import CELLS
@@ -106,5 +105,3 @@ def test_what_stands_in_the_way_is_said_with_its_place(name: str, said: str) -> 
     assert group.obstacle is not None
     assert said in group.obstacle.text
     assert group.obstacle.span.text
-
-

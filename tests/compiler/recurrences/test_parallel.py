@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from tests.compiler.recurrences.cells import CELLS
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph
-from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.recurrences.classify import Kind
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.compiler.show import show
@@ -22,6 +21,9 @@ from neuraxis.dsl import sizes
 from neuraxis.dsl.core import DType, names
 from neuraxis.dsl.ops import INPUT, PARAM
 from neuraxis.testing import recurrences
+
+if TYPE_CHECKING:
+    from neuraxis.compiler.graph import Graph
 
 STEPS = {
     name: cell for name, cell in CELLS.items() if {*cell.kinds} & {Kind.ELEMENTWISE, Kind.LOW_RANK}
