@@ -141,10 +141,10 @@ class _Reading:
         carries = f"{attrs.carries} carr{'y' if attrs.carries == 1 else 'ies'}"
         way = "backwards " if attrs.reverse else ""
         how = f"step by step {way}along {attrs.axis.name}: {carries}, {count} operations a step"
-        yield "recurrence", where, f"{how}, {priced(attrs)}"
+        yield "recurrence", where, how
+        yield "cost", where, priced(attrs)
         if attrs.carries:
-            for carried, said in describe(attrs, self.where):
-                yield "carry", carried, said
+            yield from describe(attrs, self.where)
 
     # ---- attention in the open
 

@@ -252,9 +252,11 @@ class Chunked:
             parts = [make.contract(over, self._from_start(with_), self._start)]
             parts += [self._brought(with_, f, over) for f in self._inputs]
             if self._left:
-                w, gone = rows.as_other(self._w), [rows.other.name]
-                score = self._score(with_, [rows.as_other(self._left)], over)
-                gone += [] if self._rank is None else [self._rank.name]
+                w = rows.as_other(self._w)
+                both = [axis for axis in over if make.has(w, [axis])]
+                gone = [rows.other.name, *both, *([self._rank.name] if self._rank else [])]
+                rest = [axis for axis in over if axis not in both]
+                score = self._score(with_, [rows.as_other(self._left)], rest)
                 parts.append(make.contract(gone, score, w))
             self._reads[right, over] = rows.merge(make.total(parts))
         return self._reads[right, over]

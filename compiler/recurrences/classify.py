@@ -46,7 +46,7 @@ class Obstacle:
     span: Span
 
     def __str__(self) -> str:
-        return f"{self.text} (line {self.span.line})"
+        return f"{self.text} ({self.span})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _group(
     if not any(own.corrections for own in found):
         return Group(members, Kind.ELEMENTWISE, found, along, None)
     over = frozenset(axis for own in found for c in own.corrections for axis in c.over)
-    why = f"the old carry is summed over {_listed(over)}, so its elements mix there"
+    why = f"the old carry is summed over {_listed(over)}"
     return Group(members, Kind.LOW_RANK, found, along, Obstacle(why, span))
 
 

@@ -16,20 +16,18 @@ if TYPE_CHECKING:
     from ...dsl.ops import ScanAttrs
 
 
-def describe(scan: ScanAttrs, where: Callable[[Node], str]) -> Iterator[tuple[str, str]]:
-    """The carries of each group by their addresses, and how they may run, and why."""
+def describe(scan: ScanAttrs, where: Callable[[Node], str]) -> Iterator[tuple[str, str, str]]:
+    """For each group two lines about its carries: their kind, and the form that they may have."""
     found = classify(scan)
     for group, choice in zip(found.groups, choices(found), strict=True):
         new = [found.body.node(scan.body.results[place]) for place in group.carries]
-        said = f"{group.kind}: {choice.form}, because {choice.why}"
+        carries = ", ".join(where(node) for node in new)
+        easier = "" if group.obstacle is None else f": {group.obstacle}"
+        yield "carry", carries, f"{group.kind}{easier}"
         if choice.form is not Form.STEPS:
-            said = f"{group.kind}; in parallel: {choice.form}, because {choice.why}"
-        obstacle = group.obstacle
-        if obstacle is not None and obstacle.text != choice.why:
-            said += f". No easier kind: {obstacle}"
-        elif obstacle is not None:
-            said += f" (line {obstacle.span.line})"
-        yield ", ".join(where(node) for node in new), said
+            yield "parallel", carries, f"{choice.form}: {choice.why}"
+        elif choice.why:
+            yield "parallel", carries, f"no form: {choice.why}"
 
 
 def priced(scan: ScanAttrs) -> str:

@@ -26,7 +26,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The form of a group, and why no other."""
+    """The form of a group, and why; nothing more is to be said where its kind has no other."""
 
     form: Form
     why: str
@@ -62,7 +62,7 @@ def _choice(found: Recurrence, at: int, group: Group) -> Choice:
             return Choice(Form.STEPS, "the rank is known only when the model runs")
         case Kind.LOW_RANK:
             return Choice(Form.CHUNKS, "what corrects the carry is of low rank")
-    return Choice(Form.STEPS, str(group.obstacle.text) if group.obstacle else "")
+    return Choice(Form.STEPS, "")
 
 
 def _read_whole(found: Recurrence, at: int) -> bool:

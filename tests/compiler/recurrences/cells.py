@@ -164,6 +164,13 @@ CELLS: dict[str, Cell] = {
         "[b, t, k, v], [b, k, v]",
         (L,),
     ),
+    "delta, read over more": Cell(
+        KEYED,
+        "carry S[k, v] = 0; S = S + 0.1 * key * (val - dot[k](key, S)); y = sum[k, v](q * S)",
+        "y, S[t = -1]",
+        "[b, t], [b, k, v]",
+        (L,),
+    ),
     "momentum": Cell(
         KEYED + ", a[b, t]",
         "carry S[k, v], M[k, v] = 0;"

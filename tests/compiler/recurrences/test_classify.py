@@ -24,8 +24,6 @@ from neuraxis.testing import recurrences
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
 
-SIZES = {"b": 2, "t": 3}
-
 
 def scans(graph: Graph) -> list[ScanAttrs]:
     found = [graph.node(name).attrs for name in graph.in_order()]
@@ -59,14 +57,15 @@ def check_step(found: Recurrence) -> None:
     graph = found.body.done()
     stream = np.random.default_rng(0)
     inputs = {}
+    axes = [axis for step in found.scan.body.steps for axis in step.node.axes]
+    known = dict.fromkeys((symbol for axis in axes for symbol in sizes.symbols(axis.size)), 2)
     for node in body_inputs(found.scan.body):
-        known = dict.fromkeys((s for a in node.axes for s in sizes.symbols(a.size)), 2)
         shape = [sizes.evaluate(axis.size, known) for axis in node.axes]
         array = stream.normal(size=shape)
         if node.dtype is not DType.FLOAT:
             array = stream.integers(0, 2, shape).astype(bool if node.dtype is DType.BOOL else int)
         inputs[node.name] = NamedArray(names(node.axes), np.asarray(array))
-    values = evaluate_nodes(graph, inputs)
+    values = evaluate_nodes(graph, inputs, sizes=known)
     for name, other in zip(wanted, rebuilt, strict=True):
         one, two = values[name], values[other]
         assert_same([NamedArray(two.axes, two.array.astype(one.array.dtype))], [one], 1e-12)
