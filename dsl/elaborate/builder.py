@@ -142,6 +142,10 @@ class Builder:
             raise KeyError(name)
         return self.parent.find(name)
 
+    def knows(self, node: Node) -> bool:
+        """Whether a value can be used here: it stands here or outside, and in no other scan."""
+        return node.name in self.place or (self.parent is not None and self.parent.knows(node))
+
     def origin(self, node: Node) -> tuple[Node, Builder]:
         """The node that this one stands for, if it is an input of a body, and who made it."""
         for table in (self.per_step, self.constant):

@@ -227,6 +227,13 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
                 tree.span,
                 hint=f"base.{address}",
             )
+        if not scope.builder.knows(table[address]):
+            scope.fail(
+                Slug.BAD_WRITE,
+                f"`{address}` is written in a scan, and what it held before is known only there",
+                tree.span,
+                hint=f"base.{address}",
+            )
         nodes.append(scope.builder.use(table[address]))
     if not path.open:
         return Value(nodes[0])

@@ -272,6 +272,13 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
         case s.Bind(_, value):
             inner = outer.inner(builder=scope.builder, axes={}, names={})
             found = inner.evaluate(value)
+            if isinstance(found, Known) and isinstance(found.value, bool | float | str):
+                scope.fail(
+                    Slug.BAD_INDEX,
+                    f"a position of `{axis_name}` is a whole number",
+                    value.span,
+                    hint=f"[{axis_name} = 1]",
+                )
             if (
                 isinstance(found, Known)
                 and isinstance(found.value, int)
