@@ -62,7 +62,6 @@ def call(
         else None
     )
     values = arguments(base, tree, scope, inner_address)
-    where = target.path if isinstance(target, Instance) else None
     ctx = scope.ctx
     ctx.spend(tree.span)
     if ctx.depth >= DEEPEST:
@@ -72,7 +71,7 @@ def call(
     outer_fill, ctx.fill = ctx.fill, 0.0
     statement = ctx.statement
     try:
-        results = _enter(base, values, tree, scope, address, where)
+        results = _enter(base, values, tree, scope, address, target)
     finally:
         ctx.depth -= 1
         ctx.calls.pop()
@@ -108,17 +107,19 @@ def _enter(
     tree: s.Call,
     scope: Scope,
     address: str,
-    params: str | None,
+    target: Template | Instance,
 ) -> tuple[Val, ...]:
     block, ctx = base.block, scope.ctx
+    owners = target.owners if isinstance(target, Instance) else scope.owners
     frame = Frame(base.module, reserved=scope.around())
     inner = Scope(
         ctx,
         scope.builder,
         frame,
         address,
-        params if params is not None else _param_path(scope, address),
-        banks=scope.banks,
+        target.path if isinstance(target, Instance) else _param_path(scope, address),
+        banks=(*scope.banks, *(bank for bank in owners if bank not in scope.banks)),
+        owners=owners,
     )
     nodes = {
         param.name: scope.node(values[param.name][0], values[param.name][1])

@@ -84,7 +84,8 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
                     if sizes.counts(axis.size)
                     else f"give the model's axis a size: `[{axis.name} = 128]`",
                 )
-    banks = () if step.kind == "state" else tuple(b for b in scope.banks if b not in axes)
+    all_banks = scope.banks if step.kind == "draw" else scope.owners
+    banks = () if step.kind == "state" else tuple(b for b in all_banks if b not in axes)
     found = (*banks, *axes)
     if len({axis.name for axis in found}) < len(found):
         scope.fail(

@@ -62,6 +62,7 @@ class Scope:
     axes: dict[str, Axis] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     banks: tuple[Axis, ...] = ()
+    owners: tuple[Axis, ...] = ()  # those banks whose members have parameters of their own
     carried: dict[str, Val] = field(default_factory=dict)  # the old values, for `prev`
     kept: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes written at a carry
 
@@ -75,6 +76,7 @@ class Scope:
             "params": self.params,
             "parent": self,
             "banks": self.banks,
+            "owners": self.owners,
             "counts": self.counts,
         }
         return Scope(**{**given, **changes})  # type: ignore[arg-type]  # the fields, by name

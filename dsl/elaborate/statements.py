@@ -378,7 +378,7 @@ def _bank(step: s.Loop, scope: Scope) -> None:
             step.count.span,
             hint=f"bank {step.name} * |{step.name}|",
         )
-    inner = scope.inner(banks=(*scope.banks, axis), names={})
+    inner = scope.inner(banks=(*scope.banks, axis), owners=(*scope.owners, axis), names={})
     run_steps(step.body, inner)
     if scope.frame.results is not None:
         _no_return(step, scope)
@@ -404,5 +404,5 @@ def _share(step: s.Shared, scope: Scope) -> None:
             step.value.span,
             hint=f"share {step.name} = encoder[m = 32]",
         )
-    scope.names[step.name] = Instance(value, join(scope.params, step.name))
+    scope.names[step.name] = Instance(value, join(scope.params, step.name), scope.owners)
     scope.spans[step.name] = step.span

@@ -45,10 +45,12 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A template with one parameter set, at `path`, to be called many times."""
+    """A template with one parameter set, at `path`, to be called many times; one for each member
+    of the banks that it is declared in."""
 
     template: Template
     path: str
+    owners: tuple[Axis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

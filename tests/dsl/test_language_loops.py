@@ -49,6 +49,52 @@ def test_bank_stands_side_by_side() -> None:
     assert axes(made, "y.x") == {"b": "b", "t": "t", "d": "3"}
 
 
+@pytest.mark.parametrize("first", ["outside", "inside"])
+def test_members_of_a_bank_share_what_is_shared_outside(first: str) -> None:
+    made = read(
+        HEAD,
+        f"""
+        share enc = mlp[m = 5]
+        y = {"enc(x)" if first == "outside" else "x"}
+        bank e * 4:
+            z = enc(f(y))
+        return sum[e](z) + enc(x)
+        """,
+        F,
+    )
+    assert params(made) == {
+        "enc.act.w": "d=3 m=5", "enc.act.b": "m=5", "enc.out.w": "m=5 d=3", "enc.out.b": "d=3",
+        "f.out.w": "e=4 d'=3 d=3", "f.out.b": "e=4 d=3",
+    }  # fmt: skip
+    assert axes(made, "z") == {"b": "b", "t": "t", "e": "4", "d": "3"}
+
+
+def test_members_have_their_own_of_what_is_shared_inside() -> None:
+    made = read(
+        HEAD,
+        """
+        share whole = linear[d -> d]
+        bank e * 4:
+            share own = linear[d -> d]
+            y = own(own(x)) + whole(x)
+        bank r * 2:
+            z = own(x)
+        return sum[e](y + own(x) + sum[r](z))
+        """,
+    )
+    assert params(made) == {
+        "own.w": "e=4 d'=3 d=3", "own.b": "e=4 d=3", "whole.w": "d'=3 d=3", "whole.b": "d=3"
+    }  # fmt: skip
+    assert axes(made, "z") == {"b": "b", "t": "t", "e": "4", "r": "2", "d": "3"}
+
+
+def test_a_bank_in_what_is_shared_has_members() -> None:
+    text = "block g(x[d]) -> [d]:\n    bank r * 2:\n        y = linear[d -> d](x)\n    return sum[r](y)\n"
+    made = read(HEAD, "share h = g\nbank e * 4:\n    z = h(x)\nreturn sum[e](z)", text)
+    assert params(made) == {"h.y.w": "r=2 d'=3 d=3", "h.y.b": "r=2 d=3"}
+    assert axes(made, "z") == {"b": "b", "t": "t", "e": "4", "d": "3"}
+
+
 def test_a_name_from_outside_is_carried() -> None:
     made = read(HEAD, "y = x\nrepeat layer * 2:\n    h = f(y)\n    y = y + h\nreturn y", F)
     assert {"y", "layer[0].in.y", "layer[0].y", "layer[1].in.y", "layer[1].y"} <= set(sites(made))
