@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .core import Body, DType
+    from .elaborate.models import ModelRequest
     from .sizes import Size
     from .source import Span
 
@@ -49,6 +50,7 @@ class CheckedModel:
     `body.results` are the results, then the new values of `updates` (addresses of states).
     `aliases` maps further addresses of a value to the address its node carries.
     `ragged` maps a run-time size symbol to the axis for each index of which it has its own value.
+    `request` is what it was made by, if it asks whether it is trained: it may be another then.
     """
 
     name: str
@@ -60,6 +62,7 @@ class CheckedModel:
     aliases: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     ragged: Mapping[str, str] = field(default_factory=dict)
+    request: ModelRequest | None = field(default=None, compare=False, repr=False)
 
 
 # ---- experiments and training

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from ..compiler.expose import expose
 from ..compiler.lengths import lengths_name
 from ..dsl.core import names
 from ..dsl.diagnostics import Collector, Slug, SpecError, nearest, or_nearest
-from ..dsl.elaborate.sites import regex_of
+from ..dsl.elaborate.models import elaborate_model
 from ..dsl.elaborate.under import elaborate_under
-from ..dsl.ops import InputAttrs, ScanAttrs
+from ..dsl.ops import InputAttrs
 from ..dsl.program import InputDecl, ResultDecl
-from ..dsl.sizes import show
 from .mistakes import mistake
 from .module import Model, build
 from .ragged import given_lengths, padded
+from .sites import Site, matching_sites
 from .trace import Trace, Value
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     import networkx
     from torch import nn
 
-    from ..dsl.core import Axes, Body, Node
+    from ..dsl.core import Axes
+    from ..dsl.elaborate.models import ModelRequest
+    from ..dsl.elaborate.under import Under
     from ..dsl.modules import Module
     from ..dsl.program import CheckedModel
 
@@ -40,53 +43,54 @@ if TYPE_CHECKING:
 PASSES = Context()
 
 
-@dataclass(frozen=True)
-class Site:
-    """An address with what stands there."""
-
-    address: str
-    node: Node
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The names of its axes."""
-        return names(self.node.axes)
-
-    def __str__(self) -> str:
-        shown = [
-            axis.name if show(axis.size) == axis.name else f"{axis.name}={show(axis.size)}"
-            for axis in self.node.axes
-        ]
-        return f"{self.address}[{', '.join(shown)}]: {self.node.dtype}"
-
-
-def matching_sites(checked: CheckedModel, pattern: str) -> list[Site]:
-    """The addresses of a model that match; a further address of a value only if its own does
-    not."""
-    wanted = regex_of(pattern)
-    table = dict(_addressed(checked.body, ()))
-    found = {a: Site(a, node) for a, node in table.items() if wanted.fullmatch(a)}
-    for alias, address in checked.aliases.items():
-        if address in table and wanted.fullmatch(alias) and address not in found:
-            found[alias] = Site(alias, table[address])
-    return list(found.values())
-
-
 class SpecModel(Model):
     """A model: called with its inputs in the order in which its spec declares them."""
 
     checked: CheckedModel
     _module: Module
     _defaults: Defaults
+    _under: tuple[Under, ...] | None  # its interventions; None: a form of a model, of one mode
     _others: dict[tuple[str, ...] | None, SpecModel]  # by what is traced; None: for ragged batches
+    _modes: dict[bool, SpecModel]  # what it is while it is trained, and while it is not
 
     @property
     def graph(self) -> networkx.MultiDiGraph:
         """The graph that is run, as networkx; each node has its record under `node`."""
-        return self._graph.nx
+        return self._now._graph.nx
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_others": {}}
+        return {**super().__getstate__(), "_others": {}, "_modes": {}}
+
+    # ---- the two modes
+
+    @property
+    def _now(self) -> SpecModel:
+        """The model in its mode: itself, or what it is in the other one."""
+        request = self.checked.request
+        if self._under is None or request is None or request.training == self.training:
+            return self
+        if self.training not in self._modes:
+            self._modes[self.training] = self._in_mode(replace(request, training=self.training))
+        return self._modes[self.training]
+
+    def _in_mode(self, request: ModelRequest) -> SpecModel:
+        collector = Collector()
+        checked = elaborate_model(request, collector)
+        for under in self._under or ():
+            if checked is not None:
+                found = elaborate_under(checked, self._module, [under], collector)
+                checked = None if found is None else found[0]
+        if checked is None:
+            raise SpecError(collector.diagnostics)
+        other = self._like_this(checked, self._defaults)
+        own, theirs = ({**w, **s} for w, s in map(Model.parameters_by_site, (self, other)))
+        lacking = [site for site in theirs if site not in own]
+        if lacking:
+            mode = "is" if self.training else "is not"
+            message = f"`{lacking[0]}` is there only where the model {mode} trained"
+            hint = "declare it outside of the `if`"
+            raise mistake(Slug.MISPLACED, message, request.block.span, hint=hint)
+        return other
 
     # ---- running
 
@@ -96,6 +100,9 @@ class SpecModel(Model):
         `lengths` are those of the examples of a ragged batch: `model(tokens, lengths=[5, 9])`; of
         several ragged axes, a dictionary. What stands behind an example's end is then not seen.
         """
+        now = self._now
+        if now is not self:
+            return self._through(now, inputs, named)
         wanted = [decl.name for decl in self.checked.inputs]
         if self._has_lengths(named):
             return self._ragged(inputs, named)
@@ -169,10 +176,15 @@ class SpecModel(Model):
     def _through(self, other: SpecModel, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Run another form of the model as if it were this one: with the parameters and states
         that this one has now, and at its call."""
+        with self._as(other):
+            return other(*inputs, **named)
+
+    @contextmanager
+    def _as(self, other: SpecModel) -> Iterator[None]:
         other._share(self)
         other._calls = self._calls
         try:
-            return other(*inputs, **named)
+            yield
         finally:
             self._calls = other._calls
             self._share(other)
@@ -181,10 +193,14 @@ class SpecModel(Model):
 
     def sites(self, pattern: str = "*") -> list[Site]:
         """The addresses that match, such as `layer[*].attn.z`, with axes and sizes."""
-        return matching_sites(self.checked, pattern)
+        return matching_sites(self._now.checked, pattern)
 
     def trace(self, *inputs: Any, sites: Iterable[str], **named: Any) -> Trace:
         """Run, and keep the values at addresses or patterns."""
+        now = self._now
+        if now is not self:
+            with self._as(now):
+                return now.trace(*inputs, sites=sites, **named)
         found = [site for pattern in sites for site in self._wanted(pattern)]
         own = {site.address: self.checked.aliases.get(site.address, site.address) for site in found}
         addresses = tuple(dict.fromkeys(own.values()))
@@ -248,7 +264,15 @@ class SpecModel(Model):
                 message = f"`{name}` has no input `{key.removeprefix(f'{name}.')}`"
                 hint = or_nearest(key, sorted(short))
                 raise mistake(Slug.WRONG_ARGUMENTS, message, hint=hint)
-        return self._like_this(checked, {**self._defaults, **defaults, **given})
+        under = None if self._under is None else (*self._under, (name, fixed))
+        return spec_model(
+            checked,
+            self._module,
+            {**self._defaults, **defaults, **given},
+            shared=self,
+            seed=self._seed,
+            under=under,
+        ).train(self.training)
 
 
 def spec_model(
@@ -258,23 +282,15 @@ def spec_model(
     *,
     shared: nn.Module | None = None,
     seed: int = 0,
+    under: tuple[Under, ...] | None = None,
 ) -> SpecModel:
-    """Compile a checked model."""
+    """Compile a checked model. `under` are the interventions that it has; without, it stays in the
+    mode that it was made in."""
     graph = compile_graph(graph_of(checked), PASSES)
     model: SpecModel = build(graph, checked, seed=seed, shared=shared, base=SpecModel)
     model.checked, model._module, model._defaults = checked, module, dict(defaults)
-    model._others = {}
-    return model
-
-
-def _addressed(body: Body, outer: Axes) -> Iterator[tuple[str, Node]]:
-    """All addressed nodes; those inside scans as they are seen from outside."""
-    for step in body.steps:
-        node = step.node
-        if node.site is not None:
-            yield node.site, replace(node, axes=(*outer, *node.axes))
-        if isinstance(node.attrs, ScanAttrs):
-            yield from _addressed(node.attrs.body, (*outer, node.attrs.axis))
+    model._under, model._others, model._modes = under, {}, {}
+    return model.eval()
 
 
 def _order(axes: Axes, declared: tuple[str, ...]) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class Program:
         Without a name, the one model of the file. Raises SpecError."""
         checked = self.elaborated(name, given)
         seed = self.seed if seed is None else seed
-        return spec_model(checked, self.module, {}, seed=seed).to(self.device)
+        return spec_model(checked, self.module, {}, seed=seed, under=()).to(self.device)
 
     def elaborated(
         self, name: str | None = None, given: Mapping[str, Given] | None = None
@@ -182,7 +182,7 @@ class Program:
         if name not in self.checked.trainings:
             return model
         measured = self.checked.trainings[name].evaluate.model
-        return spec_model(measured, self.module, {}, shared=model, seed=self.seed)
+        return spec_model(measured, self.module, {}, shared=model, seed=self.seed, under=())
 
 
 def _usable(device: str) -> str:

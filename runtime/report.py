@@ -14,7 +14,7 @@ from ..compiler.show import show
 from ..dsl.diagnostics import Slug, nearest, or_nearest
 from .explain import explain_model, explain_sweeps
 from .mistakes import mistake
-from .model import matching_sites
+from .sites import matching_sites
 
 if TYPE_CHECKING:
     from .program import Program

@@ -71,7 +71,7 @@ class Session:
         return self.models[name]
 
     def _fresh(self, checked: CheckedModel) -> SpecModel:
-        model = spec_model(checked, self.program.module, {}, seed=self.program.seed)
+        model = spec_model(checked, self.program.module, {}, seed=self.program.seed, under=())
         return model.to(self.program.device)
 
     def train(self, name: str) -> None:

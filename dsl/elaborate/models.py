@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -72,7 +72,10 @@ def _made(request: ModelRequest, collector: Collector) -> tuple[CheckedModel | N
     ctx.lone = LONE if request.block.kind != "model" else None
     scope = Scope(ctx, Builder(ctx), Frame(request.module), "", "")
     try:
-        return _elaborate(request, ctx, scope), ctx.reads_mode
+        model = _elaborate(request, ctx, scope)
+        if model is not None and ctx.reads_mode:
+            model = replace(model, request=replace(request, budget=Budget()))
+        return model, ctx.reads_mode
     except HaltError:
         return None, ctx.reads_mode
     except RecursionError:  # blocks in blocks, as far as Python goes

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..compiler.graph import Graph
-    from ..runtime.model import Site, SpecModel
+    from ..runtime.model import SpecModel
+    from ..runtime.sites import Site
     from ..runtime.program import Program
 
 MOST = 24  # sites that are written in one intervention

@@ -18,7 +18,7 @@ from .models import model_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..runtime.model import Site
+    from ..runtime.sites import Site
     from ..runtime.program import Program
 
     Draw = Callable[[st.SearchStrategy[Any]], Any]
