@@ -71,6 +71,7 @@ class Lengths:
         self.inputs: dict[str, str] = {}
         self.dependent: set[str] = set(over) if counted else set()  # values that lengths change
         self.joined: dict[str, dict[str, Joined | None]] = {}
+        self.stepping: dict[str, Axis] = {}  # ragged axes of scans around, by those they are over
         self._lengths: dict[tuple[sizes.Size, Joined], str] = {}
         self._masks: dict[tuple[Axis, Joined], str] = {}
 

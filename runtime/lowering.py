@@ -13,7 +13,7 @@ from ..dsl.ops import INPUT, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..dsl.resize import counted
 from .module import Model, build
-from .ragged import padded
+from .ragged import check_updates, padded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,11 @@ def lower(
 ) -> Lowered:
     """Some values of a study, for the parameters of `shared`, and for examples that have lengths
     of their own along ragged axes."""
-    graph = padded(part_of(study.body, results), ragged)
+    built = part_of(study.body, results)
+    graph = padded(built, ragged)
+    if results == study.body.results:
+        count = len(results)
+        check_updates(built, graph, range(count - len(study.updates), count))
     return loaded(compile_graph(graph, Context()), study, shared, seed=seed)
 
 

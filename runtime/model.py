@@ -22,7 +22,7 @@ from ..dsl.ops import InputAttrs
 from ..dsl.program import InputDecl, ResultDecl
 from .mistakes import mistake
 from .module import Model, build
-from .ragged import given_lengths, padded
+from .ragged import check_updates, given_lengths, padded
 from .sites import Site, matching_sites
 from .trace import Trace, Value
 
@@ -149,7 +149,9 @@ class SpecModel(Model):
         """The same model for batches of several lengths, which are inputs too."""
         if None not in self._others:
             checked = self.checked
-            graph = padded(graph_of(checked), checked.ragged, checked.ragged)
+            built = graph_of(checked)
+            graph = padded(built, checked.ragged, checked.ragged)
+            check_updates(built, graph, range(len(checked.results), len(built.results)))
             declared = tuple(
                 InputDecl(node.site or "", node.attrs.order, node.dtype, checked.span)
                 for node in map(graph.node, graph.in_order())

@@ -38,6 +38,16 @@ def padded(graph: Graph, ragged: Iterable[str], over: Mapping[str, str] | None =
         raise mistake(Slug.UNBUILT, error.message, error.span) from None
 
 
+def check_updates(before: Graph, after: Graph, places: Iterable[int]) -> None:
+    """Raise SpecError if the new value of a state has become one for each example."""
+    for place in places:
+        node, own = (graph.node(graph.results[place]) for graph in (after, before))
+        more = node.axis_names - own.axis_names
+        if more:
+            message = f"a state has one value, and by lengths it has one for each `{min(more)}`"
+            raise mistake(Slug.UNBUILT, message, own.span)
+
+
 def lengths_of(
     inputs: Iterable[tuple[Node, Source]], data: Mapping[str, Dataset]
 ) -> dict[str, NDArray[np.int64]]:

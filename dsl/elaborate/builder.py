@@ -117,6 +117,16 @@ class Context:
         raise HaltError
 
 
+@dataclass
+class Kept:
+    """A state that a scan carries: what it is when the scan begins, at a step, and after it."""
+
+    state: Node
+    init: Node
+    before: Node
+    after: Node
+
+
 class Builder:
     """A list of steps that grows. In a scan body, outer values come in through `use`."""
 
@@ -128,6 +138,7 @@ class Builder:
         self.place: dict[str, int] = {}
         self.per_step: dict[str, tuple[Node, Node]] = {}
         self.constant: dict[str, tuple[Node, Node]] = {}
+        self.states: dict[str, Kept] = {}  # by address
 
     @property
     def root(self) -> Builder:
@@ -194,6 +205,16 @@ class Builder:
         )
         (self.per_step if stepped else self.constant)[node.name] = (outer, inner)
         return self.put(inner)
+
+    def is_kept(self, address: str) -> bool:
+        """Whether a scan around this place carries a state that has its new value already."""
+        return address in self.states or (self.parent is not None and self.parent.is_kept(address))
+
+    def keep(self, address: str, state: Node, value: Node) -> None:
+        """Let the scan of this body carry a state, which becomes a value at each step."""
+        before = self.use(state)
+        init, _ = self.constant.pop(state.name)
+        self.states[address] = Kept(state, init, before, value)
 
     def current(self, node: Node) -> Node:
         """The record as it stands now, which may have got a site or other axes since."""

@@ -9,7 +9,7 @@ from .. import ops
 from .. import syntax as s
 from ..core import Axis, Body, DType, Node
 from ..diagnostics import Note, Slug
-from .builder import Builder
+from .builder import Builder, Kept
 from .recurrences import close_scan, items_of
 from .structure import walk
 from .values import HaltError, Poison, Value
@@ -145,7 +145,10 @@ def _close(
     made = {
         name: value.node
         for name, value in inner.names.items()
-        if isinstance(value, Value) and name in inner.spans and value.node.name in builder.place
+        if isinstance(value, Value)
+        and name in inner.spans
+        and value.node.name in builder.place
+        and name not in inner.frame.states
     }
     named = {value.name for value in made.values()}
     parts = [  # of calls in the body: these have addresses, and no names here
@@ -154,11 +157,18 @@ def _close(
         if part.node.site is not None and part.node.name not in named
     ]
     marker = Node("", ops.SCAN, ops.StopAttrs(), (), DType.FLOAT, step.span, scope=scope.path)
-    attrs = ops.ScanAttrs(axis, Body((), ()), len(inputs), 0, step.reversed)
-    results = [*news.values(), *made.values(), *parts]
-    node = close_scan(builder, attrs, list(inputs.values()), results, inits, marker, inner)
+    kept = list(builder.states.items())
+    carries = [*inputs.values(), *(state.before for _, state in kept)]
+    attrs = ops.ScanAttrs(axis, Body((), ()), len(carries), 0, step.reversed)
+    ends = [*news.values(), *(state.after for _, state in kept)]
+    results = [*ends, *made.values(), *parts]
+    inits = [*inits, *(state.init for _, state in kept)]
+    node = close_scan(builder, attrs, carries, results, inits, marker, inner)
+    items = items_of(node)
+    for (address, state), held in zip(kept, items[len(inputs) : len(carries)], strict=True):
+        _keep_on(address, state, held, node, step, scope)
     outs = [*made.items(), *((None, part) for part in parts)]
-    for (name, value), held in zip(outs, items_of(node)[len(inputs) :], strict=True):
+    for (name, value), held in zip(outs, items[len(carries) :], strict=True):
         current = builder.current(value)
         result = scope.builder.emit(ops.ITEM, held, [node], current.span, scope.path)
         if current.site is not None:
@@ -177,3 +187,27 @@ def _close(
     for name, known in inner.axes.items():
         if scope.axis(name) is None:
             scope.axes[name] = known
+
+
+def _keep_on(
+    address: str, kept: Kept, held: ops.ItemAttrs, node: Node, step: s.Scan, scope: Scope
+) -> None:
+    """After the scan a state is what it was last; a scan around this one carries that on."""
+    extra = [axis.name for axis in held.axes if axis not in kept.state.axes]
+    if extra:
+        scope.fail(
+            Slug.AXIS_MISMATCH,
+            f"the state `{address}` has exactly {scope.say_axes(kept.state)}, and at a step of "
+            f"the scan this has `{min(extra)}` too",
+            step.span,
+            hint=f"mean[{min(extra)}](...)",
+        )
+    last = scope.builder.emit(ops.ITEM, held, [node], step.span, scope.path)
+    if scope.builder.parent is not None:
+        scope.builder.keep(address, kept.state, last)
+    else:
+        scope.ctx.updates[address] = last
+    for name, own in scope.frame.states.items():
+        owner = scope.owner(name)
+        if own == address:
+            (owner or scope).names[name] = Value(last)

@@ -237,26 +237,49 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
         nodes.append(scope.builder.use(table[address]))
     if not path.open:
         return Value(nodes[0])
-    if len(path.open) > 1:
-        scope.fail(Slug.UNBUILT, "reading over two loops at once is not built yet", tree.span)
-    loop, variable = path.open[0]
     if "*" in [name for name, _ in path.parts]:
         scope.fail(Slug.BAD_WRITE, "a value is read from one site, and `.*` is many", tree.span)
-    try:
-        stacked = scope.builder.emit(
-            ops.CONCAT, ops.ConcatAttrs(loop, new=True), nodes, tree.span, scope.path
-        )
-    except ops.OpError as error:
-        scope.unfit(error, tree.span)
-    scope.axes.setdefault(loop, Axis(loop, len(nodes)))
-    if variable == "*":
-        return Value(stacked)
-    picked = scope.lookup(variable)
-    if not isinstance(picked, Value):
-        raise HaltError
-    index = [stacked, scope.builder.use(picked.node)]
-    return Value(
-        scope.builder.emit(
-            ops.INDEX, ops.IndexAttrs(ops.Gather(loop)), index, tree.span, scope.path
-        )
-    )
+    turns = {at: node for (_, at), node in zip(hits, nodes, strict=True)}
+    found, axes = _stacked(turns, path, tree, scope)
+    for (_, variable), axis in zip(path.open, axes, strict=True):
+        picked = scope.lookup(variable) if variable != "*" else None
+        if isinstance(picked, Value):
+            index = [found, scope.builder.use(picked.node)]
+            how = ops.IndexAttrs(ops.Gather(axis.name))
+            found = scope.builder.emit(ops.INDEX, how, index, tree.span, scope.path)
+        elif variable != "*":
+            raise HaltError
+    return Value(found)
+
+
+def _stacked(
+    turns: Mapping[tuple[int, ...], Node], path: Pattern, tree: s.Expr, scope: Scope
+) -> tuple[Node, list[Axis]]:
+    """The values of all turns along axes called like the loops, the first of which is outermost."""
+    axes: list[Axis] = []
+    for place, (loop, _) in enumerate(path.open):
+        while loop in [axis.name for axis in axes]:
+            loop += "'"  # a loop in another of its name
+        axes.append(Axis(loop, len({at[place] for at in turns})))
+    for axis in reversed(axes):
+        rows: dict[tuple[int, ...], list[Node]] = {}
+        for at, node in turns.items():
+            rows.setdefault(at[:-1], []).append(node)
+        counts = {len(row) for row in rows.values()}
+        if counts != {axis.size}:
+            scope.fail(
+                Slug.SIZE_MISMATCH,
+                f"the turns of `{path}` make no axes: there are {axis.size} of `{axis.name}`, but "
+                f"in one turn around it {min(counts)}",
+                tree.span,
+            )
+        attrs = ops.ConcatAttrs(axis.name, new=True)
+        try:
+            turns = {
+                at: scope.builder.emit(ops.CONCAT, attrs, row, tree.span, scope.path)
+                for at, row in rows.items()
+            }
+        except ops.OpError as error:
+            scope.unfit(error, tree.span)
+        scope.axes.setdefault(axis.name, axis)
+    return turns[()], axes

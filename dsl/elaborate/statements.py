@@ -180,20 +180,16 @@ def _set_state(name: str, value: Val, span: Span, scope: Scope) -> None:
             span,
             hint=f"mean[{min(extra)}](...)",
         )
-    if address in scope.ctx.updates:
+    if address in scope.ctx.updates or scope.builder.is_kept(address):
         scope.fail(Slug.REASSIGNED, f"the state `{name}` is assigned twice", span)
-    if scope.builder.parent is not None:
-        scope.fail(
-            Slug.UNBUILT,
-            "a state assigned inside a `scan` is not built yet",
-            span,
-            hint=f"carry {name} = 0",
-        )
     for axis in wanted.axes:
         node = scope.spread(node, axis, span)
     if node.dtype != "float":
         node = scope.map("float", [node], span)
-    scope.ctx.updates[address] = node
+    if scope.builder.parent is not None:
+        scope.builder.keep(address, wanted, node)
+    else:
+        scope.ctx.updates[address] = node
     owner = scope.owner(name)
     assert owner is not None
     owner.names[name] = Value(node)

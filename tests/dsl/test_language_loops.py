@@ -314,7 +314,8 @@ def test_loops_and_branches_stand_inside() -> None:
         ("carry S[k] = 0\nS = x\ny = S", "reassigned"),
         ("carry S[k] = 0\nS = (S + x)[k -> h]", "axis-mismatch"),
         ("carry S[k] = 0\nS = mlp", "not-a-value"),
-        ("carry S[k] = 0\nstate m[k] = 0\nm = m + 1\nS = x", "unbuilt"),
+        ("carry S[k] = 0\nstate m[k] = 0\nm = m + 1\nm = 2\nS = x", "reassigned"),
+        ("carry S[k] = 0\nstate m[k] = 0\nm = m + v\nS = x", "axis-mismatch"),
         ("carry S[k] = 0\no = prev(x)\nS = x", "carry-order"),
     ],
 )

@@ -298,6 +298,21 @@ def test_what_cannot_be_padded_is_said_where_it_stands() -> None:
     assert error.value.diagnostics[0].span.text == "sort[b](x)"
 
 
+def test_a_state_has_no_value_for_each_length() -> None:
+    model = program("""
+        model m(x[b, t of b]) -> [b, t]:
+            state steps[] = 0
+            scan t:
+                carry y = 0
+                steps = steps + 1
+                y = y + x
+            return y
+    """).model()
+    model(torch.zeros(2, 3))
+    with pytest.raises(SpecError, match="by lengths it has one for each `b`"):
+        model(torch.zeros(2, 3), lengths=[1, 3])
+
+
 # ---- as any module
 
 

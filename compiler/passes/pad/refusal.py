@@ -30,6 +30,10 @@ IN_PLACE = ("softmax", "log_softmax", "cumsum", "cumprod", "cummax")  # each res
 
 def check(lengths: Lengths, node: Node, operands: Sequence[str]) -> None:
     """Raise UnsupportedError if an operation moves examples away from their lengths."""
+    for name in _mixed(node.attrs):
+        if name in lengths.stepping:
+            why = "puts examples together at a step that some of them do not have"
+            raise refused(lengths, node, lengths.stepping[name], why)
     why = "puts other examples in their places, and each has its own length"
     match node.attrs:
         case ScanAttrs(along, body, carries):  # each step has its own lengths, but no carry has
@@ -51,6 +55,16 @@ def refused(lengths: Lengths, node: Node, axis: Axis, why: str) -> UnsupportedEr
     over = "` and `".join(sorted(lengths.examples(axis)))
     message = f"`{axis.name}` has a length for each `{over}`: {called(node)} {why}"
     return UnsupportedError(message, node.span)
+
+
+def _mixed(attrs: Attrs) -> frozenset[str]:
+    """Axes along which positions meet."""
+    match attrs:
+        case ReduceAttrs(_, axes) | ContractAttrs(axes) | AlongAttrs(_, axes):
+            return frozenset(axes)
+        case ScanAttrs(along):
+            return frozenset((along.name,))
+    return _moved(attrs)
 
 
 def _moved(attrs: Attrs) -> frozenset[str]:

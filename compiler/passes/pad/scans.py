@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...graph import Edit
+    from ...lengths import Joined
     from .joining import Found
     from .walk import Pad
 
@@ -28,7 +29,8 @@ def scan(pad: Pad, node: Node, attrs: ScanAttrs, operands: tuple[str, ...]) -> N
     steps = merged(per_step[attrs.carries : attrs.carries + attrs.steps])
     together = steps or frozenset()
     while True:
-        inner, lengths, inside = _inside(pad, attrs, operands, given)
+        live = outer.examples(axis) - together
+        inner, lengths, inside = _inside(pad, attrs, operands, given, live)
         alive = None
         if outer.symbols(axis):
             alive = _hold(inner, node, attrs, outer.exists(axis, node, together), pad.edit)
@@ -60,7 +62,7 @@ def scan(pad: Pad, node: Node, attrs: ScanAttrs, operands: tuple[str, ...]) -> N
 
 
 def _inside(
-    pad: Pad, attrs: ScanAttrs, operands: Sequence[str], given: Sequence[Found]
+    pad: Pad, attrs: ScanAttrs, operands: Sequence[str], given: Sequence[Found], live: Joined
 ) -> tuple[Edit, Lengths, dict[str, Found]]:
     """The body, padded, by what its inputs are given."""
     outer = pad.lengths
@@ -72,6 +74,7 @@ def _inside(
             own.name for own, o in zip(inputs, operands, strict=True) if o in outer.dependent
         }
         lengths.joined |= {own.name: f for own, f in zip(inputs, given, strict=True)}
+        lengths.stepping = {**outer.stepping, **dict.fromkeys(live, attrs.axis)}
         type(pad)(lengths).run(graph)
     return inner, lengths, lengths.joined
 

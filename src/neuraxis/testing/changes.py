@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ..compiler.graph import Graph
     from ..runtime.model import SpecModel
-    from ..runtime.sites import Site
     from ..runtime.program import Program
+    from ..runtime.sites import Site
 
 MOST = 24  # sites that are written in one intervention
 

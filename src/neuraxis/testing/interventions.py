@@ -18,8 +18,8 @@ from .models import model_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..runtime.sites import Site
     from ..runtime.program import Program
+    from ..runtime.sites import Site
 
     Draw = Callable[[st.SearchStrategy[Any]], Any]
 
