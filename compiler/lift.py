@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from ..dsl.core import Axes, Body, DType, Node, Step, names, without
 from ..dsl.functions import MAPS
+from ..dsl.items import body_inputs as body_inputs
+from ..dsl.items import body_results as body_results
+from ..dsl.items import item_attrs as item_attrs
 from ..dsl.ops import InputAttrs, ItemAttrs, ScanAttrs, broadcast
 
 if TYPE_CHECKING:
@@ -20,26 +23,6 @@ if TYPE_CHECKING:
     from ..dsl.ops import Attrs
 
 Typed = tuple[Axes, DType]
-
-
-def body_inputs(body: Body) -> tuple[Node, ...]:
-    """The input nodes of a scan's body, in the order of the scan's operands."""
-    return tuple(step.node for step in body.steps if step.node.op.name == "input")
-
-
-def body_results(body: Body) -> tuple[Node, ...]:
-    """The nodes whose values are the results, in order."""
-    nodes = {step.node.name: step.node for step in body.steps}
-    return tuple(nodes[name] for name in body.results)
-
-
-def item_attrs(scan: ScanAttrs, index: int) -> ItemAttrs:
-    """What `item` says of one result of a scan: a last carry, or an output with the axis."""
-    if index < scan.carries:
-        carry = body_inputs(scan.body)[index]
-        return ItemAttrs(index, carry.axes, carry.dtype)
-    given = body_results(scan.body)[index]
-    return ItemAttrs(index, (scan.axis, *given.axes), given.dtype)
 
 
 def fitted(attrs: Attrs, operands: Sequence[Node]) -> Attrs:

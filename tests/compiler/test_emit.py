@@ -27,6 +27,7 @@ from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
 from neuraxis.compiler.emit import emit
 from neuraxis.compiler.emit.forms import Core
 from neuraxis.compiler.emit.pytorch.expressions import OPERATORS
+from neuraxis.compiler.emit.pytorch.formatting import wrapped
 from neuraxis.compiler.emit.pytorch.reductions import ALONG, OVER_ONE, OVER_SEVERAL
 from neuraxis.compiler.emit.pytorch.table import FORMS, OPS
 from neuraxis.compiler.reference import NamedArray, evaluate
@@ -113,3 +114,12 @@ def test_a_result_that_is_a_number_is_a_tensor() -> None:
     model = model_of("model one(x[t]) -> [t]:\n    return x * 0 + 1\n")
     made = module(compiled(model), {}, 0, model)
     assert torch.equal(made(torch.zeros(3, dtype=torch.float64)), torch.ones(3).double())
+
+
+def test_a_long_line_of_results_is_broken_at_its_commas() -> None:
+    terms = ", ".join(f"x{n} {'+@'[n % 2]} {'y' * 20}" for n in range(5))
+    assert wrapped(f"return {terms}", 8)[:3] == [
+        "        return (",
+        "            x0 + yyyyyyyyyyyyyyyyyyyy,",
+        "            x1 @ yyyyyyyyyyyyyyyyyyyy,",
+    ]

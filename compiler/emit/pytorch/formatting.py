@@ -24,6 +24,9 @@ def wrapped(text: str, indent: int) -> list[str]:
         return _opened(
             head + whole[: start + 1], whole[start + 1 : end], whole[end:] + tail, indent
         )
+    several = _split(whole)
+    if len(several) > 1:  # commas bind less than any operator
+        return _opened(f"{head}(", whole, f"){tail}", indent)
     pieces = _terms(whole)
     if len(pieces) > 1:
         inside = [line for piece in pieces for line in wrapped(piece, indent + 4)]

@@ -96,6 +96,7 @@ IDIOMS = (
     Idiom("silu", product(1, (X, 1), (call("sigmoid", X), 1)), _pointwise("F.silu({})")),
     Idiom("relu", product(1, (X, 1), (call("gt", X, literal(0)), 1)), _pointwise("F.relu({})")),
     Idiom("relu", call("max", X, literal(0)), _pointwise("F.relu({})")),
+    Idiom("relu", call("max", literal(0), X), _pointwise("F.relu({})")),
     Idiom(
         "relu", call("where", call("gt", X, literal(0)), X, literal(0)), _pointwise("F.relu({})")
     ),

@@ -1,0 +1,16 @@
+"""Derivatives of programs, as programs.
+
+`pullback` is reverse mode: from cotangents of the results to cotangents of inputs and parameters.
+`pushforward` is forward mode: from tangents of these to tangents of the results. Both keep the
+program, append to it, and know every operation (`ops.OPS`) and every function (`functions.py`) by
+one row in a table. The result is a program of the same operations: it can be differentiated again.
+
+What is zero is not built, and what is repeated along an axis is not stored; dead and trivial steps
+are left to `prune`, `fold` and `share`. Where there is a kink, the slope is that of PyTorch.
+"""
+
+from __future__ import annotations
+
+from .programs import pullback, pushforward
+
+__all__ = ["pullback", "pushforward"]
