@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -32,36 +33,24 @@ def indexed_back(t: Tape, attrs: ops.IndexAttrs, read: Sequence[Node], v: Node) 
     axis = Axis(how.axis, x.size(how.axis))
     match how:
         case ops.Select(at=at):
-            place = at if at >= 0 else sizes.add(axis.size, at)
-            return t.map("where", t.map("eq", t.iota(axis), _size(t, place)), v, 0.0)
+            place = t.number(at) if at >= 0 else t.map("add", t.count([axis]), at)
+            return t.map("where", t.map("eq", t.iota(axis), place), v, 0.0)
         case ops.Slice(start=start, stop=stop):
-            if how.axis in v.axis_names:
-                return t.window(v, how.axis, axis, 1, sizes.multiply(-1, start))
-            index = t.iota(axis)
-            after = t.map("ge", index, _size(t, start))
-            before = t.map("lt", index, _size(t, stop))
-            return t.map("where", t.map("and", after, before), v, 0.0)
+            v = t.spread(v, [Axis(how.axis, sizes.subtract(stop, start))])
+            return t.window(v, how.axis, axis, 1, sizes.multiply(-1, start))
         case ops.Gather():
             return _scattered(t, axis, read[1], names(read[1].axes), x, v)
-        case ops.Window(terms=terms, offset=offset):
-            return _unwindowed(t, axis, terms, offset, x, v)
+        case ops.Window():
+            return _unwindowed(t, axis, how, x, v)
 
 
-def _unwindowed(
-    t: Tape,
-    axis: Axis,
-    terms: tuple[tuple[Axis, int], ...],
-    offset: sizes.Size,
-    x: Node,
-    v: Node,
-) -> Node:
-    if len(terms) == 1 and abs(terms[0][1]) == 1 and terms[0][0].name in v.axis_names:
-        (new, step), *_ = terms  # position = offset + step * index, solved for the index
-        return t.window(v, new.name, axis, step, sizes.multiply(-step, offset))
-    at: Node = _size(t, offset)
-    for new, step in terms:
-        at = t.map("add", at, t.map("mul", t.iota(new), step))
-    return _scattered(t, axis, at, [new.name for new, _ in terms], x, v)
+def _unwindowed(t: Tape, axis: Axis, how: ops.Window, x: Node, v: Node) -> Node:
+    (new, step), *more = how.terms
+    if not more and abs(step) == 1 and new.name in v.axis_names:
+        # position = offset + step * index, solved for the index
+        return t.window(v, new.name, axis, step, sizes.multiply(-step, how.offset))
+    at = t.emit(ops.INDEX, ops.IndexAttrs(replace(how, fill=-1.0)), t.iota(axis))
+    return _scattered(t, axis, at, [own.name for own, _ in how.terms], x, v)
 
 
 def _scattered(t: Tape, axis: Axis, at: Node, places: Sequence[str], x: Node, v: Node) -> Node:
@@ -84,24 +73,6 @@ def _scattered(t: Tape, axis: Axis, at: Node, places: Sequence[str], x: Node, v:
         v = t.rename(v, pairs)
     attrs = ops.ScatterAttrs(axis.name, tuple(away))
     return t.emit(ops.SCATTER, attrs, t.zeros([axis]), at, v)
-
-
-def _size(t: Tape, size: sizes.Size) -> Node:
-    """A size as a number."""
-    if isinstance(size, int):
-        return t.number(size)
-    total: Node | None = None
-    for monomial, count in size.terms:
-        term = t.number(count)
-        for atom in monomial:
-            if isinstance(atom, str):
-                factor = t.count([Axis(atom, sizes.symbol(atom))])
-            else:
-                factor = t.map("floordiv", _size(t, atom.top), atom.bottom)
-            term = t.map("mul", term, factor)
-        total = term if total is None else t.map("add", total, term)
-    assert total is not None
-    return total
 
 
 def scattered_back(t: Tape, attrs: ops.ScatterAttrs, read: Sequence[Node], v: Node) -> list[Node]:
