@@ -33,20 +33,22 @@ def site_table(program: Program, model: str | None, pattern: str) -> str:
     return "".join(f"{site}\n" for site in found)
 
 
-def shown(program: Program, model: str | None, *, after: str | None, dot: bool) -> str:
+def shown(
+    program: Program, model: str | None, ctx: Context, *, after: str | None, dot: bool
+) -> str:
     """The graph of a model after all passes, or after one of them, as text or for Graphviz."""
     known = ["build", *NAMES]
     if after is not None and after not in known:
         hint = or_nearest(after, known) or f"one of {', '.join(known)}"
         raise mistake(Slug.UNKNOWN_OPTION, f"no pass is called `{after}`", hint=hint)
-    graph = compile_graph(graph_of(program.elaborated(model)), Context(), after=after)
+    graph = compile_graph(graph_of(program.elaborated(model)), ctx, after=after)
     return as_dot(graph) if dot else show(graph)
 
 
-def emitted(program: Program, model: str | None, target: str) -> str:
+def emitted(program: Program, model: str | None, target: str, ctx: Context) -> str:
     """The code of a model, or with `graph` what it is written from."""
     checked = program.elaborated(model)
-    graph = compile_graph(graph_of(checked), Context())
+    graph = compile_graph(graph_of(checked), ctx)
     return show(graph) if target == "graph" else emit(graph, checked, target, NAMES).source
 
 

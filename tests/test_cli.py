@@ -181,6 +181,35 @@ model open[d = 2, vocab = 5](tokens[b, t]: int) -> [b, t, d], [b, t, s]:
     assert "in the open, because pattern is read by the model's results" in out
     assert "F.embedding of x.w" in out
     assert "step by step along t: 1 carry, 2 operations a step" in out
+    assert "4 * b flops and 16 * b bytes a step" in out
+    assert "nonlinear, each element by itself: the carry goes through `tanh`" in out
+
+
+def test_a_recurrence_in_parallel(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    text = """
+model fading[d = 2](x[b, t, d]) -> [b, t, d]:
+    scan t:
+        carry y[d] = 0
+        y = 0.5 * y + x
+    return y
+"""
+    path = spec(text)
+    assert main(["explain", path]) == 0
+    assert "associative scan in chunks" in capsys.readouterr().out
+    assert main(["emit", path]) == 0
+    steps = capsys.readouterr().out
+    assert main(["emit", path, "--recurrences", "parallel"]) == 0
+    parallel = capsys.readouterr().out
+    x = torch.randn(2, 70, 2)
+    found = []
+    for source in (steps, parallel):
+        namespace: dict[str, type[torch.nn.Module]] = {}
+        exec(compile(source, "emitted", "exec"), namespace)
+        found.append(namespace["Fading"]()(x))
+    assert steps != parallel
+    torch.testing.assert_close(*found)
 
 
 SWEEPS = (

@@ -50,8 +50,12 @@ def _choice(found: Recurrence, at: int, group: Group) -> Choice:
             return Choice(Form.CHUNKS, "only sums over axes of the carry are read")
         case Kind.ELEMENTWISE:
             return Choice(Form.DOUBLING, "steps can be joined element by element")
-        case Kind.LOW_RANK if len(carries) > 1:
-            return Choice(Form.STEPS, "several carries correct each other")
+        case Kind.LOW_RANK if len({c.over for c in group.corrections}) > 1:
+            return Choice(Form.STEPS, "the carries are corrected by sums over different axes")
+        case Kind.LOW_RANK if len(group.corrections) > 1 and any(
+            c.links for c in group.corrections
+        ):
+            return Choice(Form.STEPS, "several corrections, one of them of a rank of its own")
         case Kind.LOW_RANK if any(
             not isinstance(axis.size, int)
             for c in group.corrections

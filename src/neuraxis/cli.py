@@ -20,6 +20,7 @@ from .dsl.source import GENERATED, Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .compiler.context import Context
     from .runtime.program import Program
 
 WELL, MISTAKE, FAILED, OURS, STOPPED = 0, 1, 2, 70, 130
@@ -95,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     emit = command("emit", _emit, "write out the code of a model")
     emit.add_argument("--to", choices=("torch", "graph"), default="torch")
+    for sub in (show, emit):
+        sub.add_argument(
+            "--recurrences",
+            choices=("steps", "parallel"),
+            default="steps",
+            help="in which form, where there is a parallel one",
+        )
     for sub in (show, explain, emit):
         sub.add_argument("file")
         sub.add_argument("model", nargs="?")
@@ -205,7 +213,8 @@ def _sites(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from .runtime.report import shown
 
-    sys.stdout.write(shown(_load(args), args.model, after=args.after, dot=args.dot))
+    found = shown(_load(args), args.model, _context(args), after=args.after, dot=args.dot)
+    sys.stdout.write(found)
     return WELL
 
 
@@ -219,8 +228,14 @@ def _explain(args: argparse.Namespace) -> int:
 def _emit(args: argparse.Namespace) -> int:
     from .runtime.report import emitted
 
-    sys.stdout.write(emitted(_load(args), args.model, args.to))
+    sys.stdout.write(emitted(_load(args), args.model, args.to, _context(args)))
     return WELL
+
+
+def _context(args: argparse.Namespace) -> Context:
+    from .compiler.context import Context
+
+    return Context(recurrences=args.recurrences)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,25 @@ CELLS: dict[str, Cell] = {
         MATRIX,
         (L,),
     ),
+    "momentum, all of it": Cell(
+        KEYED + ", a[b, t, k], slow[b, t]",
+        "carry S[k, v] = 1; carry M[k, v] = 0;"
+        "M = sigmoid(slow) * M - 0.1 * key * (dot[k](key, S) - val);"
+        "S = sigmoid(a) * S + M",
+        "S + M, S[t = -1]",
+        "[b, t, k, v], [b, k, v]",
+        (L,),
+    ),
+    "two memories": Cell(
+        KEYED + ", a[b, t, k]",
+        "carry S[k, v], M[k, v] = 0;"
+        "S = sigmoid(a) * S + 0.1 * key * dot[k](q, M) + key * val;"
+        "M = 0.5 * M - 0.1 * q * dot[k](key, prev(S)) + 0.1 * prev(S); z = dot[k](q, S - M)",
+        "z, M[t = 0]",
+        MATRIX,
+        (L,),
+        head="scan t reversed",
+    ),
     "momentum of what comes in": Cell(
         KEYED,
         "carry S[k, v], M[k, v] = 0; M = 0.5 * M + key * val; S = 0.9 * S + M; z = dot[k](q, S)",

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from neuraxis.dsl.program import CheckedModel
 
 PARALLEL = [
-    name
-    for name, cell in CELLS.items()
-    if {*cell.kinds} & {Kind.ELEMENTWISE, Kind.LOW_RANK} and name != "momentum"
+    name for name, cell in CELLS.items() if {*cell.kinds} & {Kind.ELEMENTWISE, Kind.LOW_RANK}
 ]
 E, L = Kind.ELEMENTWISE, Kind.LOW_RANK
 
