@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.compiler.emitted import doubles, inputs_of, module
 from tests.compiler.studies import parameters
 
 from neuraxis.compiler.build import build
@@ -17,6 +19,7 @@ from neuraxis.compiler.driver import compile_graph
 from neuraxis.compiler.lengths import UnsupportedError
 from neuraxis.compiler.passes.pad import pad
 from neuraxis.compiler.reference import NamedArray, evaluate
+from neuraxis.compiler.reference.evaluate import finite_gradient
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import sizes as size_rules
 from neuraxis.dsl.check import check_text
@@ -217,6 +220,43 @@ OVER_EXAMPLES = {  # what is returned; and what each position makes of the examp
     "softmax": ("dot[b](softmax[b](x), x)", lambda x: (softmax(x) * x).sum(0)),
     "running sum": ("max[b](cumsum[b](x))", lambda x: x.cumsum(0).max(0)),
 }
+
+
+@pytest.mark.parametrize("row", [*ROWS, *OVER_EXAMPLES])
+def test_what_is_emitted_computes_the_same_and_has_its_gradients(row: str) -> None:
+    expression, kind = ROWS.get(row) or (OVER_EXAMPLES[row][0], "[t, d]")
+    if row == "mean of two":
+        kind = "[t]"
+    found = model(f"return {expression}", kind)
+    padded = pad(build(found), found.ragged)
+    params, lengths = parameters(found.body), [4, 2, 3]
+    given_ = arrays(build(found), lengths) | {"lengths.t": NamedArray(("b",), np.array(lengths))}
+    graph = compile_graph(padded, Context(verify=False))
+    wanted = evaluate(padded, given_, params)
+    nodes = [graph.node(n) for n in graph.in_order() if graph.node(n).op is INPUT]
+    by_name = {node.name: given_[node.site or ""] for node in nodes}
+    with doubles():
+        made = module(graph, params)
+        tensors = inputs_of(graph, by_name)
+        floats = [tensor.requires_grad_() for tensor in tensors if tensor.is_floating_point()]
+        value = made(*tensors)
+        axes = names(graph.node(graph.results[0]).axes)
+        np.testing.assert_allclose(
+            value.detach().numpy(), wanted[0].arranged(axes), rtol=1e-9, atol=1e-9
+        )
+        if not value.requires_grad:
+            return
+        torch.where(value.isfinite(), value, 0).cos().sum().backward()
+
+    def total(x: Any) -> float:
+        changed = given_ | {"x": NamedArray(("b", "t", "d"), x)}
+        array = evaluate(padded, changed, params)[0].array
+        return float(np.cos(np.where(np.isfinite(array), array, 0)).sum())
+
+    slope = finite_gradient(total, given_["x"].arranged(("b", "t", "d")))
+    gradient = floats[0].grad
+    assert gradient is not None
+    np.testing.assert_allclose(gradient.numpy(), slope, atol=1e-5)
 
 
 def softmax(x: Any) -> Any:
