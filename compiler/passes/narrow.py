@@ -106,12 +106,14 @@ class _Narrowing:
         if self.node.op.name not in ("input", "param", "state", "random"):
             self.edit.remove(name)
         for operand in dict.fromkeys(operands):
-            if (
-                operand in self.edit
-                and self.edit.node(operand).op is CONST
-                and not self.edit.users(operand)
-            ):
+            if operand in self.edit and self._is_idle(operand):
                 self.edit.remove(operand)
+
+    def _is_idle(self, name: str) -> bool:
+        """Whether a number is there for nobody."""
+        edit, node = self.edit, self.edit.node(name)
+        asked = name in edit.results or (node.site is not None and node.site in self.ctx.keep)
+        return node.op is CONST and not asked and not edit.users(name)
 
     def _is_part(self, user: str) -> bool:
         """Whether the reader takes little enough of the value that making just that is worth it:

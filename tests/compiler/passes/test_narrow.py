@@ -145,3 +145,14 @@ def test_most_of_an_axis_is_computed_whole() -> None:
     ]
     assert ("map", 8) in kinds
     assert ("map", 2) in kinds
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_number_that_is_asked_for_stays(kept: bool) -> None:
+    draft = Draft()
+    number = draft.add(ops.CONST, ops.ConstAttrs(3), site="three")
+    both = draft.add(ops.CONCAT, ops.ConcatAttrs("t", new=True), 8, number)
+    first = draft.index(ops.Select("t", 0), both)
+    graph = draft.give(first) if kept else draft.give(first, number)
+    ctx = Context(keep=frozenset({"three"} if kept else ()))
+    assert number in narrow(graph, ctx)
