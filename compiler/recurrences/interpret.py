@@ -135,6 +135,8 @@ class Interpreter:
                 return algebra.scaled(value, factor[0].factors)
             case "div" if not depends[1]:
                 return algebra.scaled(given[0], [algebra.map("reciprocal", read[1])])
+            case "where" if not depends[0] and read[1] == read[2]:
+                return given[1]  # repeated along axes of the condition
             case "where" if not depends[0]:
                 return (
                     *algebra.chosen(read[0], given[1], holds=True),

@@ -18,6 +18,7 @@ from .comparing import assert_close
 from .graphs import graphs
 from .interventions import interventions
 from .lowering import check_graph, check_lowering
+from .recurrent import check_parallel
 from .specs import recurrences, specs
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_graph",
     "check_lowering",
     "check_noop",
+    "check_parallel",
     "check_patch_all",
     "graphs",
     "interventions",

@@ -141,6 +141,14 @@ CELLS: dict[str, Cell] = {
         MATRIX,
         (L,),
     ),
+    "delta, repeated along an axis": Cell(
+        KEYED,
+        "carry S[k, v] = 0; old = dot[k](key, S); wide = where(k >= 0, old, old);"
+        "S = S + 0.1 * key * (val - wide); z = dot[k](q, S)",
+        "z, S[t = -1]",
+        MATRIX,
+        (L,),
+    ),
     "two householders": Cell(
         KEYED + ", l[b, t, k]",
         "carry S[k, v] = 0; half = S + 0.1 * key * (val - dot[k](key, S));"

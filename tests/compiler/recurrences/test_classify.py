@@ -104,3 +104,9 @@ def test_what_stands_in_the_way_is_said_with_its_place(name: str, said: str) -> 
     assert group.obstacle is not None
     assert said in group.obstacle.text
     assert group.obstacle.span.text
+
+
+def test_what_is_repeated_along_an_axis_is_still_one_correction() -> None:
+    (scan,) = scans(compiled(CELLS["delta, repeated along an axis"].text))
+    (group,) = classify(scan).groups
+    assert len(group.corrections) == 1

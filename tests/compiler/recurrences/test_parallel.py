@@ -22,7 +22,7 @@ from neuraxis.dsl import sizes
 from neuraxis.dsl.core import DType, names
 from neuraxis.dsl.ops import INPUT, PARAM, ScanAttrs
 from neuraxis.runtime.program import Program
-from neuraxis.testing import recurrences
+from neuraxis.testing import check_parallel, recurrences
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -68,11 +68,9 @@ def test_a_cell_in_parallel_is_the_cell(name: str, length: int, chunk: int, seed
     check(graph_of(STEPS[name].text), length, chunk, seed)
 
 
-@given(recurrences(), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
-def test_a_recurrence_in_parallel_is_the_recurrence(
-    text: str, length: int, chunk: int, seed: int
-) -> None:
-    check(graph_of(text), length, chunk, seed)
+@given(recurrences(), st.integers(1, 4), st.integers(0, 99))
+def test_a_recurrence_in_parallel_is_the_recurrence(text: str, chunk: int, seed: int) -> None:
+    check_parallel(Program.from_text(text), chunk=chunk, seed=seed)
 
 
 def scans(graph: Graph) -> list[ScanAttrs]:
