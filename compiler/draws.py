@@ -46,7 +46,7 @@ def draw(distribution: Distribution, shape: Shape, stream: np.random.Generator) 
 def initial(node: Node, seed: int) -> Array:
     """What a parameter or a state starts from, with its axes as written.
 
-    Distributions give float32, ints or bools; an expression gives what the oracle computes.
+    Distributions give float32, ints or bools; an expression gives what the node holds.
     """
     attrs = node.attrs
     if not isinstance(attrs, ParamAttrs | StateAttrs):
@@ -54,7 +54,7 @@ def initial(node: Node, seed: int) -> Array:
     shape = {axis.name: size_rules.evaluate(axis.size, {}) for axis in attrs.axes}
     if isinstance(attrs.init, Body):
         (value,) = evaluate(attrs.init)
-        return value.spread(names(attrs.axes), shape)
+        return value.spread(names(attrs.axes), shape).astype(NUMPY[node.dtype])
     address = (node.site or node.name).rpartition(":")[2]  # without the set of weights
     stream = generator("initial", seed, address)
     return draw(attrs.init, tuple(shape.values()), stream)

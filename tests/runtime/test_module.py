@@ -287,3 +287,15 @@ def test_every_parameter_op_is_a_leaf(gpt: Any) -> None:
     graph = gpt._graph
     parameters = [n for n in graph.in_order() if graph.node(n).op is PARAM]
     assert len(parameters) == len(list(gpt.parameters()))
+
+
+def test_parameters_that_start_from_expressions_hold_floats_like_the_others() -> None:
+    model = made("""
+        model m[n = 4](x[b, n]) -> [b, n]:
+            param rate[n] = log(n + 1)
+            param first[n] = where(n < 2, 1, 0)
+            return x * rate * first
+    """)
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+    assert all(value.requires_grad for value in model.parameters())
+    assert model(torch.ones(2, 4)).dtype == torch.float32
