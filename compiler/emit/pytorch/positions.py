@@ -283,9 +283,10 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     order = [axis for axis in largest.axes if axis in axes]
     order += [axis for axis in names(node.axes) if axis not in order and axis != attrs.axis]
     if attrs.new:
-        at = len(order)
-        if wish is not None and attrs.axis in wish:
+        at = _merged_at(w, node.name, attrs.axis, order)
+        if at is None and wish is not None and attrs.axis in wish:
             at = len([a for a in wish[: wish.index(attrs.axis)] if a in order])
+        at = len(order) if at is None else at
         layout = (*order[:at], attrs.axis, *order[at:])
         where = -1 if at == len(order) else at
         parts = [w.exactly(value, [axes[axis] for axis in order]) for value in values]
@@ -303,6 +304,20 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     layout = tuple(order)
     where = place(Value("", layout), attrs.axis)
     return Value(f"torch.cat(({_listed(texts)}), {where})", layout, node.dtype)
+
+
+def _merged_at(w: Writer, name: str, axis: str, order: list[str]) -> int | None:
+    """Where a new axis goes so that a reader who merges it with its neighbours needs no copy."""
+    for user in w.flow.users[name]:
+        attrs = w.flow.nodes[user].attrs
+        for old, _ in attrs.pairs if isinstance(attrs, RenameAttrs) else ():
+            if axis in old and len(old) > 1:
+                before, after = old[: old.index(axis)], old[old.index(axis) + 1 :]
+                if after and after[0] in order:
+                    return order.index(after[0])
+                if before and before[-1] in order:
+                    return order.index(before[-1]) + 1
+    return None
 
 
 def _size_along(w: Writer, name: str, attrs: ConcatAttrs) -> Size | None:

@@ -141,13 +141,27 @@ class _Selector:
         return Plan(pieces, self.uses, borrowed, self._groups(pieces), named)
 
     def _groups(self, pieces: Mapping[str, Piece]) -> dict[str, tuple[str, ...]]:
-        """Linear maps of one value by parameters that nothing else reads: one product for all."""
+        """Linear maps of one value by parameters that nothing else reads: one product for all.
+
+        What attention keeps for its gradient is not put beside what is turned first and then
+        forgotten: it would hold the memory of both.
+        """
+        kept = self._attended(pieces)
         alike: dict[object, list[str]] = {}
         for name, piece in pieces.items():
             if isinstance(piece.form, Linear) and all(map(self._is_private, piece.reads[1:])):
-                key = piece.reads[0], piece.form.axes, len(piece.reads)
+                key = piece.reads[0], piece.form.axes, len(piece.reads), name in kept
                 alike.setdefault(key, []).append(name)
         return {name: tuple(group) for group in alike.values() if len(group) > 1 for name in group}
+
+    def _attended(self, pieces: Mapping[str, Piece]) -> set[str]:
+        """Values that attention reads as they are, renamed at most."""
+        read = {name for p in pieces.values() if isinstance(p.form, Attention) for name in p.reads}
+        for name in [*read]:
+            while isinstance(self.flow.nodes[name].attrs, RenameAttrs):
+                (name,) = self.flow.reads[name]
+                read.add(name)
+        return read
 
     def _is_private(self, name: str) -> bool:
         return self._is_weight(name) and len(self.flow.users[name]) == 1
