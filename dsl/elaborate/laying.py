@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .. import ops
+from .. import syntax as s
 from ..diagnostics import Note, Slug, or_nearest
+from ..program import Limit
 from .given import intervene
 from .requests import elaborated
 from .runs import lay_down
@@ -13,7 +16,6 @@ from .values import Known, Run, Val
 from .weights import weights_label
 
 if TYPE_CHECKING:
-    from .. import syntax as s
     from ..core import Node
     from ..program import CheckedModel
     from ..sizes import Size
@@ -151,7 +153,10 @@ def _fit(
                 f"`{param.name}` has `{decl.name}` = {size}, and the model is made with {known}",
                 span,
             )
-        sizes[decl.name] = size
+        declared = known if isinstance(known, int) else _declared(request, decl.name)
+        if declared is not None and not isinstance(size, int):
+            node = _held_to(declared, decl.name, node, param, request, span, scope)
+        sizes[decl.name] = node.size(decl.name)
     fits = {"int": ("int", "bool"), "bool": ("bool",)}.get(param.kind or "", (node.dtype,))
     if node.dtype not in fits:
         scope.fail(
@@ -161,3 +166,28 @@ def _fit(
             notes=[Note("it is declared", param.span)],
         )
     return node
+
+
+def _declared(request: ModelRequest, axis: str) -> int | None:
+    """The size that the head of a model gives to an axis, if it is a plain number."""
+    for own in request.block.axes:
+        if isinstance(own, s.Bind) and own.axis == axis and isinstance(own.value, s.Number):
+            return int(own.value.value)
+    return None
+
+
+def _held_to(
+    size: int,
+    axis: str,
+    node: Node,
+    param: s.Param,
+    request: ModelRequest,
+    span: Span,
+    scope: Scope,
+) -> Node:
+    """What is read from a file has the size that the model says; checked once it is read."""
+    message = f"`{request.block.name}` wants {size} positions of `{axis}` on `{param.name}`"
+    found = node.size(axis)
+    scope.ctx.limits += [Limit(found, size, message, span), Limit(size, found, message, span)]
+    how = ops.IndexAttrs(ops.Slice(axis, 0, size))
+    return scope.builder.emit(ops.INDEX, how, [node], span, node.scope)

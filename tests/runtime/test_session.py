@@ -304,3 +304,30 @@ def test_runs_have_weights_of_their_own(tmp_path: Path) -> None:
     with torch.no_grad():
         same(values["three"], program.model("line")(token))
         same(values["four"], program.model("line", d=3)(token))
+
+
+SIZED = """
+data rows = npy("rows.npy"): x[f]: float
+
+model m[f = 6, h = 3](x[b, f]) -> [b, h]:
+    y = linear[f -> h](x)
+    return y
+
+train fit of m on rows:
+    loss = mean[b, h](y ^ 2)
+    using sgd(lr = 0.1), batch 4, steps 2
+
+experiment e of m with fit on rows:
+    run a = m
+    size = mean[b, h](a.y ^ 2)
+"""
+
+
+def test_what_a_file_holds_has_the_sizes_that_a_model_says(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.ones((8, 6), np.float32))
+    program = Program.from_text(SIZED, root=tmp_path)
+    outcome = program.run("e", folder=tmp_path / "results")
+    assert outcome.values["size"] > 0
+    other = Program.from_text(SIZED.replace("f = 6", "f = 5"), root=tmp_path)
+    with pytest.raises(SpecError, match="`m` wants 5 positions of `f` on `x`"):
+        other.run("e", folder=tmp_path / "results")
