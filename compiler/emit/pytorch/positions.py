@@ -308,7 +308,7 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
 
 def _merged_at(w: Writer, name: str, axis: str, order: list[str]) -> int | None:
     """Where a new axis goes so that a reader who merges it with its neighbours needs no copy."""
-    for user in w.flow.users.get(name, ()):
+    for user in filter(None, w.flow.users[name]):  # a result is read by nobody of the graph
         attrs = w.flow.nodes[user].attrs
         for old, _ in attrs.pairs if isinstance(attrs, RenameAttrs) else ():
             if axis in old and len(old) > 1:
