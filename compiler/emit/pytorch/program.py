@@ -13,6 +13,7 @@ from ..flow import Flow, flow, titles
 from ..functions import Call, Function, Path, functions, path_of
 from ..recognise.selection import Plan, plan
 from .formatting import body
+from .freeing import freed
 from .layout import Value, permuted, squeezed
 from .loops import Loop, runs, unified
 from .names import Names
@@ -192,13 +193,14 @@ class Program:
     ) -> Method:
         self.helpers |= w.helpers
         self.memory |= w.stored
+        parts = self._parts(function, w)
         return Method(
             self._name(function),
             (*w.arguments, *(w.symbols[symbol] for symbol in missing)),
             tuple(layouts),
             tuple(replace(value, text="") for value in results),
             tuple(size_rules.symbol(symbol) for symbol in missing),
-            tuple(body(w.lines.lines, self._parts(function, w))),
+            tuple(body(freed(w.lines.lines, parts), parts)),
             tuple(w.laid.items()),
         )
 
