@@ -231,6 +231,7 @@ class Layer(Part):
             z.transpose(1, 2).flatten(2), self.attn.out.w.flatten(0, 1).t(), self.attn.out.b
         )
         mid = x + attn
+        del layernorm, q, key, v, z, attn
         # layernorm: norm.nax:8
         layernorm_2 = F.layer_norm(mid, (8,), self.layernorm[2].w, self.layernorm[2].b, eps=1e-05)
         # ffn: linear.nax:9
