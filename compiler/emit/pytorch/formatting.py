@@ -36,8 +36,9 @@ def wrapped(text: str, indent: int) -> list[str]:
 
 def _parts(text: str) -> tuple[str, str, str]:
     """What is assigned or returned, with what stands before and after."""
-    if text.startswith("return "):
-        return "return ", text.removeprefix("return "), ""
+    for word in ("return ", "del "):
+        if text.startswith(word):
+            return word, text.removeprefix(word), ""
     if text.startswith("for ") and " in " in text:
         head, _, rest = text.partition(" in ")
         return f"{head} in ", rest.removesuffix(":"), ":"
