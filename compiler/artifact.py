@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..dsl.core import Axes, Axis, Node
+    from ..dsl.ops import ScanAttrs
     from ..dsl.program import InputDecl, Limit, ResultDecl
     from ..dsl.source import Span
+    from .emit.cpp.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,21 @@ class Look:
     axis: Axis
 
 
+@dataclass(frozen=True)
+class KernelCall:
+    """A recurrence that the source calls by `name` and that the runtime provides.
+
+    The function is given the scan's operands, their axes in these `orders`, and gives the last
+    carries and then the outputs, in the orders of `results`.
+    """
+
+    name: str
+    scan: ScanAttrs
+    kernel: Kernel
+    orders: tuple[tuple[str, ...], ...]
+    results: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """Source, the class or function in it that is the model, and its border.
@@ -55,3 +72,4 @@ class Artifact:
     limits: tuple[Limit, ...]
     looks: tuple[Look, ...]
     span: Span
+    kernels: tuple[KernelCall, ...] = ()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
 
+from ..compiler.costs import kernel_for
+from ..compiler.emit.cpp.adjoint import adjoint
+from ..compiler.emit.cpp.unsupported import UnsupportedError
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
@@ -36,6 +40,7 @@ from ..dsl.ops import (
     ScanAttrs,
 )
 from ..dsl.program import SweepInput
+from . import cpp
 from .lowering import address, needed
 from .sources import Given
 from .sweep import Sweep
@@ -76,6 +81,24 @@ def explain_model(checked: CheckedModel, graph: Graph) -> list[str]:
     ]
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(2)]
     return [f"  {kind:{widths[0]}}  {where:{widths[1]}}  {how}" for kind, where, how in rows]
+
+
+def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
+    """The C++ of each kernel that a model has, and of its way back, once."""
+    done = set()
+    for name in graph.in_order():
+        attrs = graph.node(name).attrs
+        if not isinstance(attrs, ScanAttrs):
+            continue
+        found = kernel_for(attrs)
+        if isinstance(found, str):
+            line = graph.node(name).span.line
+            yield f"// {checked.name}, line {line}: no kernel: {found}\n"
+        elif found.symbol not in done:
+            done.add(found.symbol)
+            yield found.source
+            with suppress(UnsupportedError):
+                yield adjoint(attrs, found.lanes).kernel.source
 
 
 class _Reading:
@@ -140,8 +163,12 @@ class _Reading:
         count = sum(step.node.op.name not in ("input", "const") for step in attrs.body.steps)
         carries = f"{attrs.carries} carr{'y' if attrs.carries == 1 else 'ies'}"
         way = "backwards " if attrs.reverse else ""
-        how = f"step by step {way}along {attrs.axis.name}: {carries}, {count} operations a step"
-        yield "recurrence", where, how
+        how = f"{way}along {attrs.axis.name}: {carries}, {count} operations a step"
+        found = kernel_for(attrs) if cpp.compiler() else None
+        if isinstance(found, str):
+            yield "recurrence", where, f"step by step {how}; no kernel: {found}"
+        else:
+            yield "recurrence", where, f"{'step by step' if found is None else 'a kernel'} {how}"
         yield "cost", where, priced(attrs)
         if attrs.carries:
             yield from describe(attrs, self.where)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import sys
 from dataclasses import replace
-from functools import lru_cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +16,7 @@ from ..compiler.emit import emit
 from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
-from . import border
+from . import border, emitted, kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,18 +29,6 @@ if TYPE_CHECKING:
     from ..dsl.program import CheckedModel
 
 
-@lru_cache(maxsize=64)
-def _loaded(source: str, name: str) -> ModuleType:
-    """Emitted source as a module. Runs text that we wrote, and no other."""
-    digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
-    file = f"<neuraxis {name} {digest}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    module = ModuleType(f"neuraxis_emitted_{digest}")
-    sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
-    exec(compile(source, file, "exec"), module.__dict__)
-    return module
-
-
 def build(
     graph: Graph,
     checked: CheckedModel,
@@ -56,8 +39,8 @@ def build(
     base: type[Model] | None = None,
 ) -> Any:
     """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn."""
-    artifact = emit(graph, checked, passes=passes)
-    module = _loaded(artifact.source, artifact.name)
+    artifact = emit(graph, checked, passes=passes, kernels=kernels.chosen)
+    module = emitted.loaded(artifact.source, artifact.name, kernels.functions(artifact.kernels))
     bases = (base or Model, getattr(module, artifact.entry))
     own = {"__module__": module.__name__, "_emitted": bases[1].forward}
     made = type(artifact.entry, bases, own)  # the border in front

@@ -12,7 +12,7 @@ from ..compiler.passes import PASSES
 from ..compiler.show import dot as as_dot
 from ..compiler.show import show
 from ..dsl.diagnostics import Slug, nearest, or_nearest
-from .explain import explain_model, explain_sweeps
+from .explain import explain_model, explain_sweeps, kernel_sources
 from .mistakes import mistake
 from .sites import matching_sites
 
@@ -46,10 +46,14 @@ def shown(
 
 
 def emitted(program: Program, model: str | None, target: str, ctx: Context) -> str:
-    """The code of a model, or with `graph` what it is written from."""
+    """The code of a model, that of its kernels (`cpp`), or what it is written from (`graph`)."""
     checked = program.elaborated(model)
     graph = compile_graph(graph_of(checked), ctx)
-    return show(graph) if target == "graph" else emit(graph, checked, target, NAMES).source
+    if target == "graph":
+        return show(graph)
+    if target == "cpp":
+        return "\n".join(kernel_sources(checked, graph))
+    return emit(graph, checked, target, NAMES).source
 
 
 def explained(program: Program, model: str | None) -> str:

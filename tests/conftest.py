@@ -59,6 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def _compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests that say so compile kernels, and do so fast."""
+    if "cxx" in request.keywords:
+        monkeypatch.setenv("NEURAXIS_CXXFLAGS", "-O1")
+    else:
+        monkeypatch.setenv("NEURAXIS_CXX", "none")
+
+
 def _has_gpu() -> bool:
     if importlib.util.find_spec("torch") is None:
         return False

@@ -185,6 +185,24 @@ model open[d = 2, vocab = 5](tokens[b, t]: int) -> [b, t, d], [b, t, s]:
     assert "nonlinear, each element by itself: the carry goes through `tanh`" in out
 
 
+def test_the_kernels_of_a_model(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
+    text = """
+model twice[d = 2](x[b, t, d], at[b, t]: int) -> [b, t, d], [b, t, d]:
+    scan t:
+        carry y[d] = 0
+        y = tanh(y + x)
+    scan t:
+        carry z[d] = 0
+        z = x + z[d = at % 2]
+    return y, z
+"""
+    assert main(["emit", spec(text), "twice", "--to", "cpp"]) == 0
+    out = capsys.readouterr().out
+    assert "// A recurrence, written by neuraxis." in out
+    assert "// The way back of a recurrence, written by neuraxis." in out
+    assert "no kernel: a gather that may be out of range" in out
+
+
 def test_a_recurrence_in_parallel(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
-
-import jinja2
 
 from ...dsl.core import names
 from ...dsl.ops import INPUT, Gather, IndexAttrs, InputAttrs
 from ..artifact import Argument, Artifact, Look, Stored
+from .environment import environment
 from .functions import path_of
 from .pytorch.classes import laid_out
 from .pytorch.program import Program
@@ -19,28 +17,24 @@ if TYPE_CHECKING:
 
     from ...dsl.program import CheckedModel
     from ..graph import Graph
-
-
-@cache
-def environment() -> jinja2.Environment:
-    """The one environment of all templates."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader(__name__.rpartition(".")[0]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+    from .pytorch.writer import Choice
 
 
 def emit(
-    graph: Graph, model: CheckedModel, target: str = "torch", passes: Sequence[str] = ()
+    graph: Graph,
+    model: CheckedModel,
+    target: str = "torch",
+    passes: Sequence[str] = (),
+    kernels: Choice | None = None,
 ) -> Artifact:
-    """Source for a graph, and all that a runtime must know of it. The header names the passes."""
+    """Source for a graph, and all that a runtime must know of it. The header names the passes.
+
+    Recurrences for which `kernels` has a kernel are calls that the runtime provides; without it the
+    source needs PyTorch alone.
+    """
     if target != "torch":
         raise ValueError(f"no target is called {target}")
-    program = Program.of(graph, model)
+    program = Program.of(graph, model, kernels)
     text = laid_out(program, passes)
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes
@@ -70,6 +64,7 @@ def emit(
         model.limits,
         tuple(_looks(program, [node.site for node in declared])),
         model.span,
+        tuple(program.calls.values()),
     )
 
 

@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "explain", _explain, "say how a model, its attention and sweeps are run, and why"
     )
     emit = command("emit", _emit, "write out the code of a model")
-    emit.add_argument("--to", choices=("torch", "graph"), default="torch")
+    emit.add_argument("--to", choices=("torch", "cpp", "graph"), default="torch")
     for sub in (show, emit):
         sub.add_argument(
             "--recurrences",

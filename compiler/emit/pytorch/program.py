@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from ....dsl.program import CheckedModel
     from ....dsl.sizes import Size
+    from ...artifact import KernelCall
     from ...graph import Graph
+    from .writer import Choice
 
 KEPT = {"param", "state"}
 
@@ -70,9 +72,11 @@ class Program:
     ] = ()  # values, and the states that the root updates by them
     tails: Tails = field(default_factory=lambda: Tails({}))
     module: Module = field(default_factory=lambda: Module(()))
+    kernels: Choice | None = None
+    calls: dict[str, KernelCall] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph, model: CheckedModel) -> Program:
+    def of(cls, graph: Graph, model: CheckedModel, kernels: Choice | None = None) -> Program:
         """The program of a graph, planned."""
         known = flow(graph, titles(model.body, model.aliases))
         count = len(known.results) - len(model.updates)
@@ -80,7 +84,7 @@ class Program:
         for name, site in zip(known.results[count:], model.updates, strict=True):
             updates.setdefault(name, []).append(site)
         root, updated = functions(known, updates)
-        program = cls(model, known, root)
+        program = cls(model, known, root, kernels=kernels)
         program.updates = tuple(
             (name, site)
             for name, site in zip(known.results[count:], model.updates, strict=True)
@@ -214,6 +218,7 @@ class Program:
             return leaf(node, reference(path[len(home) :]))
 
         w = Writer(own, held, rule, parameter, scope=function.scope)
+        w.kernels, w.calls = self.kernels, self.calls
         w.tail = lambda name: self.tails.of(function, name)
         return w
 

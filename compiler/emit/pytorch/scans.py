@@ -10,6 +10,7 @@ from ....dsl.core import Axis, Body, Node, names
 from ....dsl.ops import ItemAttrs, ScanAttrs
 from ..flow import LEAVES, flow
 from ..recognise.selection import plan_body
+from .kernels import call_kernel
 from .layout import ATOM, Layout, Value, permuted, squeezed
 from .names import called, identifier
 from .writer import Writer
@@ -30,7 +31,8 @@ def write_item(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         for other in w.plan.pieces.values()
         if isinstance(other.node.attrs, ItemAttrs) and other.reads[0] == scan
     }
-    _Scan(w, w.plan.pieces[scan], items).write()
+    if not call_kernel(w, w.plan.pieces[scan], items):
+        _Scan(w, w.plan.pieces[scan], items).write()
     return w.values[piece.node.name]
 
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ....dsl.core import Axis, Node
+    from ....dsl.ops import ScanAttrs
     from ....dsl.sizes import Size
+    from ...artifact import KernelCall
+    from ..cpp.kernel import Kernel
     from ..flow import Flow
     from ..forms import Piece
     from ..recognise.selection import Plan
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
+    Choice = Callable[[ScanAttrs], Kernel | None]
 
 WHOLE = "\1"  # marks a dimension that is several axes
 SPLIT = re.compile(r"\.unflatten\((-?\d+), \(([^()]*)\)\)$")
@@ -115,6 +119,8 @@ class Writer:
         self.laid: dict[str, Beside] = {}  # parameters side by side in memory
         # the order of axes in which memory should hold a parameter, by its address
         self.stored: dict[str, tuple[str, ...]] = {} if outer is None else outer.stored
+        self.kernels: Choice | None = None  # which recurrences are calls of kernels
+        self.calls: dict[str, KernelCall] = {}
 
     # ---- values
 

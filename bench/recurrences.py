@@ -1,0 +1,241 @@
+"""Recurrences as kernels, against the loop in PyTorch, PyTorch's own, and C++ written by hand.
+
+    python bench/recurrences.py [--hand FOLDER] [--pairs 40] [--steps 512 2048]
+
+One thread. FOLDER holds gla.cpp, delta.cpp and scan.cpp, with the functions that are called below.
+A ratio is ours / theirs, so less is faster; the loops are timed in few pairs, they are slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paired import machine, pairs, use_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+use_threads(1)
+
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+
+from neuraxis.runtime.program import Program  # noqa: E402
+
+SPEC = """
+model gla[h = 4, k = 64, v = 64](
+    q[b, h, t, k], key[b, h, t, k], val[b, h, t, v], a[b, h, t, k]
+) -> [b, h, t, v]:
+    scan t:
+        carry S[h, k, v] = 0
+        S = a * S + key * val
+        o = dot[k](q, S)
+    return o
+
+model retention[h = 4, k = 64, v = 64](
+    q[b, h, t, k], key[b, h, t, k], val[b, h, t, v], a[h]
+) -> [b, h, t, v]:
+    scan t:
+        carry S[h, k, v] = 0
+        S = a * S + key * val
+        o = dot[k](q, S)
+    return o
+
+model delta[h = 4, k = 64, v = 64](
+    q[b, h, t, k], key[b, h, t, k], val[b, h, t, v], beta[b, h, t]
+) -> [b, h, t, v]:
+    scan t:
+        carry S[h, k, v] = 0
+        S = S + beta * key * (val - dot[k](key, S))
+        o = dot[k](q, S)
+    return o
+
+model gated_delta[h = 4, k = 64, v = 64](
+    q[b, h, t, k], key[b, h, t, k], val[b, h, t, v], beta[b, h, t], a[b, h, t]
+) -> [b, h, t, v]:
+    scan t:
+        carry S[h, k, v] = 0
+        kept = a * S
+        S = kept + beta * key * (val - dot[k](key, kept))
+        o = dot[k](q, S)
+    return o
+
+model elementwise[d = 512](a[b, t, d], x[b, t, d]) -> [b, t, d]:
+    scan t:
+        carry s[d] = 0
+        s = a * s + x
+    return s
+
+model cells[d = 256](x[b, t, d]) -> [b, t, n]:
+    y = gru[n = 256](x)
+    return y
+"""
+LONG = ctypes.c_long
+FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC", "-std=c++17"]
+
+
+def data(name: str, steps: int) -> list[torch.Tensor]:
+    stream = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=stream)
+
+    if name == "elementwise":
+        return [draw(4, steps, 512).sigmoid(), draw(4, steps, 512)]
+    if name == "cells":
+        return [draw(4, steps, 256)]
+    whole = (1, 4, steps, 64)
+    q, key, val = draw(*whole) / 8, F.normalize(draw(*whole), dim=-1), draw(*whole)
+    beta, decay = draw(1, 4, steps).sigmoid(), F.logsigmoid(draw(1, 4, steps) + 2) / 4
+    return {
+        "gla": [q, key, val, (F.logsigmoid(draw(*whole) + 2) / 16).exp()],
+        "retention": [q, key, val, 1 - 2.0 ** -torch.arange(5.0, 9.0)],
+        "delta": [q, key, val, beta],
+        "gated_delta": [q, key, val, beta, decay.exp()],
+    }[name]
+
+
+def forward(model: Callable[..., torch.Tensor], given: list[torch.Tensor]) -> Callable[[], object]:
+    def run() -> object:
+        with torch.no_grad():
+            return model(*given)
+
+    return run
+
+
+def both(model: Callable[..., torch.Tensor], given: list[torch.Tensor]) -> Callable[[], object]:
+    leaves = [x.clone().requires_grad_() for x in given]
+    leaves_too = [*leaves, *(p for p in getattr(model, "parameters", list)() if p.requires_grad)]
+
+    def run() -> object:
+        found = model(*leaves)
+        return torch.autograd.grad(found, leaves_too, torch.ones_like(found))
+
+    return run
+
+
+# ---- what others have
+
+
+class Hand:
+    """Kernels written by hand, one shared library for each file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.built = folder, Path(tempfile.mkdtemp())
+
+    def library(self, name: str) -> Any:
+        made = self.built / f"{name}.so"
+        if not made.exists():
+            source = self.folder / f"{name}.cpp"
+            subprocess.run(["g++", *FLAGS, str(source), "-o", str(made)], check=True)
+        return ctypes.CDLL(str(made))
+
+    def of(self, name: str, given: list[torch.Tensor]) -> tuple[Any, Any] | None:
+        """Forward, and forward and backward, on tensors laid out as the kernel wants them."""
+        held = [x.contiguous() for x in given]
+        heads = [LONG(4), LONG(held[0].shape[2])] if held[0].dim() == 4 else []
+        if name in ("gla", "retention"):
+            library, short = self.library("gla"), "gla" if name == "gla" else "ret"
+            if name == "retention":
+                held[3] = held[3][None, :, None].expand(1, 4, held[0].shape[2]).contiguous()
+            out = torch.empty_like(held[2])
+            back = [torch.empty_like(x) for x in held]
+
+            def ahead() -> None:
+                getattr(library, f"{short}_fwd")(*map(pointer, [*held, out]), *heads)
+
+            def whole() -> None:
+                ahead()
+                given_ = [*held, torch.ones_like(out), *back]
+                getattr(library, f"{short}_bwd")(*map(pointer, given_), *heads)
+
+            return ahead, whole
+        if name in ("delta", "gated_delta"):
+            library = self.library("delta")
+            q, key, val, beta, *rest = held
+            decay = rest[0] if rest else torch.ones_like(beta)
+            out, steps = torch.empty_like(val), q.shape[2]
+            kept = torch.empty(4 * 4 * ((steps + 31) // 32) * 64 * 16)
+            back = [torch.empty(4, *x.shape) for x in (q, key)]
+            slopes = [*back, torch.empty_like(val), *(torch.empty(4, *beta.shape) for _ in "ab")]
+
+            def ahead() -> None:
+                given_ = [q, key, val, decay, beta, out]
+                library.delta_fwd(*map(pointer, given_), ctypes.c_void_p(0), *heads)
+
+            def whole() -> None:
+                library.delta_fwd(*map(pointer, [q, key, val, decay, beta, out, kept]), *heads)
+                given_ = [q, key, val, decay, beta, torch.ones_like(out), kept, *slopes]
+                library.delta_bwd(*map(pointer, given_), *heads)
+                for one in slopes[:2] + slopes[3:]:
+                    one.sum(0)
+
+            return ahead, whole
+        if name == "elementwise":
+            library, (a, x) = self.library("scan"), held
+            out, da, dx = (torch.empty_like(x) for _ in range(3))
+            size = [LONG(n) for n in x.shape]
+
+            def ahead() -> None:
+                library.scan_fwd(*map(pointer, [a, x, out]), *size)
+
+            def whole() -> None:
+                ahead()
+                library.scan_bwd(*map(pointer, [a, out, torch.ones_like(out), da, dx]), *size)
+
+            return ahead, whole
+        return None
+
+
+def pointer(value: torch.Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(value.data_ptr())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hand", type=Path)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--steps", type=int, nargs="*", default=[512, 2048])
+    parser.add_argument("--only", nargs="*")
+    args = parser.parse_args()
+    print(machine())
+    program = Program.from_text(SPEC)
+    hand = None if args.hand is None else Hand(args.hand)
+    for name in args.only or ["gla", "retention", "delta", "gated_delta", "elementwise", "cells"]:
+        os.environ.pop("NEURAXIS_CXX", None)
+        ours = program.model(name)
+        os.environ["NEURAXIS_CXX"] = "none"
+        loop = program.model(name)
+        for steps in args.steps:
+            given = data(name, steps)
+            label = f"{name} T={steps}"
+            few = max(3, args.pairs // 10)
+            os.environ.pop("NEURAXIS_CXX", None)
+            pairs(forward(ours, given), forward(loop, given), few).show(f"{label} forward / loop")
+            pairs(both(ours, given), both(loop, given), few).show(f"{label} both / loop")
+            if name == "cells":
+                own = torch.nn.GRU(256, 256, batch_first=True)
+
+                def theirs(x: torch.Tensor, own: Any = own) -> torch.Tensor:
+                    return own(x)[0]
+
+                pairs(forward(ours, given), forward(theirs, given), args.pairs).show(
+                    f"{label} forward / nn.GRU"
+                )
+                pairs(both(ours, given), both(theirs, given), args.pairs).show(
+                    f"{label} both / nn.GRU"
+                )
+            known = None if hand is None else hand.of(name, given)
+            if known is not None:
+                pairs(forward(ours, given), known[0], args.pairs).show(f"{label} forward / by hand")
+                pairs(both(ours, given), known[1], args.pairs).show(f"{label} both / by hand")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Lines of C++: loops, and what reads and writes at a place, a number or a vector at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ....dsl.core import Axes as NodeAxes
+from ....dsl.core import DType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ....dsl.core import Axis
+    from .memory import Memory
+    from .places import Place, Term
+
+
+@dataclass
+class Lines:
+    """Lines of C++, indented as they nest."""
+
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+
+    def add(self, text: str) -> None:
+        """Append a line."""
+        self.lines.append("  " * self.depth + text)
+
+    @contextmanager
+    def block(self, head: str, tail: str = "}") -> Iterator[None]:
+        """What is added meanwhile stands in braces."""
+        self.add(f"{head} {{".lstrip())
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.add(tail)
+
+
+def write_copy(memory: Memory, axes: NodeAxes, source: Place, target: Place, lines: Lines) -> None:
+    """Copy one place to another."""
+    same = source.dtype is target.dtype is DType.FLOAT
+    vector = memory.vector_of(axes, not same)
+    loops = [axis for axis in memory.ordered(axes) if axis.name != vector]
+    with nested(memory, loops, lines):
+        indices = memory.indices(axes)
+        if vector is None:
+            lines.add(f"{target.element(indices)} = {source.element(indices)};")
+        else:
+            size = memory.extent(next(axis for axis in axes if axis.name == vector))
+            with lines.block(f"for (long j = 0; j < {size}; j += W)"):
+                indices[vector] = "j"
+                value = read(memory, source, indices, vector, size)
+                lines.add(stored(memory, target, indices, vector, size, value))
+
+
+@contextmanager
+def nested(memory: Memory, loops: Sequence[Axis], lines: Lines) -> Iterator[None]:
+    """What is added meanwhile stands inside of loops along these axes."""
+    for axis in loops:
+        index, size = memory.index(axis.name), memory.extent(axis)
+        unrolled = memory.is_rows(axis.name)
+        if unrolled:
+            lines.add("#pragma GCC unroll 4")
+        lines.add(f"for (long {index} = 0; {index} < {size}; ++{index}) {{")
+        lines.depth += 1
+    yield
+    for _ in loops:
+        lines.depth -= 1
+        lines.add("}")
+
+
+def read(
+    memory: Memory, place: Place, indices: Mapping[str, Term], vector: str | None, size: Term
+) -> str:
+    """What lies at a place: one number, or a vector along an axis."""
+    if vector is None:
+        element = place.element(indices)
+        return f"bool({element})" if place.dtype is DType.BOOL else element
+    kind = "_mask" if place.dtype is DType.BOOL else ""
+    step = place.strides.get(vector, 0)
+    if step == 0:
+        return f"spread{kind}({place.element(indices)})"
+    if step == 1:
+        whole = "true" if place.padded else memory.whole(size)
+        return f"load{kind}<{whole}>({place.pointer(indices)}, {size} - j)"
+    return f"gather{kind}({place.pointer(indices)}, {step}, {size} - j)"
+
+
+def stored(
+    memory: Memory,
+    place: Place,
+    indices: Mapping[str, Term],
+    vector: str | None,
+    size: Term,
+    value: str,
+) -> str:
+    """The statement that writes to a place."""
+    if vector is None:
+        return f"{place.element(indices)} = {value};"
+    kind = "_mask" if place.dtype is DType.BOOL else ""
+    step = place.strides.get(vector, 0)
+    if step == 1:
+        whole = "true" if place.padded else memory.whole(size)
+        return f"store{kind}<{whole}>({place.pointer(indices)}, {value}, {size} - j);"
+    return f"spread_out{kind}({place.pointer(indices)}, {step}, {value}, {size} - j);"

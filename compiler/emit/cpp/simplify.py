@@ -1,0 +1,120 @@
+"""Brings a body to what loops are written of: says reductions and softmax by simpler ones.
+
+Needs a body without idle nodes. Does not touch what one loop over a line does (sorts, sums so far).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ....dsl.core import without
+from ....dsl.ops import (
+    CONST,
+    CONTRACT,
+    MAP,
+    REDUCE,
+    AlongAttrs,
+    ConstAttrs,
+    ContractAttrs,
+    MapAttrs,
+    ReduceAttrs,
+    StopAttrs,
+)
+from ...graph import Graph
+from .unsupported import UnsupportedError
+
+if TYPE_CHECKING:
+    from ....dsl.core import Body, Node
+    from ....dsl.ops import Attrs, OpDef
+    from ...graph import Edit
+
+
+def simplified(body: Body) -> Body:
+    """The body with fewer kinds of nodes. The types of its results stay."""
+    return Graph.from_body(body).rewrite(_rule).to_body()
+
+
+def _rule(edit: Edit, node: Node) -> str | None:
+    write = _Write(edit, node)
+    read = edit.operands(node.name)
+    match node.attrs:
+        case StopAttrs():
+            return read[0]
+        case ReduceAttrs(fn="var", axes=axes):
+            gap = write.map("sub", read[0], write.reduce("mean", axes, read[0]))
+            return write.reduce("mean", axes, write.map("mul", gap, gap))
+        case ReduceAttrs(fn="logsumexp", axes=axes):
+            top, above = write.above(axes, read[0])
+            return write.map("add", write.map("log", write.reduce("sum", axes, above)), top)
+        case ReduceAttrs(fn="norm", axes=axes, argument=p) if p not in (None, 2):
+            return write.norm(read[0], axes, float(p or 0))
+        case AlongAttrs(fn="softmax", axes=axes):
+            _, above = write.above(axes, read[0])
+            total = write.reduce("sum", axes, above)
+            nothing = write.map("eq", total, write.number(0.0))
+            return write.map("div", above, write.map("where", nothing, write.number(1.0), total))
+        case AlongAttrs(fn="log_softmax", axes=axes):
+            top, above = write.above(axes, read[0])
+            total = write.reduce("sum", axes, above)
+            nothing = write.map("eq", total, write.number(0.0))
+            held = write.map("where", nothing, write.number(1.0), total)
+            return write.map("sub", write.map("sub", read[0], top), write.map("log", held))
+        case ContractAttrs(axes=axes):
+            return _factored(edit, node, write, axes)
+    return None
+
+
+def _factored(edit: Edit, node: Node, write: _Write, axes: tuple[str, ...]) -> str | None:
+    """What does not vary along the sum is multiplied after it; a product is no sum."""
+    read = edit.operands(node.name)
+    inside = [name for name in read if edit.node(name).axis_names & set(axes)]
+    outside = [name for name in read if name not in inside]
+    found = {axis for name in inside for axis in edit.node(name).axis_names}
+    kept = without(node.axes, ())
+    if axes and (not outside or not inside or not set(axes) <= found):
+        return None
+    if axes:
+        outside.append(write.node(CONTRACT, ContractAttrs(axes), inside))
+    outside.sort(key=lambda name: len(edit.node(name).axes))
+    product = outside[0]
+    for name in outside[1:]:
+        product = write.map("mul", product, name)
+    if edit.node(product).axes != kept and edit.node(product).axis_names != node.axis_names:
+        raise UnsupportedError("a product without its axes")
+    if edit.node(product).dtype != node.dtype:
+        product = write.map("mul", product, write.number(1))
+    return product
+
+
+class _Write:
+    """Adds nodes in the place of one."""
+
+    def __init__(self, edit: Edit, node: Node) -> None:
+        self.edit, self.instead = edit, node
+
+    def node(self, op: OpDef, attrs: Attrs, read: list[str] | tuple[str, ...]) -> str:
+        span, scope = self.instead.span, self.instead.scope
+        return self.edit.add(op, attrs, read, span=span, scope=scope, made_by="simplify")
+
+    def map(self, fn: str, *read: str) -> str:
+        return self.node(MAP, MapAttrs(fn), read)
+
+    def reduce(self, fn: str, axes: tuple[str, ...], read: str) -> str:
+        return self.node(REDUCE, ReduceAttrs(fn, axes), [read])
+
+    def number(self, value: float) -> str:
+        return self.node(CONST, ConstAttrs(value), [])
+
+    def above(self, axes: tuple[str, ...], read: str) -> tuple[str, str]:
+        """The largest (0 if it is not finite), and the exponentials of what lies below it."""
+        largest = self.map("float", self.reduce("max", axes, read))
+        top = self.map("where", self.map("isfinite", largest), largest, self.number(0.0))
+        return top, self.map("exp", self.map("sub", read, top))
+
+    def norm(self, read: str, axes: tuple[str, ...], p: float) -> str:
+        size = self.map("abs", self.map("float", read))
+        if math.isinf(p):
+            return self.map("max", self.reduce("max", axes, size), self.number(0.0))
+        total = self.reduce("sum", axes, self.map("pow", size, self.number(p)))
+        return self.map("pow", total, self.number(1 / p))

@@ -1,0 +1,87 @@
+"""Writes recurrences as calls of kernels that the runtime provides."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ....dsl.core import names
+from ....dsl.ops import ScanAttrs
+from ...artifact import KernelCall
+from ...lift import body_inputs
+from .layout import Value, squeezed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ....dsl.core import Axes, Node
+    from ..cpp.borders import Border
+    from ..cpp.kernel import Kernel
+    from ..forms import Piece
+    from .writer import Writer
+
+
+def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
+    """Write a scan as a call, if there is a kernel for it; false if there is none."""
+    scan = piece.node.attrs
+    assert isinstance(scan, ScanAttrs)
+    kernel = None if w.kernels is None else w.kernels(scan)
+    if kernel is None:
+        return False
+    given = _given(w, piece, scan)
+    orders = tuple(value.axes for value in given)
+    results = _orders(scan, kernel, orders)
+    key = repr((kernel.symbol, orders, results))
+    name = f"scan_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
+    w.calls[name] = KernelCall(name, scan, kernel, orders, results)
+    targets = []
+    for index, order in enumerate(results[: len(results) - kernel.kept]):
+        node = items.get(index)
+        if node is None:
+            targets.append("_")
+            continue
+        targets.append(w.names.take(w.label(node, "carried" if index < scan.carries else "output")))
+        w.values[node.name] = Value(targets[-1], order, node.dtype)
+    ending = "," if len(targets) == 1 else ""
+    listed = ", ".join(value.text for value in given)
+    w.line(f"{', '.join(targets)}{ending} = {name}({listed})", piece.node)
+    return True
+
+
+def _given(w: Writer, piece: Piece, scan: ScanAttrs) -> list[Value]:
+    """The operands as tensors that have all of their axes."""
+    given = []
+    for index, (name, node) in enumerate(zip(piece.reads, body_inputs(scan.body), strict=True)):
+        axes: Axes = node.axes
+        if scan.carries <= index < scan.carries + scan.steps:
+            axes = (scan.axis, *axes)
+        value = w.cast(squeezed(w.need(name)), node.dtype)
+        if value.plain or set(value.axes) != set(names(axes)):
+            own = {axis.name: axis for axis in axes}
+            order = [axis for axis in value.axes if axis in own]
+            order += [axis for axis in names(axes) if axis not in order]
+            value = w.exactly(value, [own[axis] for axis in order])
+        given.append(replace(w.tensor(value), dtype=node.dtype))
+    return given
+
+
+def _orders(
+    scan: ScanAttrs, kernel: Kernel, orders: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], ...]:
+    """The axes of each result: first as the largest per-step value has them, then as computed."""
+    steps = orders[scan.carries : scan.carries + scan.steps]
+    usual = max(steps, key=len, default=())
+
+    def order(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
+        outer = [axis for axis in like if axis in border.outer]
+        outer += [axis for axis in border.outer if axis not in outer]
+        return (*outer, *border.inner)
+
+    like = {"last": orders, "output": [usual] * len(kernel.results), "kept": orders}
+    counts = dict.fromkeys(like, 0)
+    found = []
+    for border in kernel.results:
+        found.append(order(border, like[border.kind][counts[border.kind]]))
+        counts[border.kind] += 1
+    return tuple(found)

@@ -1,0 +1,285 @@
+"""Recurrences that are run by kernels, with all rules of differentiation.
+
+Where a kernel cannot run (another device, a rare dtype, a transform, a second derivative), the loop
+that PyTorch would run is run instead.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.compiler import is_compiling
+
+from ..compiler.costs import kernel_for
+from ..compiler.emit.cpp.adjoint import adjoint
+from ..compiler.emit.cpp.unsupported import UnsupportedError
+from ..dsl.core import DType
+from . import cpp
+from .loops import loop
+from .operators import REALS, Compiled, Operator, notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..compiler.artifact import KernelCall
+    from ..compiler.emit.cpp.borders import Border
+    from ..compiler.emit.cpp.kernel import Kernel
+    from ..dsl.ops import ScanAttrs
+
+    Tensors = Sequence[torch.Tensor]
+    Gradients = Sequence[torch.Tensor | None]
+
+_known: dict[str, Callable[..., Any]] = {}
+
+
+def chosen(scan: ScanAttrs) -> Kernel | None:
+    """The kernel of a recurrence, if this machine can have it and it is worth it."""
+    if cpp.compiler() is None:
+        if not cpp.switched_off():
+            notice("no C++ compiler: recurrences are run step by step in PyTorch")
+        return None
+    found = _kernel_for(scan)
+    return None if isinstance(found, str) else found
+
+
+@lru_cache(maxsize=256)
+def _kernel_for(scan: ScanAttrs) -> Kernel | str:
+    return kernel_for(scan)
+
+
+def functions(calls: Sequence[KernelCall]) -> tuple[tuple[str, Callable[..., Any]], ...]:
+    """The functions that emitted source calls. Those that are new are compiled together."""
+    new = [call for call in calls if call.name not in _known]
+    library = Compiled(cpp.compiler() or "", [call.kernel for call in new])
+    for call in new:
+        _known[call.name] = _Scan(call, library).run
+    return tuple((call.name, _known[call.name]) for call in calls)
+
+
+class _Scan:
+    """One recurrence, as it is called."""
+
+    def __init__(self, call: KernelCall, library: Compiled) -> None:
+        self.call, self.kernel = call, call.kernel
+        self.count = len(call.results) - call.kernel.kept
+        self.operator = Operator(
+            call.name, call.kernel, library, call.orders, call.results, self._instead
+        )
+        self.operator.differentiable(self._backward, self._setup)
+
+    @cached_property
+    def loop(self) -> Callable[..., Any]:
+        """The same step by step in PyTorch; gives a tuple."""
+        written = loop(self.call)
+
+        def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found = written(*operands)
+            return found if isinstance(found, tuple) else (found,)
+
+        return run
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """A function of the operands that gives a tuple of the results."""
+        count = self.count
+
+        def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not fits(operands):
+                return tuple(self.loop(*operands))
+            learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
+            every = self.kernel.every if learns else 0
+            if is_compiling():
+                return self.operator(operands, every)[:count]
+            return tuple(_differentiable(self, every, *operands)[:count])
+
+        def fits(operands: Tensors) -> bool:
+            floats = {x.dtype for x in operands if x.is_floating_point()}
+            on_cpu = all(x.device.type == "cpu" for x in operands)
+            return on_cpu and len(floats) == 1 and next(iter(floats)) in REALS
+
+        return run
+
+    def _instead(self, *given: Any) -> Tensors:
+        """Results of the loop, as those of the kernel; nothing is kept for the way back."""
+        found = [value.clone() for value in self.loop(*given[:-1])]
+        like = next(x for x in given[:-1] if x.is_floating_point())
+        return [*found, *(like.new_empty(0) for _ in range(self.kernel.kept))]
+
+    # ---- the way back
+
+    @cached_property
+    def way_back(self) -> _WayBack | None:
+        """The kernel of the way back, if there is one."""
+        try:
+            return _WayBack(self)
+        except UnsupportedError:
+            return None
+
+    def gradients(
+        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
+        """Gradients of operands from those of results."""
+        back = self.way_back
+        lost = any(value.dim() == 1 and not value.numel() for value in kept)
+        if back is None or lost or torch.is_grad_enabled() or not back.compiles(operands):
+            return self.pulled_back(operands, gradients, wanted)
+        return back(operands, kept, gradients, wanted)
+
+    def _setup(self, ctx: Any, inputs: Any, output: Any) -> None:
+        *operands, ctx.every = inputs
+        ctx.save_for_backward(*operands, *(output[self.count :] if self.kernel.kept else ()))
+
+    def _backward(self, ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
+        count = len(self.call.orders)
+        operands, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        wanted = ctx.needs_input_grad[:count]
+        return *self.gradients(operands, kept, gradients[: self.count], wanted), None
+
+    def pulled_back(
+        self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
+        """The same by the loop in PyTorch; what it gives can be differentiated again."""
+        found, pull = self._reversed(operands, wanted)
+        pairs = zip(self.kernel.results, gradients, strict=False)
+        known = [one for border, one in pairs if border.dtype is DType.FLOAT]
+        own = [torch.zeros_like(x) if g is None else g for x, g in zip(found, known, strict=True)]
+        got = iter(pull(tuple(own)))
+        return [next(got) if need else None for need in wanted]
+
+    def moved(self, operands: Tensors, tangents: Tensors, wanted: Sequence[bool]) -> Any:
+        """The tangents of results: what pulls gradients back is linear, and is pulled back too."""
+        found, pull = self._reversed(operands, wanted)
+        none = tuple(torch.zeros_like(one) for one in found)
+        _, forward, *_ = torch.func.vjp(pull, none)
+        (made,) = forward(tuple(tangents))
+        got = iter(made)
+        kinds = [(border.dtype, border.kind) for border in self.kernel.results]
+        return tuple(
+            next(got) if dtype is DType.FLOAT and kind != "kept" else None for dtype, kind in kinds
+        )
+
+    def _reversed(self, operands: Tensors, wanted: Sequence[bool]) -> tuple[Any, Any]:
+        """The float results, and what pulls their gradients back to some operands."""
+        places = [at for at, need in enumerate(wanted) if need]
+
+        def results(*varied: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            given = list(operands)
+            for at, value in zip(places, varied, strict=True):
+                given[at] = value
+            return tuple(x for x in self.loop(*given) if x.is_floating_point())
+
+        found, pull, *_ = torch.func.vjp(results, *(operands[at] for at in places))
+        return found, pull
+
+
+class _WayBack:
+    """The kernel of the way back of one recurrence. Raises UnsupportedError where there is none."""
+
+    def __init__(self, scan: _Scan) -> None:
+        self.scan = scan
+        made = adjoint(scan.call.scan, scan.kernel.lanes)
+        self.returns, call = made.returns, scan.call
+        count, carries = scan.count, call.scan.carries
+        self.float_results = [
+            at for at in range(count) if scan.kernel.results[at].dtype is DType.FLOAT
+        ]
+        orders = [*call.results[count:], *call.orders[carries:]]
+        orders += [call.results[at] for at in self.float_results]
+        results = [(*border.outer, *border.inner) for border in made.kernel.results]
+        self.operator = Operator(
+            f"{call.name}_back",
+            made.kernel,
+            Compiled(scan.operator.library.command, [made.kernel]),
+            orders,
+            results,
+        )
+        self.order = dict(zip(made.kernel.results, results, strict=True))
+
+    def __call__(
+        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
+        """Gradients of operands from those of results."""
+        scan = self.scan
+        sizes = scan.operator.sizes(operands, scan.kernel.every)
+        like = next(x for x in operands if x.is_floating_point())
+        came = []
+        for at in self.float_results:
+            one = gradients[at]
+            if one is None:
+                known = {axis.name: axis.size for axis in scan.kernel.results[at].axes}
+                shape = [sizes.get(name, known[name]) for name in scan.call.results[at]]
+                one = like.new_zeros(shape)
+            came.append(one)
+        carries = scan.call.scan.carries
+        given = [*kept, *operands[carries:], *came]
+        made = dict(zip(self.order, self.operator(given, scan.kernel.every), strict=True))
+        return [
+            self._gathered(at, [made[border] for border in self.returns[at]], self.returns[at])
+            if need
+            else None
+            for at, need in enumerate(wanted)
+        ]
+
+    def _gathered(self, at: int, values: Tensors, borders: Sequence[Border]) -> torch.Tensor:
+        """What came back to an operand: summed over what it lacks."""
+        order = self.scan.call.orders[at]
+        if len(values) == 1:
+            (own,) = (self.order[border] for border in borders)
+            gone = [place for place, name in enumerate(own) if name not in order]
+            value = values[0].sum(gone) if gone else values[0]
+            own = tuple(name for name in own if name in order)
+            return value.permute([own.index(name) for name in order])
+        letters: dict[str, int] = {}
+        given: list[Any] = []
+        for value, border in zip(values, borders, strict=True):
+            given += [value, [letters.setdefault(n, len(letters)) for n in self.order[border]]]
+        return torch.einsum(*given, [letters[name] for name in order])
+
+    def compiles(self, operands: Tensors) -> bool:
+        """Whether the compiler takes it."""
+        dtype = next(x.dtype for x in operands if x.is_floating_point())
+        kernel = self.operator.kernel
+        return self.operator.library.function(kernel.symbol, dtype) is not None
+
+
+class _Differentiable(torch.autograd.Function):
+    """The operator with all rules of differentiation."""
+
+    @staticmethod
+    def forward(scan: _Scan, every: int, *operands: torch.Tensor) -> Any:
+        return scan.operator(operands, every)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        scan, _, *operands = inputs
+        ctx.scan = scan
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(
+            *output[scan.count :], *(x for x in output[: scan.count] if not x.is_floating_point())
+        )
+        ctx.save_for_backward(*operands, *output[scan.count :])
+        ctx.save_for_forward(*operands)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
+        scan, wanted = ctx.scan, ctx.needs_input_grad[2:]
+        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *scan.gradients(operands, kept, gradients[: scan.count], wanted)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, scan: _Scan, _: int, *operands: torch.Tensor) -> Any:
+        found = torch.vmap(scan.loop, in_dims[2:], randomness=info.randomness)(*operands)
+        like = next(x for x in found if x.is_floating_point())
+        kept = tuple(like.new_empty(0) for _ in range(scan.kernel.kept))
+        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, __: None, *tangents: torch.Tensor | None) -> Any:
+        wanted = [tangent is not None for tangent in tangents]
+        given = [tangent for tangent in tangents if tangent is not None]
+        return ctx.scan.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
+
+
+_differentiable: Any = _Differentiable.apply

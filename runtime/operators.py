@@ -1,0 +1,159 @@
+"""Kernels as operators of PyTorch, which it can trace: compiled when first run."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..compiler.emit.cpp.kernel import CHUNK
+from ..dsl.core import DType
+from . import cpp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..compiler.emit.cpp.borders import Border
+    from ..compiler.emit.cpp.kernel import Kernel
+
+    Tensors = Sequence[torch.Tensor]
+    Order = tuple[str, ...]
+
+REALS = {torch.float32: "float", torch.float64: "double"}
+HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
+_LIBRARY: Any = torch.library.Library("neuraxis", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch
+_said: set[str] = set()
+
+
+def notice(text: str) -> None:
+    """Say something once."""
+    if text not in _said:
+        _said.add(text)
+        logging.getLogger("neuraxis").warning("%s", text)
+
+
+class Compiled:
+    """Kernels that are compiled together by a compiler, for each dtype when it is first needed."""
+
+    def __init__(self, command: str, kernels: Sequence[Kernel]) -> None:
+        self.command = command
+        self.kernels = {kernel.symbol: kernel for kernel in kernels}
+        self.found: dict[torch.dtype, dict[str, Any] | None] = {}
+
+    def function(self, symbol: str, dtype: torch.dtype) -> Any:
+        """The compiled function, or None if the compiler fails."""
+        if dtype not in self.found:
+            sources = [kernel.source for kernel in self.kernels.values()]
+            try:
+                self.found[dtype] = cpp.loaded(self.command, sources, self.kernels, REALS[dtype])
+            except cpp.CompileError as error:
+                notice(f"{error}: recurrences are run step by step in PyTorch")
+                self.found[dtype] = None
+        functions = self.found[dtype]
+        return None if functions is None else functions[symbol]
+
+
+class Operator:
+    """A kernel on tensors whose axes stand in these orders: `neuraxis::<name>`.
+
+    It is given tensors, and after how many steps carries are kept. `instead` is run where the
+    compiler fails.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kernel: Kernel,
+        library: Compiled,
+        orders: Sequence[Order],
+        results: Sequence[Order],
+        instead: Callable[..., Tensors] | None = None,
+    ) -> None:
+        self.kernel, self.library, self.instead = kernel, library, instead
+        self.orders, self.results = tuple(orders), tuple(results)
+        given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
+        made = ", ".join(["Tensor"] * len(self.results))
+        _LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
+        _LIBRARY.impl(name, self._run, "CPU")
+        torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=_LIBRARY)
+        self.call: Any = getattr(torch.ops.neuraxis, name).default
+
+    def __call__(self, operands: Tensors, every: int) -> tuple[torch.Tensor, ...]:
+        """The results."""
+        found = self.call(*operands, every)
+        return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+    def differentiable(self, backward: Any, setup: Any) -> None:
+        """Give PyTorch the rule of the way back, for when it traces the operator."""
+        torch.library.register_autograd(self.call, backward, setup_context=setup, lib=_LIBRARY)
+
+    # ---- what is made
+
+    def sizes(self, operands: Tensors, every: int) -> dict[str, Any]:
+        """How long each axis is."""
+        found: dict[str, Any] = {}
+        for order, value in zip(self.orders, operands, strict=True):
+            found |= dict(zip(order, value.shape, strict=True))
+        axis = self.kernel.axis
+        found.setdefault(axis.name, axis.size)
+        found[CHUNK.name] = (found[axis.name] + every - 1) // every if every else 0
+        return found
+
+    def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
+        """Memory for the results."""
+        sizes = self.sizes(operands, every)
+        like = next(x for x in operands if x.is_floating_point())
+        made = []
+        for border, order in zip(self.kernel.results, self.results, strict=True):
+            known = {axis.name: axis.size for axis in border.axes}
+            shape = [sizes.get(name, known[name]) for name in order]
+            made.append(like.new_empty(shape, dtype=HELD.get(border.dtype, like.dtype)))
+        return made
+
+    def _fake(self, *given: Any) -> Any:
+        return self._given_out(self._made(given[:-1], given[-1]))
+
+    def _given_out(self, made: Tensors) -> Any:
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def _run(self, *given: Any) -> Any:
+        *operands, every = given
+        dtype = next(x.dtype for x in operands if x.is_floating_point())
+        function = self.library.function(self.kernel.symbol, dtype)
+        if function is None and self.instead is not None:
+            return self._given_out(self.instead(*operands, every))
+        made = self._made(operands, every)
+        ins, outs = self.kernel.operands, self.kernel.results
+        held = [dense(*row) for row in zip(operands, self.orders, ins, strict=True)]
+        views = [_arranged(*row) for row in zip(made, self.results, outs, strict=True)]
+        sizes = self.sizes(operands, every)
+        known = {own.size: sizes[own.name] for b in self.kernel.borders for own in b.axes}
+        numbers = [sizes[self.kernel.axis.name], torch.get_num_threads(), every]
+        numbers += [known[size] for size in self.kernel.sizes]
+        for border, value in zip((*ins, *outs), (*held, *views), strict=True):
+            numbers += value.stride()[: len(border.outer)]
+        pointers = [value.data_ptr() for value in (*held, *views)]
+        function(
+            ctypes.byref((ctypes.c_void_p * len(pointers))(*pointers)),
+            ctypes.byref((ctypes.c_long * len(numbers))(*numbers)),
+        )
+        return self._given_out(made)
+
+
+def _arranged(value: torch.Tensor, order: Sequence[str], border: Border) -> torch.Tensor:
+    return value.permute([order.index(name) for name in (*border.outer, *border.inner)])
+
+
+def dense(value: torch.Tensor, order: Sequence[str], border: Border) -> torch.Tensor:
+    """The tensor with its axes as the kernel has them, the inner ones densely in memory."""
+    value = _arranged(value, order, border)
+    step, first = 1, len(border.outer)
+    for size, stride in zip(
+        reversed(value.shape[first:]), reversed(value.stride()[first:]), strict=True
+    ):
+        if size > 1 and stride != step:
+            return value.contiguous()
+        step *= size
+    return value
