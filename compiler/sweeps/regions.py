@@ -168,6 +168,8 @@ class Regions:
             self.closed.add(name)
             return None
         region = self._region(node, operands)
+        if isinstance(node.attrs, IndexAttrs | RenameAttrs) and operands[0] in self.off:
+            self.off.add(name)  # a part of what holds nowhere holds nowhere
         if region is not None:
             self.found[name] = region
         return region

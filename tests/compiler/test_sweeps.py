@@ -223,3 +223,11 @@ def test_a_write_below_what_is_measured_is_the_same_in_all_members() -> None:
     packed = sweep({"l": L, "p": P}, late).check()
     assert isinstance(packed, Packed)
     assert set(packed.rows.values()) <= {1}
+
+
+def test_a_part_of_a_mask_that_members_decide_about() -> None:
+    writes = ", ".join(f"layer[{{l}}].{site}[t = @at] from clean" for site in ("x", "attn.key"))
+    found = sweep(
+        {"l": L}, f"run patched = other with {writes}\ngap(patched)", sizes={"b": 1, "t": 4}
+    )
+    assert isinstance(found.check(alone=2), Packed)
