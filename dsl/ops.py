@@ -399,6 +399,29 @@ class StopAttrs:
     """The value, through which no gradient flows."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeriveAttrs:
+    """A derivative that is asked for: operands are a value, what it is made of, and a direction.
+
+    Backwards the direction is a cotangent of the value, and this the cotangent of what it is made
+    of; forwards the direction is a change of that, and this the change of the value. Along `riding`
+    every position is a program of its own; with `lifts`, along all axes that the value has besides.
+    It is worked out (`derivatives/`) when all types are known, and stands in no checked program.
+    """
+
+    forward: bool
+    riding: tuple[str, ...] = ()
+    lifts: bool = False
+
+
+def _derive(attrs: DeriveAttrs, operands: Sequence[Operand]) -> Typed:
+    (value, _), (source, _), (direction, _) = operands
+    made, given = (value, source) if attrs.forward else (source, value)
+    own = {*names(made)}
+    more = {a.name: a for a in (*given, *direction) if attrs.lifts or a.name in attrs.riding}
+    return (*made, *(axis for name, axis in more.items() if name not in own)), DType.FLOAT
+
+
 def _scan(attrs: ScanAttrs, operands: Sequence[Operand]) -> Typed:
     per_step = operands[attrs.carries : attrs.carries + attrs.steps]
     for axes, _ in per_step:
@@ -432,6 +455,7 @@ Attrs = (
     | ScanAttrs
     | ItemAttrs
     | StopAttrs
+    | DeriveAttrs
 )
 
 
@@ -468,6 +492,7 @@ ALONG_OP = OpDef("along", AlongAttrs, (1, 1), _along)
 SCAN = OpDef("scan", ScanAttrs, (0, None), _scan)
 ITEM = OpDef("item", ItemAttrs, (1, 1), _item)
 STOP = OpDef("stop", StopAttrs, (1, 1), _same)
+DERIVE = OpDef("derive", DeriveAttrs, (3, 3), _derive)  # in no checked program: none of OPS
 
 OPS = (
     INPUT,

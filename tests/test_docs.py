@@ -207,6 +207,9 @@ FUNCTIONS = [
 ]
 
 
+DERIVED = ("(y, x)", "(y, x, c)", "(y, x, v)")
+
+
 @pytest.mark.parametrize("usage", FUNCTIONS)
 def test_a_function_is_called_as_its_usage_says(usage: str) -> None:
     given = "x[b, t, k, e], a[b, f, k], b[b, f, k], condition[b]: bool, low, high"
@@ -214,7 +217,8 @@ def test_a_function_is_called_as_its_usage_says(usage: str) -> None:
     given += ", active[b, t]: bool" if usage.startswith("pack") else ""
     given = given.replace(", f, k", ", l, k") if usage.startswith("fft") else given
     left = {"topk": "u, v", "fft": "u, v"}.get(usage.split("[")[0], "u")
-    text = f"model m[e = 4]({given}) -> []:\n    {left} = {usage}\n    return 0 * low\n"
+    made = "    y = tanh(x)\n    c, v = y, x\n" if usage.endswith(DERIVED) else ""
+    text = f"model m[e = 4]({given}) -> []:\n{made}    {left} = {usage}\n    return 0 * low\n"
     said = render(check_text("spec.nax", text).diagnostics)
     assert not said, said
 

@@ -12,6 +12,7 @@ from .hoist import hoist
 from .narrow import narrow
 from .parallelise import parallelise
 from .prune import prune
+from .regroup import regroup
 from .share import share
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ PASSES = (
     Pass("narrow", narrow),
     Pass("tidy", prune),
     Pass("contract", contract),
+    Pass("regroup", regroup),
     Pass("hoist", hoist),
     Pass("parallelise", parallelise),
 )
@@ -49,5 +51,6 @@ __all__ = [
     "narrow",
     "parallelise",
     "prune",
+    "regroup",
     "share",
 ]

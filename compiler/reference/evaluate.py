@@ -15,6 +15,7 @@ from ...dsl.ops import (
     ConcatAttrs,
     ConstAttrs,
     ContractAttrs,
+    DeriveAttrs,
     IndexAttrs,
     InputAttrs,
     IotaAttrs,
@@ -171,7 +172,7 @@ def _value(node: Node, operands: Sequence[NamedArray], given: _Given) -> NamedAr
             return reductions.along(fn, operands[0], along, node.dtype)
         case StopAttrs():
             return operands[0]
-        case InputAttrs() | ItemAttrs() | ScanAttrs():
+        case InputAttrs() | ItemAttrs() | ScanAttrs() | DeriveAttrs():
             raise ValueError(f"%{node.name} has no value of its own")
 
 

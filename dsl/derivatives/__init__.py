@@ -12,5 +12,6 @@ are left to `prune`, `fold` and `share`. Where there is a kink, the slope is tha
 from __future__ import annotations
 
 from .programs import pullback, pushforward
+from .requests import NoFloatError, worked_out
 
-__all__ = ["pullback", "pushforward"]
+__all__ = ["NoFloatError", "pullback", "pushforward", "worked_out"]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from .. import ops
 from ..core import Body, DType, Step, without
 from ..items import body_inputs
-from .tape import Tape, feeding, reached
+from .tape import feeding, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..core import Axis, Node
+    from .tape import Tape
 
     Pull = Callable[[Tape, Mapping[str, Node], set[str]], dict[str, Node]]
     Push = Callable[[Tape, Mapping[str, Node]], dict[str, Node]]
@@ -31,7 +32,7 @@ class _Body:
         assert isinstance(node.attrs, ops.ScanAttrs)
         self.tape, self.node, self.scan = tape, node, node.attrs
         unnamed = (Step(replace(s.node, site=None), s.operands) for s in self.scan.body.steps)
-        self.inner = Tape(unnamed, tape.here, tape.riding, fixed=tape.fixed)
+        self.inner = tape.inside(unnamed)
         self.own = body_inputs(self.scan.body)
         self.results = self.scan.body.results
         self.operands = tape.operands[node.name]

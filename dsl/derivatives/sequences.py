@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from .. import ops, sizes
 from ..core import Axis, Body, without
-from .tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core import Node
+    from .tape import Tape
 
-Rule = Callable[[Tape, "Node", "Node", "Node", tuple[str, ...]], "Node"]
+Rule = Callable[["Tape", "Node", "Node", "Node", tuple[str, ...]], "Node"]
 
 
 def _softmax(t: Tape, _x: Node, y: Node, v: Node, axes: tuple[str, ...]) -> Node:
@@ -122,7 +122,7 @@ def _recurrence(
 
     The step says the next carry and what is given out.
     """
-    body = Tape((), t.here, t.riding)
+    body = t.inside()
     wide = max((without(value.axes, [axis.name]) for value in given), key=len)
     carry = body.input(wide)
     inputs = [body.input(without(value.axes, [axis.name]), value.dtype) for value in given]

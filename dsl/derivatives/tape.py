@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -9,7 +10,7 @@ from ..core import Axis, DType, Node, Step, names
 from ..items import item_attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ..core import Axes
 
@@ -18,20 +19,27 @@ MADE_BY = "derive"
 
 class Tape:
     """Steps that grow. What is appended belongs to the place (span, scope) of the node `here`,
-    which moves to what is differentiated unless it is `fixed`.
+    which moves to what is differentiated unless it is `fixed`. The tapes of bodies take their
+    `numbers` for names from the same source.
 
     `riding` are axes along which every position is a program of its own: no sum goes over them.
     """
 
     def __init__(
-        self, steps: Iterable[Step], here: Node, riding: Iterable[str] = (), *, fixed: bool = False
+        self,
+        steps: Iterable[Step],
+        here: Node,
+        riding: Iterable[str] = (),
+        *,
+        fixed: bool = False,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.steps: list[Step] = []
         self.nodes: dict[str, Node] = {}
         self.operands: dict[str, tuple[str, ...]] = {}
         self.here, self.riding, self.fixed = here, frozenset(riding), fixed
+        self.numbers = count() if numbers is None else numbers
         self._places: dict[str, int] = {}
-        self._count = 0
         for step in steps:
             self.put(step.node, step.operands)
 
@@ -55,9 +63,7 @@ class Tape:
 
     def fresh(self) -> str:
         """A name that no node has."""
-        while f"d{self._count}" in self.nodes:
-            self._count += 1
-        return f"d{self._count}"
+        return next(name for n in self.numbers if (name := f"d{n}") not in self.nodes)
 
     def turn_to(self, node: Node) -> None:
         """What is appended from now on belongs to the place of that node."""
@@ -160,6 +166,10 @@ class Tape:
         if all(axis.size == 1 for axis in lacking):
             return value
         return self.map("mul", value, self.count(lacking))
+
+    def inside(self, steps: Iterable[Step] = ()) -> Tape:
+        """A tape for the body of a scan."""
+        return Tape(steps, self.here, self.riding, fixed=self.fixed, numbers=self.numbers)
 
     def fit(self, value: Node, axes: Axes, over: Axes) -> Node:
         """What comes of a cotangent of a value with the axes `over` for an operand with `axes`,

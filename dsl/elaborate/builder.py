@@ -61,6 +61,7 @@ class Context:
     lone: int | None = None  # the size of axes that have none, where a block is checked alone
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
     packed: dict[object, sizes.Size] = field(default_factory=dict)  # by mask, axis and most
+    members: set[str] = field(default_factory=set)  # the axes of sweeps
 
     def report(
         self,

@@ -13,6 +13,7 @@ from ..diagnostics import Slug
 from ..functions import ALONG, REDUCTIONS
 from ..modules import Module
 from .functions import Builtin, Given
+from .gradients import grad, jacobian, jvp, vjp
 from .indexing import rename, renamed
 from .packing import pack, unpack
 from .values import Known, Template, Val, Value
@@ -73,10 +74,6 @@ FILLS = {
 UNBUILT = {
     name: f"`{name}`"
     for name in [
-        "grad",
-        "jacobian",
-        "jvp",
-        "vjp",
         "linearise",
         "quantize",
         "decode",
@@ -330,5 +327,9 @@ BUILTINS: dict[str, Builtin] = {
     "fft": Builtin("fft[t -> f](x)", _fft),
     "stop": Builtin("stop(x)", _stop),
     "prev": Builtin("prev(S)", _prev),
+    "grad": Builtin("grad(y, x)", grad),
+    "vjp": Builtin("vjp(y, x, c)", vjp),
+    "jvp": Builtin("jvp(y, x, v)", jvp),
+    "jacobian": Builtin("jacobian[k -> k'](y, x)", jacobian),
     **{name: Builtin(f"{name}(...)", _unbuilt) for name in UNBUILT},
 }

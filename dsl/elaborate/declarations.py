@@ -7,6 +7,7 @@ from .. import syntax as s
 from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Note, Slug, or_any, or_nearest
 from .builder import Builder
+from .gradients import work_out
 from .scope import Scope, join
 from .structure import walk
 from .values import Known, Val, Value
@@ -188,7 +189,7 @@ def _initial(tree: s.Expr, axes: Axes, step: s.Declare, scope: Scope) -> ops.Dis
         )
     for axis in axes:
         node = inner.spread(node, axis, tree.span)
-    return Body(tuple(builder.steps), (node.name,))
+    return work_out(scope.ctx, Body(tuple(builder.steps), (node.name,)))
 
 
 class _Closed(Scope):

@@ -12,6 +12,7 @@ from ..diagnostics import Collector, Note, Slug
 from ..program import CheckedModel, InputDecl, ResultDecl
 from .builder import Budget, Builder, Context
 from .expressions import evaluate_all
+from .gradients import work_out
 from .results import check_count, no_such_axis
 from .scope import Frame, Scope
 from .statements import run_steps
@@ -112,6 +113,7 @@ def _elaborate(request: ModelRequest, ctx: Context, scope: Scope) -> CheckedMode
         tuple(scope.builder.steps),
         tuple(n.name for n in [*(node for node, _ in nodes), *ctx.updates.values()]),
     )
+    body = work_out(ctx, body)
     ragged = {
         axis.name: axis.of
         for param in block.params

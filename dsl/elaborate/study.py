@@ -19,6 +19,7 @@ from ..program import (
 from .builder import Budget, Builder, Context
 from .datasets import STATISTICS, TEXT, statistic
 from .expressions import evaluate_all
+from .gradients import work_out
 from .runs import lay_down
 from .scope import Frame, Scope
 from .structure import walk
@@ -117,7 +118,8 @@ class Study:
             *(n for out in self.outputs for n in out.nodes),
             *extra,
         ]
-        return Body(tuple(self.scope.builder.steps), tuple(results))
+        body = Body(tuple(self.scope.builder.steps), tuple(results))
+        return work_out(self.ctx, body)
 
 
 def _label(source: Source) -> str:

@@ -96,6 +96,7 @@ def _over(study: Study, over: s.Over, step: s.Sweep, inner: Scope) -> tuple[Axis
     inner.names[over.name] = node
     inner.axes[over.name] = axis
     inner.frame.riding[graph] = axis
+    study.ctx.members.add(graph)
     return axis, count
 
 

@@ -28,6 +28,7 @@ BLOCKS: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "selective": ("selective[m = 5, n = 4](x)", (E,)),
     "ssd": ("ssd[h = 2, p = 3, n = 4](x)", (E,)),
     "delta": ("delta[h = 2, k = 4, v = 3](x)", (L,)),
+    "descent": ("descent[h = 2, k = 4, v = 3](x)", (L,)),
     "gated_delta": ("gated_delta[h = 2, k = 4, v = 3](x)", (L,)),
     "generalised_delta": ("generalised_delta[h = 2, k = 4, v = 3](x)", (L,)),
     "mlstm": ("mlstm[h = 2, k = 4, v = 3](x)", (S, E, E)),
@@ -36,6 +37,7 @@ BLOCKS: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "gru": ("gru[n = 6](x)[n -> d]", (N,)),
     "lstm": ("lstm[n = 6](x)[n -> d]", (N,)),
 }
+BLOCKS_AGREE = ("descent", "delta")
 X = np.random.default_rng(7).normal(size=(2, 9, 6))
 
 
@@ -58,6 +60,23 @@ def test_a_recurrence_is_of_its_kind(probe: Any, name: str) -> None:
     attrs = [graph.node(n).attrs for n in graph.in_order()]
     (scan,) = [own for own in attrs if isinstance(own, ScanAttrs)]
     assert tuple(group.kind for group in classify(scan).groups) == kinds
+
+
+def test_a_memory_stated_by_its_objective_is_the_rule_written_out(probe: Any) -> None:
+    stated, written = (layer(probe, f"{name}[h = 2, k = 4, v = 3](x)") for name in BLOCKS_AGREE)
+    assert stated.params.keys() == written.params.keys()
+    stated.params = written.params
+    np.testing.assert_allclose(stated(X), written(X), rtol=1e-12)
+
+
+def test_a_memory_may_have_another_objective(probe: Any) -> None:
+    """The length instead of its square: each step has the size of its rate."""
+    norm = "block far(gap[v]) -> []:\n    return norm[v](gap)\n\n"
+    run = probe(
+        f"{norm}model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
+        "    cell = descent[h = 2, k = 4, v = 3](x, objective = far)\n    return cell\n"
+    )
+    assert run(X).shape == X.shape
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -37,6 +37,7 @@ KINDS = {  # what a pass meets more often than others do
     "share": "const iota map select",
     "contract": "product contract map const",
     "narrow": "select slice gather select rename map concat iota",
+    "regroup": "product product map smooth",
     "hoist": "scan scan map smooth product contract",
     "parallelise": "scan scan map smooth product contract",
 }
