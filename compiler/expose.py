@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..dsl.core import Step
+from ..dsl.items import item_attrs
 from ..dsl.ops import ITEM, ScanAttrs
-from .lift import item_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..dsl.core import Axes, Body, DType, Node, Step, names, without
 from ..dsl.functions import MAPS
-from ..dsl.items import body_inputs as body_inputs
-from ..dsl.items import body_results as body_results
-from ..dsl.items import item_attrs as item_attrs
+from ..dsl.items import body_inputs, body_results, item_attrs
 from ..dsl.ops import InputAttrs, ItemAttrs, ScanAttrs, broadcast
 
 if TYPE_CHECKING:

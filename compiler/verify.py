@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..dsl.core import Body, names, without
 from ..dsl.functions import ALONG, MAPS, REDUCTIONS
+from ..dsl.items import body_inputs, body_results, item_attrs
 from ..dsl.ops import (
     AlongAttrs,
     Distribution,
@@ -25,7 +26,7 @@ from ..dsl.ops import (
 )
 from .draws import DISTRIBUTIONS
 from .graph import Graph, InternalError
-from .lift import becomes, body_inputs, body_results, item_attrs, same
+from .lift import becomes, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable

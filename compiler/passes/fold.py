@@ -13,6 +13,7 @@ import numpy as np
 
 from ...dsl import sizes
 from ...dsl.core import Axis, DType, names
+from ...dsl.items import item_attrs
 from ...dsl.ops import (
     CONST,
     IOTA,
@@ -33,7 +34,7 @@ from ...dsl.ops import (
     StopAttrs,
 )
 from ..bodies import in_bodies, instead
-from ..lift import item_attrs, same
+from ..lift import same
 from ..reference.scalars import apply
 from ..reference.values import NUMPY, NamedArray
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...dsl.core import DType, names, without
+from ...dsl.items import item_attrs
 from ...dsl.ops import INPUT, ITEM, SCAN, InputAttrs, ScanAttrs
 from ..graph import Edit
-from ..lift import item_attrs
 from .algebra import Maker
 
 if TYPE_CHECKING:

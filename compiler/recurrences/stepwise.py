@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...dsl.core import Body, Node, Step, names
+from ...dsl.items import item_attrs
 from ...dsl.ops import INPUT, ITEM, SCAN, InputAttrs, ScanAttrs
-from ..lift import item_attrs
 
 if TYPE_CHECKING:
     from .classify import Group

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...dsl import sizes as size_rules
 from ...dsl.core import Axis, names
+from ...dsl.items import body_inputs
 from ...dsl.ops import (
     AlongAttrs,
     ConcatAttrs,
@@ -31,7 +32,7 @@ from ...dsl.ops import (
     StopAttrs,
 )
 from ..graph import Graph
-from ..lift import body_inputs, with_inputs
+from ..lift import with_inputs
 from . import positions, reductions, scalars
 from .values import NUMPY, NamedArray, aligned, number, union
 

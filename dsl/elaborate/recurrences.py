@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from ..core import Axes, Axis, Body, DType, Node, Step, without
 from ..diagnostics import Slug
+from ..items import item_attrs
 from .builder import Builder
 
 if TYPE_CHECKING:
@@ -137,10 +138,4 @@ def items_of(scan: Node) -> list[ops.ItemAttrs]:
     """What the results of a scan hold, read off its body."""
     attrs = scan.attrs
     assert isinstance(attrs, ops.ScanAttrs)
-    nodes = {step.node.name: step.node for step in attrs.body.steps}
-    carries = [step.node for step in attrs.body.steps[: attrs.carries]]
-    found = [ops.ItemAttrs(index, node.axes, node.dtype) for index, node in enumerate(carries)]
-    for index, name in enumerate(attrs.body.results[attrs.carries :], attrs.carries):
-        inner = nodes[name]
-        found.append(ops.ItemAttrs(index, (attrs.axis, *inner.axes), inner.dtype))
-    return found
+    return [item_attrs(attrs, index) for index in range(len(attrs.body.results))]

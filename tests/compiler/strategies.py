@@ -15,10 +15,10 @@ from tests.compiler.drawing import ALL_OPS, AXES, BOOL, FLOAT, INT, Maker, Value
 
 from neuraxis.compiler.draws import drawn
 from neuraxis.compiler.graph import Graph
-from neuraxis.compiler.lift import item_attrs
 from neuraxis.compiler.reference import NamedArray
 from neuraxis.dsl import ops, sizes
 from neuraxis.dsl.core import Axes, Axis, Body, DType, names, without
+from neuraxis.dsl.items import item_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

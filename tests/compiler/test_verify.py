@@ -9,10 +9,10 @@ from tests.compiler.drawing import SPAN
 from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
-from neuraxis.compiler.lift import item_attrs
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axes, Axis, Body, DType, Node, Step, names
+from neuraxis.dsl.items import item_attrs
 from neuraxis.dsl.source import Span
 
 if TYPE_CHECKING:

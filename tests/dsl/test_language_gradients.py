@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 from tests.compiler.programs import graph_of
 from tests.compiler.studies import Sweep
@@ -294,3 +295,29 @@ experiment e of m on seq:
     run clean = m
     show mean[b, t, d](grad(clean.out, clean.x))
 """)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = mean[t](x ^ 2) * x[t = -1]",
+        "y = sum[t](softmax[t](x) * x) + max[t](x) + logsumexp[t](x)",
+        "y = sum[t](cumsum[t](x) * x[t = t - 1])",
+        "scan t:\n    carry c = 0.5\n    c = tanh(c * x + x)\ny = c[t = -1] + sum[t](c * x)",
+        "scan t reversed:\n    carry c = 0.5\n    c = tanh(c * x + x)\ny = sum[t](c ^ 2)",
+        "y = sum[t](x[t = 1..] ^ 3) + norm[t](x) + var[t](x)",
+        "y = dot[t](flip[t](x), x)",
+    ],
+)
+def test_examples_of_several_lengths_have_their_own(body: str, tmp_path: Path) -> None:
+    """A batch of one is a row of a batch, of derivatives too."""
+    spec = tmp_path / "spec.nax"
+    lines = body.replace("\n", "\n    ")
+    spec.write_text(f"model m(x[b, t of b]) -> [b, t]:\n    {lines}\n    return grad(y, x)\n")
+    model = Program.load(spec).model("m")
+    x = torch.from_numpy(np.random.default_rng(3).normal(size=(3, 5))).float()
+    lengths = [5, 2, 3]
+    found = model(x, lengths=lengths)
+    for place, length in enumerate(lengths):
+        alone = model(x[place : place + 1, :length])[0]
+        assert_allclose(found[place, :length].detach(), alone.detach(), rtol=1e-5, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....dsl.items import body_inputs
 from ....dsl.ops import (
     AlongAttrs,
     ConcatAttrs,
@@ -15,7 +16,6 @@ from ....dsl.ops import (
     ScatterAttrs,
 )
 from ...lengths import UnsupportedError
-from ...lift import body_inputs
 from ...show import called
 
 if TYPE_CHECKING:

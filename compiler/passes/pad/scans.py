@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import Body, DType, Node, names, without
+from ....dsl.items import body_inputs
 from ....dsl.ops import INPUT, MAP, InputAttrs, MapAttrs, ScanAttrs
 from ...graph import Graph
 from ...lengths import Lengths
-from ...lift import body_inputs, settled
+from ...lift import settled
 from .joining import merged
 
 if TYPE_CHECKING:

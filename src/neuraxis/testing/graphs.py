@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from ..compiler.graph import Graph
-from ..compiler.lift import item_attrs
 from ..dsl import ops
 from ..dsl.core import Axes, Body, DType, names, without
+from ..dsl.items import item_attrs
 from .drawing import ALL_OPS, AXES, BOOL, FLOAT, INT, Maker, Value
 from .kinds import RULES
 

@@ -13,11 +13,11 @@ from tests.compiler.recurrences.cells import CELLS
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph
-from neuraxis.compiler.lift import body_inputs
 from neuraxis.compiler.recurrences.classify import Kind, Recurrence, classify
 from neuraxis.compiler.reference import NamedArray, evaluate_nodes
 from neuraxis.dsl import sizes
 from neuraxis.dsl.core import DType, names
+from neuraxis.dsl.items import body_inputs
 from neuraxis.dsl.ops import ScanAttrs
 from neuraxis.testing import recurrences
 
