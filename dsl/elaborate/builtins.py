@@ -16,6 +16,7 @@ from .functions import Builtin, Given
 from .gradients import grad, jacobian, jvp, vjp
 from .indexing import rename, renamed
 from .packing import pack, unpack
+from .surrogates import heaviside
 from .values import Known, Template, Val, Value
 
 if TYPE_CHECKING:
@@ -152,16 +153,6 @@ def _clip(given: Given) -> Val:
             "min", [given.scope.map("max", [x, low], given.tree.span), high], given.tree.span
         )
     )
-
-
-def _heaviside(given: Given) -> Val:
-    if any(arg.name == "surrogate" for arg in given.tree.args):
-        given.scope.fail(
-            Slug.UNBUILT, "`surrogate` (a backward rule) is not built yet", given.tree.span
-        )
-    (x,) = given.nodes(1, 1)
-    above = given.scope.map("gt", [x, given.scope.node(Known(0), given.tree.span)], given.tree.span)
-    return Value(given.scope.map("float", [above], given.tree.span))
 
 
 # ---- over axes
@@ -317,7 +308,7 @@ BUILTINS: dict[str, Builtin] = {
     "dot": Builtin("dot[k](a, b)", _dot),
     "where": Builtin("where(condition, a, b)", _where),
     "clip": Builtin("clip(x, low, high)", _clip),
-    "heaviside": Builtin("heaviside(x)", _heaviside),
+    "heaviside": Builtin("heaviside(x)", heaviside),
     "concat": Builtin("concat[f](a, b)", _concat),
     "stack": Builtin("stack[g](a, b)", _concat),
     "shift": Builtin("shift[t](x, 1)", _shift),

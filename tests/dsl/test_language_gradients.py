@@ -321,3 +321,34 @@ def test_examples_of_several_lengths_have_their_own(body: str, tmp_path: Path) -
     for place, length in enumerate(lengths):
         alone = model(x[place : place + 1, :length])[0]
         assert_allclose(found[place, :length].detach(), alone.detach(), rtol=1e-5, atol=1e-6)
+
+
+# ---- steps with a slope
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "slope_at"),
+    [
+        ("atan(2.0)", lambda x: 1 / (1 + (np.pi * x) ** 2)),
+        ("sigmoid(4)", lambda x: 1 / np.cosh(2 * x) ** 2),
+        ("erf", lambda x: np.exp(-(x**2)) / np.sqrt(np.pi)),
+    ],
+)
+def test_a_step_has_the_slope_of_its_surrogate(surrogate: str, slope_at: Any) -> None:
+    body = f"y = heaviside(x, surrogate = {surrogate})"
+    step = value(read(HEAD, f"{body}\nreturn y"), 1e3 * X)
+    assert np.array_equal(step, (X > 0).astype(float))
+    assert_allclose(value(read(HEAD, f"{body}\nreturn grad(y, x)"), X), slope_at(X))
+
+
+def test_a_step_is_trained_by_its_surrogate(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.nax"
+    spec.write_text(
+        "model m(x[n]) -> [n]:\n    y = heaviside(x, surrogate = atan(2.0))\n    return y\n"
+    )
+    x = torch.tensor([-0.5, 0.25], requires_grad=True)
+    found = Program.load(spec).model("m")(x)
+    assert found.tolist() == [0.0, 1.0]
+    found.sum().backward()
+    assert x.grad is not None
+    assert_allclose(x.grad, 1 / (1 + (np.pi * x.detach().numpy()) ** 2), rtol=1e-5)

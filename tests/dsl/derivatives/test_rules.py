@@ -286,14 +286,14 @@ def test_a_recurrence_comes_back_as_one() -> None:
         "%10[] = const() {value=0.0}",
         "%11[t, d] = item(%4) {index=1, axes=(t, d), dtype=float}",
         "%12[] = scan(%10, %10, %2, %11, %1) {axis=t, carries=2, steps=2, reverse=True}",
-        "    %14[d] = map(%2, %10) {fn=add}",
-        "    %11[d] = map(%14, %5) {fn=mul}",
-        "    %12[d] = map(%7, %14) {fn=mul}",
-        "    %15[d] = map(%13, %11) {fn=add}",
-        "    return %12, %15, %14",
-        "%13[t, d] = item(%12) {index=2, axes=(t, d), dtype=float}",
-        "%15[d] = item(%12) {index=1, axes=(d), dtype=float}",
-        "return %13, %15",
+        "    %16[d] = map(%13, %15) {fn=add}",
+        "    %17[d] = map(%16, %5) {fn=mul}",
+        "    %18[d] = map(%7, %16) {fn=mul}",
+        "    %19[d] = map(%14, %17) {fn=add}",
+        "    return %18, %19, %16",
+        "%20[t, d] = item(%12) {index=2, axes=(t, d), dtype=float}",
+        "%21[d] = item(%12) {index=1, axes=(d), dtype=float}",
+        "return %20, %21",
     ]
 
 
