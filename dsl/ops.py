@@ -405,8 +405,9 @@ class DeriveAttrs:
 
     Backwards the direction is a cotangent of the value, and this the cotangent of what it is made
     of; forwards the direction is a change of that, and this the change of the value. Along `riding`
-    every position is a program of its own; with `lifts`, along all axes that the value has besides.
-    It is worked out (`derivatives/`) when all types are known, and stands in no checked program.
+    every position is a program of its own; with `lifts`, along all axes of the value that the
+    direction and what it is made of lack. It is worked out (`derivatives/`) when all types are
+    known, and stands in no checked program.
     """
 
     forward: bool
@@ -418,7 +419,9 @@ def _derive(attrs: DeriveAttrs, operands: Sequence[Operand]) -> Typed:
     (value, _), (source, _), (direction, _) = operands
     made, given = (value, source) if attrs.forward else (source, value)
     own = {*names(made)}
-    more = {a.name: a for a in (*given, *direction) if attrs.lifts or a.name in attrs.riding}
+    led = {*names(direction)}
+    more = {a.name: a for a in given if attrs.lifts and a.name not in led}
+    more |= {a.name: a for a in (*given, *direction) if a.name in attrs.riding}
     return (*made, *(axis for name, axis in more.items() if name not in own)), DType.FLOAT
 
 

@@ -31,11 +31,11 @@ def elaborate_experiment(
     try:
         experiment = _Experiment(study, tree)
         experiment.steps()
+        if collector.errors > before or study.model is None:
+            return None
+        body = study.body([])
     except HaltError:
         return None
-    if collector.errors > before or study.model is None:
-        return None
-    body = study.body([])
     return CheckedStudy(
         tree.name,
         study.model,

@@ -192,6 +192,45 @@ def test_a_carry_that_gains_an_axis_later_has_a_gradient_for_each() -> None:
     assert_allclose(value(made, X), wanted)
 
 
+def test_what_is_made_of_a_carry_has_what_rides_along() -> None:
+    made = read(
+        HEAD,
+        """
+        scan t:
+            carry S = 0.5
+            kept = 0.9 * S
+            e = (kept - x) ^ 2
+            S = kept - 0.1 * grad(e, kept)
+        return S
+        """,
+    )
+    wanted, S = np.zeros_like(X), np.full((2, 3), 0.5)
+    for t in range(4):
+        S = 0.9 * S - 0.2 * (0.9 * S - X[:, t])
+        wanted[:, t] = S
+    assert_allclose(value(made, X), wanted)
+
+
+def test_a_jacobian_by_a_carry_keeps_both_axes() -> None:
+    made = read(
+        "[d = 3, e = 2](x[b, t, d], w[d, e]) -> [b, t, d, e]",
+        """
+        scan t:
+            carry S[d] = 0
+            y = tanh(dot[d](S + x, w))
+            J = jacobian[d -> e](y, S)
+            S = 0.5 * S + x
+        return J
+        """,
+    )
+    w = np.random.default_rng(2).normal(size=(3, 2))
+    S, wanted = np.zeros((2, 3)), []
+    for t in range(4):
+        wanted.append(w * (1 - np.tanh((S + X[:, t]) @ w) ** 2)[:, None])
+        S = 0.5 * S + X[:, t]
+    assert_allclose(value(made, X, w), np.stack(wanted, 1))
+
+
 def test_the_carry_of_before_has_a_name_too() -> None:
     head = "(x[b, t]) -> [b, t]"
     body = "scan t:\n    carry S = 0.5\n    S = S ^ 2 + x\n    g = grad(S, prev(S))\nreturn g"
@@ -280,6 +319,12 @@ def test_what_has_no_derivative_is_refused(body: str, slug: str) -> None:
 def test_derivatives_of_derivatives_end() -> None:
     body = "y0 = x\n" + "".join(f"y{n + 1} = grad(y{n} * y{n} * y{n}, x)\n" for n in range(40))
     found = check_text("spec.nax", model_text(HEAD, f"{body}return y40"))
+    assert [d.slug for d in found.diagnostics] == ["too-large"]
+
+
+def test_those_of_a_study_end_too() -> None:
+    turns = "".join(f"    y{n + 1} = grad(y{n} ^ 3, clean.x)\n" for n in range(40))
+    found = check_text("spec.nax", f"{SWEPT}    y0 = clean.y\n{turns}    show mean[b, t](y40)\n")
     assert [d.slug for d in found.diagnostics] == ["too-large"]
 
 

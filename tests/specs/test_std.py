@@ -70,6 +70,7 @@ CALLS = {
     "lstm[n = 6](x)[n -> d]": "gate i",
     "linear_attention[h = 2, k = 4, v = 4](x)": "h k v",
     "gated_delta[h = 2, k = 4, v = 4](x)": "h k v r",
+    "descent[h = 2, k = 4, v = 4](x)": "h k v r gap",
     "std[d](x) * x": "a",
 }
 
