@@ -10,7 +10,7 @@ from ..core import Axis, DType
 from ..derivatives import NoFloatError, worked_out
 from ..diagnostics import Slug
 from .sites import read_site
-from .values import HaltError, Known, Value
+from .values import HaltError, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,8 @@ class _Asked:
         for value, tree in zip(values, self.trees, strict=True):
             self.scope.node(value, tree.span)  # reports what is none
         self.builder = _common(self.scope.builder, values)
-        nodes = [self._node(value) for value in values]
+        inner = self.scope.inner(builder=self.builder)
+        nodes = [inner.node(v, tree.span) for v, tree in zip(values, self.trees, strict=True)]
         self.value, self.source, self.last = nodes[0], nodes[1], nodes[-1]
         for node, tree in zip(nodes[:2], self.trees, strict=False):
             if node.dtype is not DType.FLOAT and self.builder.parent is None:
@@ -151,13 +152,6 @@ class _Asked:
         while name in taken:
             name += "'"
         return Axis(name, axis.size)
-
-    def _node(self, value: Val) -> Node:
-        if isinstance(value, Value):
-            return self.builder.use(value.node)
-        assert isinstance(value, Known)
-        assert isinstance(value.value, int | float)
-        return self.emit(ops.CONST, ops.ConstAttrs(value.value))
 
     def _check_name(self, tree: s.Expr) -> None:
         named = isinstance(tree, s.Name | s.Attr)

@@ -298,6 +298,7 @@ def test_each_member_of_a_sweep_has_a_gradient_of_its_own() -> None:
         ("y = 2 * x\nz = x + 1\nreturn grad(y, z)", "not-a-value"),
         ("return grad(3.0, x)", "not-a-value"),
         ("y = x > 0\nreturn x * grad(y, x)", "wrong-dtype"),
+        ("return x * grad(|t|, x)", "wrong-dtype"),
         ("n = floor(x)\ny = n * 2.0\nreturn grad(y, n)", "wrong-dtype"),
         ("y = 2 * x\nreturn grad(y)", "wrong-arguments"),
         ("y = 2 * x\nreturn grad[d](y, x)", "wrong-arguments"),
