@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..dsl.items import body_inputs
 from .emit.cpp.kernel import kernel
 from .emit.cpp.unsupported import UnsupportedError
-from .lift import body_inputs
 
 if TYPE_CHECKING:
     from ..dsl.ops import ScanAttrs

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..compiler.emit.emit import emit
 from ..compiler.graph import Graph
-from ..compiler.lift import body_inputs, item_attrs
 from ..dsl.core import Body, DType, Node, Step, names
+from ..dsl.items import body_inputs, item_attrs
 from ..dsl.ops import INPUT, ITEM, SCAN, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..dsl.source import GENERATED

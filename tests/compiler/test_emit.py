@@ -123,3 +123,12 @@ def test_a_long_line_of_results_is_broken_at_its_commas() -> None:
         "            x0 + yyyyyyyyyyyyyyyyyyyy,",
         "            x1 @ yyyyyyyyyyyyyyyyyyyy,",
     ]
+
+
+def test_a_truth_that_is_written_out_counts_as_a_number() -> None:
+    model = model_of("""
+        model m(x[t]) -> [t], [t], [t]:
+            return x - true, (x == x) * 2 - true, false - x
+    """)
+    found = module(compiled(model), {}, 0, model)(torch.ones(2, dtype=torch.float64))
+    assert [value.tolist() for value in found] == [[0, 0], [1, 1], [-1, -1]]

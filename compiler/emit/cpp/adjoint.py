@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from ....dsl.core import Body, DType, Step, names
 from ....dsl.derivatives import pullback
+from ....dsl.items import body_inputs
 from ....dsl.ops import CONST, INPUT, IOTA, MAP, ConstAttrs, InputAttrs, IotaAttrs, MapAttrs
 from ...context import Context
 from ...graph import Graph
-from ...lift import body_inputs, with_inputs
+from ...lift import with_inputs
 from ...passes.fold import fold
 from ...passes.prune import prune
 from .axes import UNKNOWN, analysed

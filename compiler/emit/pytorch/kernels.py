@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import names
+from ....dsl.items import body_inputs
 from ....dsl.ops import ScanAttrs
 from ...artifact import KernelCall
-from ...lift import body_inputs
 from .layout import Value, squeezed
 
 if TYPE_CHECKING:

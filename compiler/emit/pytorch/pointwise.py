@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ....dsl.core import DType, names
 from ....dsl.ops import MapAttrs
 from ..forms import Spread
-from .expressions import COMPARISONS, INFIX, operator
+from .expressions import COMPARISONS, INFIX, literal, operator
 from .layout import Layout, Value, aligned, merged
 
 if TYPE_CHECKING:
@@ -64,11 +64,17 @@ def typed(w: Writer, fn: str, values: list[Value], dtype: DType) -> list[Value]:
         return [w.tensor(_truth(w, values[0])), *_branches(w, values[1:], dtype)]
     if fn in COMPARISONS or fn in ("isnan", "isfinite"):
         return values if any(not v.plain for v in values) else [w.tensor(values[0]), *values[1:]]
+    values = [_counted(value) for value in values]
     if fn == "atan2":
         values = [w.tensor(value) for value in values]
     if fn in ROUNDS or dtype is DType.INT:
         return [w.cast(v, DType.INT) if v.dtype is DType.BOOL else v for v in values]
     return _floats(w, values, exact=fn != "mul")
+
+
+def _counted(value: Value) -> Value:
+    """A truth that is written out, as the number that it counts as: PyTorch subtracts no `True`."""
+    return literal(int(value.text == "True")) if value.text in ("True", "False") else value
 
 
 def _floats(w: Writer, values: list[Value], *, exact: bool = False) -> list[Value]:
