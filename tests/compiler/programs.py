@@ -6,8 +6,6 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from tests.compiler.drawing import SPAN
-
 from neuraxis.compiler.build import build
 from neuraxis.compiler.graph import Edit
 from neuraxis.compiler.show import show
@@ -15,6 +13,7 @@ from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.check import check_text
 from neuraxis.dsl.core import Axis, DType, names
+from neuraxis.testing.drawing import SPAN
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph

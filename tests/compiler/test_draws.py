@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.drawing import SPAN
 
 from neuraxis.compiler.draws import DISTRIBUTIONS, draw, drawn, generator, initial
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step
 from neuraxis.dsl.ops import Distribution
+from neuraxis.testing.drawing import SPAN
 
 MANY = (200, 100)
 

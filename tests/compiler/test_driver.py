@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.compiler.drawing import SPAN
 from tests.compiler.programs import graph_of
 
 from neuraxis.compiler.context import Context
@@ -11,6 +10,7 @@ from neuraxis.compiler.passes import PASSES
 from neuraxis.compiler.show import show
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step
+from neuraxis.testing.drawing import SPAN
 
 MODEL = """
     model m(x[t, d], w[d, e]) -> [t, e]:

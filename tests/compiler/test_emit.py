@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
-from tests.compiler.comparing import assert_same
+from tests.compiler.drawn import lengths, seeds
 from tests.compiler.emitted import (
     checked,
     compiled,
@@ -22,7 +22,6 @@ from tests.compiler.emitted import (
     module,
     slope,
 )
-from tests.compiler.strategies import ALL_OPS, data_for, graphs, lengths, seeds
 
 from neuraxis.compiler.emit import emit
 from neuraxis.compiler.emit.forms import Core
@@ -33,6 +32,9 @@ from neuraxis.compiler.emit.pytorch.table import FORMS, OPS
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.dsl import functions
 from neuraxis.dsl import ops as core
+from neuraxis.testing import assert_close, graphs
+from neuraxis.testing.data import data_for
+from neuraxis.testing.drawing import ALL_OPS
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -47,7 +49,7 @@ def test_emitted_source_computes_what_the_oracle_does(graph: Graph, seed: int, l
         wanted = evaluate(graph, **data.keywords())
     except (IndexError, ZeroDivisionError):
         assume(False)
-    assert_same(emulate(graph, data), wanted, tolerance=1e-7)
+    assert_close(emulate(graph, data), wanted, tolerance=1e-7)
 
 
 @given(graphs(kinds=SMOOTH), seeds, lengths)

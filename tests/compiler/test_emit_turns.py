@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.compiler.comparing import assert_same
 from tests.compiler.emitted import (
     compiled,
     doubles,
@@ -26,6 +25,7 @@ from neuraxis.compiler.expose import expose
 from neuraxis.compiler.reference import evaluate
 from neuraxis.dsl.core import names
 from neuraxis.dsl.program import ResultDecl
+from neuraxis.testing import assert_close
 
 if TYPE_CHECKING:
     from tests.conftest import Golden
@@ -116,7 +116,7 @@ def same_as_oracle(text: str) -> str:
     with doubles():
         made = module(small, data.params, 0, model)
         found = made(*inputs_of(graph, data.inputs))
-        assert_same(results_of(graph, model, found), evaluate(graph, **data.keywords()))
+        assert_close(results_of(graph, model, found), evaluate(graph, **data.keywords()))
     return source
 
 
@@ -186,7 +186,7 @@ def test_values_of_every_turn_are_kept_if_they_are_results() -> None:
     with doubles():
         made = module(small, data.params, 0, model)
         found = made(*inputs_of(graph, data.inputs))
-        assert_same(results_of(graph, model, found), evaluate(graph, **data.keywords()))
+        assert_close(results_of(graph, model, found), evaluate(graph, **data.keywords()))
 
 
 def test_states_of_turns_are_updated_in_their_turns() -> None:

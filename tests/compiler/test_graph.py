@@ -6,8 +6,6 @@ import pickle
 import networkx
 import pytest
 from hypothesis import given, note
-from tests.compiler.drawing import SPAN
-from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.show import show
@@ -15,6 +13,8 @@ from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step
 from neuraxis.dsl.sizes import symbol
+from neuraxis.testing import graphs
+from neuraxis.testing.drawing import SPAN
 
 
 @given(graphs())

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hypothesis import given, note
 from hypothesis import strategies as st
-from tests.compiler.comparing import assert_same
-from tests.compiler.strategies import data_for, graphs, lengths, seeds
+from tests.compiler.drawn import lengths, seeds
 
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.compiler.show import show
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, names
+from neuraxis.testing import assert_close, graphs
+from neuraxis.testing.data import data_for
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -56,7 +57,9 @@ def test_a_lifted_graph_does_what_its_members_do(
         if "p" in whole.axes:
             stacked.append(NamedArray(("p", *both[0].axes), np.stack([b.array for b in both])))
         else:
-            assert_same([both[1]], [both[0]])
+            assert_close([both[1]], [both[0]])
             stacked.append(both[0])
-    assert_same(together, stacked)
-    assert_same(evaluate(graph, **given_.keywords()), together)  # what inputs have more rides along
+    assert_close(together, stacked)
+    assert_close(
+        evaluate(graph, **given_.keywords()), together
+    )  # what inputs have more rides along

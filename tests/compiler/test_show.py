@@ -3,15 +3,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypothesis import given
-from tests.compiler.drawing import SPAN
 from tests.compiler.programs import graph_of
-from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph
 from neuraxis.compiler.show import dot, show
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step
 from neuraxis.dsl.sizes import floor_divide, symbol
+from neuraxis.testing import graphs
+from neuraxis.testing.drawing import SPAN
 
 if TYPE_CHECKING:
     from tests.conftest import Golden

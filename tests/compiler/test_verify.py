@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
-from tests.compiler.drawing import SPAN
-from tests.compiler.strategies import graphs
 
 from neuraxis.compiler.graph import Graph, InternalError
 from neuraxis.compiler.verify import verify
@@ -14,6 +12,8 @@ from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axes, Axis, Body, DType, Node, Step, names
 from neuraxis.dsl.items import item_attrs
 from neuraxis.dsl.source import Span
+from neuraxis.testing import graphs
+from neuraxis.testing.drawing import SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

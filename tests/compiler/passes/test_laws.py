@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
-from tests.compiler.comparing import assert_same
-from tests.compiler.drawing import ALL_OPS
-from tests.compiler.strategies import data_for, graphs, lengths, seeds
+from tests.compiler.drawn import lengths, seeds
 
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph
@@ -17,6 +15,9 @@ from neuraxis.compiler.passes import PASSES, Pass
 from neuraxis.compiler.reference import evaluate, evaluate_nodes
 from neuraxis.compiler.show import show
 from neuraxis.compiler.verify import verify
+from neuraxis.testing import assert_close, graphs
+from neuraxis.testing.data import data_for
+from neuraxis.testing.drawing import ALL_OPS
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -56,7 +57,7 @@ def test_a_pass_keeps_what_is_computed(
     note(show(after))
     verify(after, row.name)
     given_ = data_for(graph, seed, length)
-    assert_same(evaluate(after, **given_.keywords()), evaluate(graph, **given_.keywords()))
+    assert_close(evaluate(after, **given_.keywords()), evaluate(graph, **given_.keywords()))
     check_kept(graph, after, ctx, given_.keywords())
 
 
@@ -68,7 +69,7 @@ def test_all_passes_keep_what_is_computed(
     note(f"{ctx}\n{show(graph)}")
     after = compile_graph(graph, ctx, observer=lambda name, made: note(f"{name}\n{show(made)}"))
     given_ = data_for(graph, seed, length)
-    assert_same(evaluate(after, **given_.keywords()), evaluate(graph, **given_.keywords()))
+    assert_close(evaluate(after, **given_.keywords()), evaluate(graph, **given_.keywords()))
     check_kept(graph, after, ctx, given_.keywords())
     assert show(compile_graph(graph, ctx)) == show(after)
 
@@ -77,4 +78,4 @@ def check_kept(before: Graph, after: Graph, ctx: Context, keywords: dict[str, ob
     old = evaluate_nodes(before, **keywords)  # type: ignore[arg-type]  # of `evaluate`
     new = evaluate_nodes(after, **keywords)  # type: ignore[arg-type]  # of `evaluate`
     for site in sorted(ctx.keep):
-        assert_same([new[after.sites()[site]]], [old[before.sites()[site]]])
+        assert_close([new[after.sites()[site]]], [old[before.sites()[site]]])

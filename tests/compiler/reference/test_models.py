@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.compiler.comparing import assert_same
 
 from neuraxis.compiler.build import build
 from neuraxis.compiler.context import Context
@@ -15,6 +14,7 @@ from neuraxis.compiler.driver import compile_graph
 from neuraxis.compiler.reference import NamedArray, evaluate, finite_gradient
 from neuraxis.dsl import ops
 from neuraxis.dsl.check import check_text
+from neuraxis.testing import assert_close
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -40,7 +40,7 @@ def load(text: str) -> tuple[Graph, Arrays]:
 def run(graph: Graph, params: Arrays, order: str, **inputs: tuple[str, Any]) -> Any:
     arguments = {name: NamedArray(tuple(axes), np.asarray(a)) for name, (axes, a) in inputs.items()}
     (found,) = evaluate(graph, arguments, params)
-    assert_same(evaluate(compile_graph(graph, Context()), arguments, params), [found])
+    assert_close(evaluate(compile_graph(graph, Context()), arguments, params), [found])
     return found.arranged(order)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.drawing import SPAN
 
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.compiler.reference.reductions import ALONG as ALONG_RULES
@@ -18,6 +17,7 @@ from neuraxis.compiler.reference.scalars import SCALARS
 from neuraxis.dsl import ops, sizes
 from neuraxis.dsl.core import Axis, Body, DType, Node, Step, names
 from neuraxis.dsl.functions import ALONG, MAPS, REDUCTIONS
+from neuraxis.testing.drawing import SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
