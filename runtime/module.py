@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,7 +175,7 @@ class Model(nn.Module):
         ]
         extra = border.riding(artifact, given)
         if any(extra):
-            return self._lifted(extra)._given(self, given)
+            return self._riding(extra, given)
         border.check(artifact, given)
         if all(value is new for value, new in zip(inputs, given, strict=True)):
             self._seen.add(self._key(given))
@@ -188,6 +189,12 @@ class Model(nn.Module):
         if not self._artifact.draws:
             return self._emitted(*given)
         return self._emitted(*given, *self._drawn(given))
+
+    @cached_property
+    def _read(self) -> frozenset[str | None]:
+        """The inputs that a result depends on."""
+        nodes = map(self._graph.node, self._graph.in_order())
+        return frozenset(node.site for node in nodes if node.op is INPUT)
 
     @property
     def draws(self) -> tuple[Node, ...]:
@@ -227,8 +234,20 @@ class Model(nn.Module):
 
     # ---- axes that ride along
 
+    def _riding(self, extra: tuple[int, ...], given: list[torch.Tensor]) -> Any:
+        """Run with axes in front. What no result depends on has them for nothing."""
+        read = [a.decl.name in self._read for a in self._artifact.arguments]
+        given = [
+            value if reads else value[(0,) * count]
+            for value, reads, count in zip(given, read, extra, strict=True)
+        ]
+        extra = tuple(count if reads else 0 for count, reads in zip(extra, read, strict=True))
+        return self._lifted(extra)._given(self, given)
+
     def _lifted(self, extra: tuple[int, ...]) -> Model:
         """The same model with so many more axes in front of each input."""
+        if not any(extra):
+            return self
         if extra not in self._variants:
             if self._checked.updates:
                 raise border.mismatch(

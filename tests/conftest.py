@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 settings.register_profile(
     "default", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("nightly", settings.get_profile("default"), max_examples=3000)
+settings.register_profile("nightly", settings.get_profile("default"), max_examples=5000)
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 settings.load_profile(PROFILE)
 

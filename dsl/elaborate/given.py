@@ -126,7 +126,7 @@ def plan_intervention(
                     notes=[Note("it is declared", param.span)],
                     hint=f"{definition.name}({param.name} = ...)",
                 )
-            axes = tuple(_model_axis(decl.name, model, inner, decl.span) for decl in param.axes)
+            axes = tuple(_own_axis(decl, model, inner) for decl in param.axes)
             value = study.input(
                 ArgumentInput(f"{definition.name}.{param.name}", None),
                 axes,
@@ -185,10 +185,17 @@ def _picking(definition: s.Intervention, module: Module) -> set[str]:
     return found
 
 
-def _model_axis(name: str, model: CheckedModel, scope: Scope, span: Span) -> Axis:
-    for step in model.body.steps:
-        for axis in step.node.axes:
-            if axis.name == name:
-                return axis
-    scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{name}`", span)
-    return None
+def _own_axis(decl: s.AxisDecl, model: CheckedModel, scope: Scope) -> Axis:
+    axis = model_axis(decl.name, model)
+    if axis is None:
+        scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{decl.name}`", decl.span)
+    return axis
+
+
+def model_axis(name: str, model: CheckedModel) -> Axis | None:
+    """The axis of that name; if parts of the model have others of the name, the outermost one."""
+    nodes = [step.node for step in model.body.steps if name in step.node.axis_names]
+    if not nodes:
+        return None
+    outer = min(nodes, key=lambda node: (node.site is None, (node.site or "").count(".")))
+    return next(axis for axis in outer.axes if axis.name == name)

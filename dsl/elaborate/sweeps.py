@@ -46,8 +46,8 @@ def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run]) -> Va
     )
     static = {axis.name: Axis(axis.name, count) for axis, count in variables}
     axes = tuple(static.get(axis.name, axis) for axis in node.axes)
-    for over, (axis, count) in zip(step.over, variables, strict=True):
-        study.scope.axes[over.name] = Axis(axis.name, count)
+    for axis, count in variables:
+        study.scope.axes[axis.name] = Axis(axis.name, count)
     return study.input(SweepOutput(step.name), axes, node.dtype, step.span)
 
 
@@ -94,7 +94,7 @@ def _over(study: Study, over: s.Over, step: s.Sweep, inner: Scope) -> tuple[Axis
         reach = values or (0, count - 1)
         study.ctx.swept[node.node.name] = (int(min(reach)), int(max(reach)))
     inner.names[over.name] = node
-    inner.axes[over.name] = axis
+    inner.axes[graph] = axis  # the model's own axis of the name keeps it
     inner.frame.riding[graph] = axis
     study.ctx.members.add(graph)
     return axis, count

@@ -98,6 +98,15 @@ ROWS = {
             x = ffn(dot[d](x, w)[d' -> d])
         return x
 """,
+    "turns that nobody reads": """
+    model stack[d = 4](x[b, d]) -> [b, d]:
+        y = x
+        repeat layer * 2:
+            if layer > 0:
+                z = rmsnorm[d](y)
+            y = 0.5 * y + x
+        return x
+""",
     "a table for all": """
     model stack[d = 4](x[b, d]) -> [b, d]:
         repeat layer * 3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.dsl.written import TINY, axes, block, read, right, sites, wrong
+from tests.dsl.written import TINY, axes, block, model_text, read, right, sites, wrong
 
 from neuraxis.dsl.check import check_text
 
@@ -182,6 +182,13 @@ def test_parameters_of_an_intervention() -> None:
         "unknown-site"
     ]
     assert wrong(intervention("layer[0].x = source", "(source: run)")) == ["not-a-value"]
+
+
+def test_an_axis_of_a_parameter_is_the_outermost_of_its_name() -> None:
+    body = "y = attention[h = 3, k = 4](x)\nz = x[d -> h]\nreturn z"
+    text = model_text("[d = 8](x[b, t, d]) -> [b, t, h]", body)
+    right(f"{text}\n{block('intervention i(v[h]) on m', 'z += v')}")
+    assert wrong(f"{text}\n{block('intervention i(v[h]) on m', 'y.q += v')}") == ["size-mismatch"]
 
 
 # ---- experiments

@@ -154,6 +154,45 @@ def test_swept_axes_of_one_name_are_kept_apart() -> None:
     assert dataset["part"].dims == ("part.t", "vocab")
 
 
+MIX = """
+model mix[d = 2](x[b, t, d]) -> [g, t, d]:
+    y = linear[d -> d](x)
+    return y[b -> g]
+
+data given = npz("given.npz"): x[t, d]: float
+
+experiment e of mix on given:
+    run clean = mix
+    measure first(r) = mean[t, d](r.out[g = 0])
+    sweep found over g in [1, 0.5, 2]:
+        run scaled = clean with x *= g
+        first(scaled) - mean[t, d](clean.out[g = 0])
+    spread = max[g'](found) - min[g'](found)
+    last = mean[t, d](clean.out[g = -1])
+"""
+
+
+def test_a_swept_variable_called_like_an_axis_is_apart_from_it(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3, 2))
+    np.savez(tmp_path / "given.npz", x=x)
+    loaded, outcome = run(MIX, "e", root=tmp_path)
+    y = loaded.model()(torch.tensor(x)).detach().numpy().mean((1, 2))
+    found = outcome.values["found"]
+    assert found.dims == ("g'",)
+    np.testing.assert_allclose(found, [0, -0.5 * y[0], y[0]], atol=1e-6)
+    np.testing.assert_allclose(outcome.values["spread"], 1.5 * abs(y[0]), atol=1e-6)
+    np.testing.assert_allclose(outcome.values["last"], y[-1], atol=1e-6)
+
+
+def test_a_file_must_fit_the_sizes_of_the_model(tmp_path: Path) -> None:
+    np.savez(tmp_path / "given.npz", x=np.zeros((4, 3, 5)))
+    with pytest.raises(SpecError) as error:
+        run(MIX, "e", root=tmp_path)
+    said = str(error.value)
+    assert "error[input-mismatch]: `x` must have 2 along `d`, as the model has" in said
+    assert "^" in said
+
+
 # ---- what a run is given
 
 

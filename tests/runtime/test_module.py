@@ -73,6 +73,15 @@ def test_a_model_may_be_cast(gpt: Any, dtype: torch.dtype) -> None:
     assert all(p.dtype == dtype for p in cast.parameters())
 
 
+def test_a_quantile_is_computed_of_any_floats() -> None:
+    middle = made("model middle(x[t]) -> []:\n    return quantile[t](x, 0.25)\n")
+    x = torch.tensor([4.0, 1.0, 3.0, 2.0])
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        found = middle.to(dtype)(x.to(dtype))
+        assert found.dtype == dtype
+        assert found.item() == 1.75
+
+
 def test_tables_of_positions_are_exact_in_half_precision() -> None:
     text = "model m[d = 2](x[t, d]) -> [t, d]:\n    return x * cos(t / 3)\n"
     x = torch.ones(600, 2, dtype=torch.bfloat16)
@@ -177,6 +186,13 @@ def test_axes_in_front_ride_along(gpt: Any) -> None:
     with torch.no_grad():
         gpt.wte.mul_(2)
     assert torch.allclose(gpt(tokens)[1], gpt(tokens[1]), atol=1e-6)
+
+
+def test_axes_in_front_of_an_input_that_nothing_reads() -> None:
+    part = made("model part(x[t], y[t]) -> [t]:\n    return 2 * x\n")
+    x, y = torch.randn(3), torch.randn(2, 3)
+    assert torch.equal(part(x, y), 2 * x)
+    assert torch.equal(part(y, torch.stack([y, y])), 2 * y)
 
 
 def test_axes_in_front_of_one_input_meet_the_other() -> None:

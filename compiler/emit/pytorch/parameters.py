@@ -104,6 +104,12 @@ class ClassText:
     laid: tuple[str, ...] = ()
     methods: tuple[object, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands in it: it holds what nobody reads."""
+        lines = (self.about, self.weights, self.parts, self.buffers, self.made, self.methods)
+        return not any(lines)
+
 
 DRAWN = {
     "normal": "torch.empty({shape}).normal_({0}, {1})",

@@ -60,13 +60,16 @@ def write_reduce(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         format_ = OVER_SEVERAL.get(fn, f".norm({argument}, {{}})")
     else:
         value, where = _one_dimension(w, value, gone)
-        format_ = OVER_ONE.get(fn, f".quantile({argument}, {{}})")
+        format_ = OVER_ONE.get(fn, "")
     kept = _kept(value, gone, wish)
     if kept:
         where += ", keepdim=True"
         layout: Layout = tuple(None if axis in gone else axis for axis in value.layout)
     else:
         layout = tuple(axis for axis in value.layout if axis not in gone)
+    if fn == "quantile":
+        call = f"{w.helper('quantile')}({value.text}, {argument}, {where})"
+        return Value(call, layout, node.dtype)
     made = replace(value.view(format_.format(where), layout), dtype=node.dtype)
     if fn in ("max", "min") and node.dtype is DType.BOOL:
         return w.cast(replace(made, dtype=DType.INT), DType.BOOL)

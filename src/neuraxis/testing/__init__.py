@@ -15,23 +15,35 @@ from .changes import (
     check_patch_all,
 )
 from .comparing import assert_close
+from .experiments import sweeps
 from .graphs import graphs
 from .interventions import interventions
 from .lowering import check_graph, check_lowering
+from .reading import check_any_text, check_formatting
 from .recurrent import check_parallel
+from .riding import check_lifting, check_ragged
+from .shapes import check_types
 from .specs import recurrences, specs
+from .sweeping import check_sweep_members
 
 __all__ = [
     "assert_close",
+    "check_any_text",
     "check_disjoint_commute",
     "check_downstream_free",
+    "check_formatting",
     "check_graph",
+    "check_lifting",
     "check_lowering",
     "check_noop",
     "check_parallel",
     "check_patch_all",
+    "check_ragged",
+    "check_sweep_members",
+    "check_types",
     "graphs",
     "interventions",
     "recurrences",
     "specs",
+    "sweeps",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from ..compiler.build import addresses
 from ..compiler.build import build as graph_of
 from ..dsl.core import DType
+from ..dsl.elaborate.given import model_axis
 from ..dsl.elaborate.sites import body_sites
 from ..dsl.ops import INPUT, PARAM, STATE, ScanAttrs
 from .comparing import assert_close
@@ -197,11 +198,13 @@ def _homes(graph: Graph) -> dict[str, list[str]]:
 def _cut(model: SpecModel, numbers: np.random.Generator) -> tuple[list[Site], set[str]]:
     """Sites that together carry all that reaches the results, and the inputs beside them that both
     runs must share: ints, which are not patched."""
-    graph = graph_of(model.checked)
+    checked = model.checked
+    graph = graph_of(checked)
     sites = {
         s.address: s
         for s in writable(model)
-        if s.node.dtype is DType.FLOAT and all(a.isidentifier() for a in s.axes)
+        if s.node.dtype is DType.FLOAT
+        and all(a.name.isidentifier() and model_axis(a.name, checked) == a for a in s.node.axes)
     }
     names: dict[str, Site] = {}
     for address, site in sites.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,12 @@ SLOPES = 1e-5
 
 FLOOR = 1e-30  # so that zeros may be compared
 
+ROUNDINGS = 8
+"""How often a number as large as any that was met on the way may be rounded: what should be 0 may be
+a sum that cancels."""
+
+MASKS = 1e6  # larger numbers stand for infinity, as in a mask
+
 
 def assert_close(
     found: Values,
@@ -36,18 +42,20 @@ def assert_close(
     dtype: str | torch.dtype | None = None,
     *,
     tolerance: float | None = None,
+    met: float = 0.0,
     what: str = "the value",
 ) -> None:
     """What was found is what the oracle says: max|a - b| / max|oracle| for each tensor.
 
     Axes and shapes are equal, ints and bools are the same, and what is not finite stands at the
     same places. `dtype` is what was computed in, by default what `found` holds; the oracle must have
-    been fed inputs as `rounded` to it.
+    been fed inputs as `rounded` to it. `met` is the largest number on the way (`largest`), if the
+    values may be sums that cancel: its rounding is no difference.
     """
     if isinstance(oracle, Sequence) and not isinstance(oracle, np.ndarray):
         assert len(found) == len(oracle), f"{what}: {len(found)} values, not {len(oracle)}"
         for place, (one, other) in enumerate(zip(found, oracle, strict=True)):
-            assert_close(one, other, dtype, tolerance=tolerance, what=f"{what} {place}")
+            assert_close(one, other, dtype, tolerance=tolerance, met=met, what=f"{what} {place}")
         return
     if isinstance(oracle, NamedArray):
         if isinstance(found, NamedArray):
@@ -65,13 +73,14 @@ def assert_close(
         assert not wrong, f"{what}: {wrong} of {one.size} differ\n{one}\n{other}"
         return
     limit = TOLERANCES[_name(dtype)] if tolerance is None else tolerance
-    far = distance(one, other)
+    rounding = ROUNDINGS * torch.finfo(getattr(torch, _name(dtype))).eps * met
+    far = distance(one, other, rounding / limit if limit else FLOOR)
     assert far <= limit, (
         f"{what} is off by {far:.3g} of the largest; {limit:.3g} is rounding\n{one}\n{other}"
     )
 
 
-def distance(found: Array, oracle: Array) -> float:
+def distance(found: Array, oracle: Array, floor: float = FLOOR) -> float:
     """max|a - b| / max|oracle|; infinite where one is finite and the other is not."""
     finite = np.isfinite(oracle)
     if not np.array_equal(found[~finite], oracle[~finite], equal_nan=True):
@@ -79,7 +88,17 @@ def distance(found: Array, oracle: Array) -> float:
     if not np.isfinite(found[finite]).all():
         return float("inf")
     gap = np.max(np.abs(found[finite] - oracle[finite]), initial=0.0)
-    return float(gap / max(np.max(np.abs(oracle[finite]), initial=0.0), FLOOR))
+    return float(gap / max(np.max(np.abs(oracle[finite]), initial=0.0), floor, FLOOR))
+
+
+def largest(values: Iterable[NamedArray]) -> float:
+    """The largest finite number among floats, but for those that stand for infinity."""
+    found = 0.0
+    for value in values:
+        if value.array.dtype.kind == "f":
+            sizes = np.abs(value.array)
+            found = max(found, float(np.max(sizes, initial=0.0, where=sizes < MASKS)))
+    return found
 
 
 def rounded(array: Any, dtype: str | torch.dtype) -> Array:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..compiler.draws import drawn, initial
-from ..compiler.reference import NamedArray
+from ..compiler.reference import NamedArray, evaluate_nodes
 from ..dsl import ops, sizes
 from ..dsl.core import DType, names
-from .comparing import rounded
+from .comparing import largest, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +117,12 @@ def given_for(
             value = rounded(initial(step.node, model._seed) if own is None else own, dtype)
             (params if step.node.op is ops.PARAM else states_)[step.node.site] = value
     return Given(named, params, {}, model._seed, call, states_)
+
+
+def reached(model: SpecModel, inputs: Sequence[Any]) -> float:
+    """The largest number that the oracle meets on its way to the results."""
+    values = evaluate_nodes(model.checked.body, **given_for(model, inputs).keywords())
+    return largest(values.values())
 
 
 def _holds(low: sizes.Size, high: sizes.Size, known: Mapping[str, int]) -> bool:

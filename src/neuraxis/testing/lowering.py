@@ -10,13 +10,13 @@ import torch
 
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
-from ..compiler.reference import evaluate
+from ..compiler.reference import evaluate_nodes
 from ..dsl.core import DType, names
 from ..dsl.ops import INPUT
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..dsl.source import GENERATED
 from ..runtime.module import Model, build
-from .comparing import assert_close
+from .comparing import assert_close, largest
 from .data import FINE, Given, data_for, given_for, inputs_for
 from .models import computing_in, held_in, model_of
 from .slopes import Slopes, can_differ
@@ -84,15 +84,17 @@ class _Both:
     given: Given
     dtype: str
 
-    def oracle(self) -> list[Any]:
-        """The results with their axes as the model writes them, then the new states."""
-        found = evaluate(self.checked.body, **self.given.keywords())
+    def oracle(self) -> tuple[list[Any], float]:
+        """The results with their axes as the model writes them, then the new states; and the
+        largest number met on the way."""
+        values = evaluate_nodes(self.checked.body, **self.given.keywords())
+        found = [values[name] for name in self.checked.body.results]
         count = len(self.checked.results)
         results = [
             value.arranged([*(n for n in value.axes if n not in decl.order), *decl.order])
             for value, decl in zip(found[:count], self.checked.results, strict=True)
         ]
-        return [*results, *(value.array for value in found[count:])]
+        return [*results, *(value.array for value in found[count:])], largest(values.values())
 
     def tensors(self) -> list[torch.Tensor]:
         """The inputs in their order, then the drawn numbers."""
@@ -133,9 +135,9 @@ def _check_values(both: _Both) -> None:
         found: list[Any] = list(both.run(made, both.tensors()))
     _, states = made.parameters_by_site()
     found += [states[address] for address in both.checked.updates]
-    wanted = both.oracle()
+    wanted, met = both.oracle()
     for place, (one, other) in enumerate(zip(found, wanted, strict=True)):
-        assert_close(one, other, both.dtype, what=f"result {place} of the emitted module")
+        assert_close(one, other, both.dtype, met=met, what=f"result {place} of the emitted module")
 
 
 def _check_slopes(both: _Both, seed: int) -> None:

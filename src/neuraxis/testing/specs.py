@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -151,10 +152,15 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
         s.pick([0, 1, 2]),
         ("let", "let", "linear", "norm", "if", "loop", "scan", "param", "bank", "call"),
     )
+    from_x = _depend(s.lines, "x")
     wanted = takes if arrow is None else tuple("o" if a == axis else a for a in takes)
     results: list[tuple[str, tuple[str, ...]]] = []
     for _ in range(1 if arrow is not None else s.pick([1, 1, 2])):
-        fit = [v for v in s.values if v.kind == "float" and (arrow is None or axis not in v.axes)]
+        fit = [
+            v
+            for v in s.values
+            if v.kind == "float" and (arrow is None or axis not in v.axes) and v.text in from_x
+        ]
         value = s.fitted(s.pick(fit[::-1]), wanted)
         results.append((value.text, wanted if len(results) == 0 or s.often() else value.axes))
     shown = ", ".join(f"[{', '.join(axes)}]" for _, axes in results)
@@ -163,3 +169,15 @@ def _block(draw: Draw, name: str, earlier: tuple[Routine, ...]) -> tuple[str, Ro
     lines = [f"block {name}{brackets}({given}) -> {shown}:", *s.lines]
     lines.append(f"    return {', '.join(text for text, _ in results)}\n")
     return "\n".join(lines), Routine(name, takes, tuple(axes for _, axes in results), arrow)
+
+
+def _depend(lines: list[str], name: str) -> set[str]:
+    """The names whose values come from that one: what rides on it rides on them."""
+    found = {name}
+    for line in lines:
+        targets, equals, value = line.partition(" = ")
+        if equals and not targets.lstrip().startswith("param"):
+            here = bool(found & set(re.findall(r"\w+", value)))
+            for target in targets.replace("carry", "").split(","):
+                (found.add if here else found.discard)(re.sub(r"\[.*", "", target).strip())
+    return found

@@ -245,6 +245,8 @@ def _loop(s: Suite) -> None:
     )
     grow(inner, s.pick([0, 1, 2]), INSIDE)
     made = inner.term(near=x) or old
+    if not s.block.together and "b" in made.axes and "b" not in x.axes:
+        made = old
     if s.often():
         made = _mapped(inner, x, made)
     step = _tame(inner, inner.fitted(made, x.axes))

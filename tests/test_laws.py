@@ -1,0 +1,182 @@
+"""The laws of the language, in their words. `neuraxis.testing` has them; this draws what they hold
+for. Programs are small, and many."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.dsl.mutations import folder_of, mutated, random_text, texts
+
+from neuraxis.dsl.diagnostics import Slug, SpecError
+from neuraxis.runtime.program import Program
+from neuraxis.testing import (
+    check_any_text,
+    check_disjoint_commute,
+    check_downstream_free,
+    check_formatting,
+    check_graph,
+    check_lifting,
+    check_lowering,
+    check_noop,
+    check_patch_all,
+    check_ragged,
+    check_sweep_members,
+    check_types,
+    graphs,
+    interventions,
+    recurrences,
+    specs,
+    sweeps,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neuraxis.compiler.graph import Graph
+
+law = settings(max_examples=max(200, settings().max_examples))
+"""On how many examples each law is tried: with the profile `nightly`, on as many as that says."""
+
+seeds = st.integers(0, 2**16)
+ORIGINALS = texts()
+
+
+def changed(number: int) -> str:
+    """A spec with something changed, or lines of many."""
+    random = Random(number)
+    return (mutated if random.random() < 0.8 else random_text)(random, ORIGINALS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where data is written, again for each example."""
+    return tmp_path_factory.mktemp("data")
+
+
+# ---- text
+
+
+@law
+@given(st.one_of(specs(), recurrences()))
+def test_formatting_says_the_same_and_formatting_twice_changes_nothing(text: str) -> None:
+    check_formatting(text)
+
+
+@law
+@given(st.one_of(st.integers(0, 2**32).map(changed), st.text()))
+def test_any_text_gives_a_result_or_diagnostics(text: str) -> None:
+    check_any_text(text, folder_of(text))
+
+
+# ---- numbers
+
+
+@law
+@given(specs(), seeds)
+def test_the_oracle_is_the_pytorch_lowering_in_values_and_gradients(text: str, seed: int) -> None:
+    check_lowering(Program.from_text(text), seed=seed)
+
+
+@law
+@given(recurrences(), seeds)
+def test_so_it_is_for_recurrences(text: str, seed: int) -> None:
+    check_lowering(Program.from_text(text), seed=seed)
+
+
+@law
+@given(graphs(), seeds, st.integers(1, 4))
+def test_so_it_is_for_graphs(graph: Graph, seed: int, length: int) -> None:
+    try:
+        check_graph(graph, seed, length)
+    except (IndexError, ZeroDivisionError):  # of the oracle: an index outside, a division of ints
+        assume(False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@law
+@given(text=st.one_of(specs(), recurrences()), seed=seeds)
+def test_so_it_is_in_fewer_digits(dtype: str, text: str, seed: int) -> None:
+    check_lowering(Program.from_text(text), dtype=dtype, seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_what_the_checker_says_of_axes_sizes_and_dtypes_is_what_comes_out(
+    text: str, seed: int
+) -> None:
+    check_types(Program.from_text(text), seed=seed)
+
+
+# ---- interventions
+
+
+@law
+@given(specs(), seeds)
+def test_setting_a_site_to_what_it_holds_changes_nothing(text: str, seed: int) -> None:
+    check_noop(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_patching_every_source_of_the_output_from_a_run_gives_that_output(
+    text: str, seed: int
+) -> None:
+    check_patch_all(Program.from_text(text), seed=seed)
+
+
+@law
+@given(st.data(), specs(), seeds)
+def test_disjoint_interventions_commute(data: st.DataObject, text: str, seed: int) -> None:
+    program = Program.from_text(text)
+    first = data.draw(interventions(program))
+    model = program.model()
+    own = model.checked.aliases
+    free = [s.address for s in model.sites() if own.get(s.address, s.address) not in first.sites]
+    second = data.draw(interventions(program, only=free))
+    check_disjoint_commute(program, None, first, second, seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_an_intervention_downstream_of_what_is_measured_is_free(text: str, seed: int) -> None:
+    check_downstream_free(Program.from_text(text), seed=seed)
+
+
+@law
+@given(data=st.data(), text=specs(), seed=seeds)
+def test_a_sweep_is_its_members_one_by_one(
+    folder: Path, data: st.DataObject, text: str, seed: int
+) -> None:
+    drawn = data.draw(sweeps(Program.from_text(text)))
+    drawn.save(folder)
+    program = Program.from_text(f"{text}\n\n{drawn.text}", folder=folder)
+    check_sweep_members(program, seed=seed)
+
+
+# ---- what rides along
+
+
+@law
+@given(specs(), seeds)
+def test_an_extra_leading_axis_is_each_slice_by_itself(text: str, seed: int) -> None:
+    check_lifting(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(together=False), seeds)
+def test_a_batch_is_each_example_by_itself(text: str, seed: int) -> None:
+    check_lifting(Program.from_text(text), axis="b", seed=seed)
+
+
+@law
+@given(specs(ragged=True), seeds)
+def test_a_batch_of_one_is_a_row_of_a_batch(text: str, seed: int) -> None:
+    try:
+        check_ragged(Program.from_text(text), seed=seed)
+    except SpecError as error:  # little of what is drawn is not built for ragged axes
+        assume(any(found.slug is not Slug.UNBUILT for found in error.diagnostics))
+        raise
