@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 QUICK, QUICK_PER_LINE = (
-    30_000,
+    15_000,
     100,
-)  # operations that a check of a text elaborates: a second's worth
+)  # operations that a check of a text elaborates: half a second's worth
 
 
 @dataclass

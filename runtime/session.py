@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ..dsl.program import CheckedModel
+    from torch import nn
+
+    from ..dsl.program import CheckedModel, CheckedStudy
     from .experiment import Outcome
     from .model import SpecModel
     from .program import Program
@@ -103,12 +105,16 @@ class Session:
 
     # ---- experiments
 
+    def shared(self, study: CheckedStudy) -> nn.Module:
+        """The parameters that an experiment runs on; trainings that it takes them from are run."""
+        model = self._fresh(study.model) if study.weights is None else self.weights(study.weights)
+        return beside(model, {other: self.weights(other) for other in study.beside})
+
     def experiment(self, name: str) -> Outcome:
         """Run an experiment, print and keep what it gave."""
         study = self.program.checked.experiments[name]
-        model = self._fresh(study.model) if study.weights is None else self.weights(study.weights)
+        shared = self.shared(study)
         self.console.rule(f"experiment {name}", align="left")
-        shared = beside(model, {other: self.weights(other) for other in study.beside})
         outcome = run_experiment(study, shared, self.program.library, seed=self.program.seed)
         for shown in outcome.shown:
             self.console.print(table(outcome.values[shown], width=self.console.width))

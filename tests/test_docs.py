@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuraxis import specs
+from neuraxis import specs, testing
 from neuraxis.cli import main
 from neuraxis.compiler.passes import PASSES
 from neuraxis.dsl import sizes
@@ -371,6 +371,15 @@ def test_a_kind_of_diagnostic_has_an_example_or_is_not_reported_yet() -> None:
     )
     reported = {slug for slug in Slug if re.search(rf"Slug\.{slug.name}\b", code)}
     assert reported - shown <= {Slug.FAILED_EXPECTATION, Slug.INPUT_MISMATCH}
+
+
+# ---- property tests
+
+
+def test_the_laws_and_the_strategies_are_listed() -> None:
+    cells = [codes(row[0])[0] for first in ("check", "strategy") for row in tables("testing.md", first)]
+    listed = {cell.split("(")[0] for cell in cells}
+    assert listed == set(testing.__all__) - {"assert_close"}
 
 
 # ---- the text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ..diagnostics import Collector, Note, Severity, Slug
 from .values import HaltError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..program import CheckedModel, Limit
     from ..source import Span
@@ -50,6 +51,7 @@ class Context:
     budget: Budget = field(default_factory=Budget)
     seen: int = 0
     depth: int = 0
+    turns: int = 1  # how often what is elaborated is surely done again: by the loops around it
     statement: Tree | None = None  # what is run at present, in which an axis may be made further on
     fill: float = 0.0  # what stands outside a window: the identity of the enclosing reduction
     params: dict[str, Node] = field(default_factory=dict)
@@ -62,6 +64,15 @@ class Context:
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
     packed: dict[object, sizes.Size] = field(default_factory=dict)  # by mask, axis and most
     members: set[str] = field(default_factory=set)  # the axes of sweeps
+
+    @contextmanager
+    def turning(self, turns: int) -> Iterator[None]:
+        """While this lasts, what is elaborated is done again so often."""
+        before, self.turns = self.turns, turns
+        try:
+            yield
+        finally:
+            self.turns = before
 
     def report(
         self,

@@ -150,21 +150,21 @@ def keep_apart(
     taken = axis_words(base.block, base.module) - set(binding.bound)
     present = frozenset().union(*(node.axis_names for node in nodes.values()))
     renamed: dict[str, str] = {}
+
+    def apart(axis: Axis) -> Axis:
+        if axis.name not in taken or axis.name in inner.frame.bound:
+            return axis
+        kept = "^" + axis.name
+        while kept in present:
+            kept = "^" + kept
+        renamed[kept] = axis.name
+        return Axis(kept, axis.size)
+
+    inner.banks = tuple(map(apart, inner.banks))  # what parameters are made along
     for name, node in nodes.items():
-        clashes = []
-        for axis in node.axes:
-            if axis.name in inner.frame.bound:
-                continue
-            if axis.name in taken:
-                kept = "^" + axis.name
-                while kept in present:
-                    kept = "^" + kept
-                new = Axis(kept, axis.size)
-                clashes.append(((axis.name,), (new,)))
-                renamed[new.name] = axis.name
-                inner.frame.riding[new.name] = new
-            else:
-                inner.frame.riding[axis.name] = axis
+        riding = {axis.name: apart(axis) for axis in node.axes if axis.name not in inner.frame.bound}
+        inner.frame.riding.update({axis.name: axis for axis in riding.values()})
+        clashes = [((old,), (new,)) for old, new in riding.items() if new.name != old]
         if clashes:
             nodes[name] = scope.builder.emit(
                 ops.RENAME, ops.RenameAttrs(tuple(clashes)), [node], tree.span, scope.path

@@ -208,7 +208,8 @@ def _return(step: s.Return, scope: Scope) -> None:
 def _branch(step: s.Branch, scope: Scope) -> None:
     for condition, body in step.cases:
         if condition is None or _holds(condition, scope):
-            run_steps(body, scope)
+            with scope.ctx.turning(1):  # other turns around may take another case
+                run_steps(body, scope)
             return
 
 
@@ -236,6 +237,12 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
             f"`{step.name}` turns a whole number of times, at most {MOST_TURNS}, not {count}",
             step.count.span,
         )
+    around = scope.ctx.turns if isinstance(step.count, s.Number) else 1
+    with scope.ctx.turning(around * count):
+        _turns(step, count, around, scope)
+
+
+def _turns(step: s.Loop, count: int, around: int, scope: Scope) -> None:
     carried = _carried(step, scope)
     copier: Copier | None = None
     tries = MODELS if count > 1 and can_copy(step, scope) else 0
@@ -272,7 +279,8 @@ def _repeat(step: s.Loop, scope: Scope) -> None:
             _no_return(step, scope)
         if scope.ctx.collector.errors > errors:
             return  # the other turns would say the same
-        _check_turns(step, count, scope.ctx.budget.spent - spent, scope)
+        cost = scope.ctx.budget.spent - spent
+        _check_turns(step, count, cost, 1 if turn else around, scope)
         if mark is not None:
             copier, tries = Copier(step, mark, carried, scope), tries - 1
 
@@ -290,13 +298,13 @@ def _no_return(step: s.Loop | s.Scan, scope: Scope) -> None:
     )
 
 
-def _check_turns(step: s.Loop, count: int, cost: int, scope: Scope) -> None:
-    """Whether all turns can be made, from what one has cost."""
-    if cost * count > MOST:
+def _check_turns(step: s.Loop, count: int, cost: int, around: int, scope: Scope) -> None:
+    """Whether all turns can be made, in all turns around, from what one has cost."""
+    whole = cost * count * around
+    if whole > MOST:
         scope.fail(
             Slug.TOO_LARGE,
-            f"`{step.name}` makes {cost} operations in a turn, {cost * count} in all: "
-            f"{MOST} are allowed",
+            f"`{step.name}` makes {cost} operations in a turn, {whole} in all: {MOST} are allowed",
             step.count.span,
         )
 

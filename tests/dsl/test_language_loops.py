@@ -137,6 +137,22 @@ def test_turns_that_are_alike_are_elaborated_once(monkeypatch: pytest.MonkeyPatc
     assert len(sites(copied)) > 200
 
 
+@pytest.mark.parametrize("axis", ["e", "i", "h"])
+def test_a_bank_may_be_called_like_an_axis_of_a_block_in_it(axis: str) -> None:
+    body = f"""
+        bank {axis} * 3:
+            inner = linear[d -> d](x)
+            outer = linear[d -> d](inner)
+            mixed = attention[h = 2, k = 2](outer)
+        return mean[{axis}](mixed)
+    """
+    found = read(HEAD, body)
+    for address in ("inner", "outer", "mixed"):
+        assert axes(found, address) == {axis: "3", "d": "3", "b": "b", "t": "t"}
+    inside = {"e": "e", "i": "^i", "h": "h"}[axis]
+    assert axes(found, "outer.w")[inside] == "3"
+
+
 @pytest.mark.parametrize(
     ("body", "slug"),
     [
@@ -149,6 +165,7 @@ def test_turns_that_are_alike_are_elaborated_once(monkeypatch: pytest.MonkeyPatc
         ("repeat layer * 100001:\n    x = x + 1", "bad-size"),
         ("repeat layer * true:\n    x = x + 1", "bad-size"),
         ("repeat a * 9000:\n    repeat c * 9000:\n        x = x + 1", "too-large"),
+        ("repeat a * 50:\n    repeat c * 500:\n        repeat e * 100:\n            x = x + 1", "too-large"),
         ("repeat layer * 2:\n    return x", "misplaced"),
         ("repeat layer * 2:\n    x = sum[t](x)", "axis-mismatch"),
         ("repeat layer * 2:\n    y = f(x)\nz = y", "unknown-name"),

@@ -18,7 +18,6 @@ from ..dsl.check import check_module
 from ..dsl.diagnostics import Collector
 from ..dsl.program import SweepInput
 from ..runtime.experiment import run_experiment
-from ..runtime.model import spec_model
 from ..runtime.session import Session
 from .comparing import assert_close
 from .models import computing_in
@@ -76,11 +75,9 @@ def check_sweep_members(
 
 def _parameters(program: Program, study: CheckedStudy) -> nn.Module:
     """What the experiment runs on, in float64."""
-    if study.weights is None:
-        return spec_model(study.model, program.module, {}, seed=program.seed).double()
     with TemporaryDirectory() as folder:
         session = Session(program, Path(folder), console=Console(file=StringIO()))
-        return session.weights(study.weights).double()
+        return session.shared(study).double()
 
 
 def _ranges(
