@@ -377,7 +377,9 @@ def test_a_kind_of_diagnostic_has_an_example_or_is_not_reported_yet() -> None:
 
 
 def test_the_laws_and_the_strategies_are_listed() -> None:
-    cells = [codes(row[0])[0] for first in ("check", "strategy") for row in tables("testing.md", first)]
+    cells = [
+        codes(row[0])[0] for first in ("check", "strategy") for row in tables("testing.md", first)
+    ]
     listed = {cell.split("(")[0] for cell in cells}
     assert listed == set(testing.__all__) - {"assert_close"}
 

@@ -162,7 +162,9 @@ def keep_apart(
 
     inner.banks = tuple(map(apart, inner.banks))  # what parameters are made along
     for name, node in nodes.items():
-        riding = {axis.name: apart(axis) for axis in node.axes if axis.name not in inner.frame.bound}
+        riding = {
+            axis.name: apart(axis) for axis in node.axes if axis.name not in inner.frame.bound
+        }
         inner.frame.riding.update({axis.name: axis for axis in riding.values()})
         clashes = [((old,), (new,)) for old, new in riding.items() if new.name != old]
         if clashes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
 from tests.dsl.fuzz import fuzz
 
 from neuraxis.testing.reading import SECONDS
+
+if TYPE_CHECKING:
+    import pytest
 
 COUNT = 300 if settings().max_examples < 1000 else 10_000  # the profile `nightly` has more
 

@@ -165,7 +165,10 @@ def test_a_bank_may_be_called_like_an_axis_of_a_block_in_it(axis: str) -> None:
         ("repeat layer * 100001:\n    x = x + 1", "bad-size"),
         ("repeat layer * true:\n    x = x + 1", "bad-size"),
         ("repeat a * 9000:\n    repeat c * 9000:\n        x = x + 1", "too-large"),
-        ("repeat a * 50:\n    repeat c * 500:\n        repeat e * 100:\n            x = x + 1", "too-large"),
+        (
+            "repeat a * 50:\n    repeat c * 500:\n        repeat e * 100:\n            x = x + 1",
+            "too-large",
+        ),
         ("repeat layer * 2:\n    return x", "misplaced"),
         ("repeat layer * 2:\n    x = sum[t](x)", "axis-mismatch"),
         ("repeat layer * 2:\n    y = f(x)\nz = y", "unknown-name"),

@@ -36,7 +36,7 @@ class DrawnSweep:
     """The text of a data statement and an experiment that sweeps; what the data's file holds."""
 
     text: str
-    arrays: dict[str, np.ndarray[Any, Any]] = field(repr=False)
+    arrays: dict[str, Any] = field(repr=False)
 
     def __str__(self) -> str:
         return self.text
