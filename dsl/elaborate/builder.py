@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
-from ..core import Axis, Node, Step, without
+from ..core import Axes, Axis, Node, Step, without
 from ..diagnostics import Collector, Note, Severity, Slug
 from .values import HaltError
 
@@ -189,8 +189,20 @@ class Builder:
         """Append an operation. Raises OpError if the operands do not fit."""
         own = [self.use(operand) for operand in operands]
         axes, dtype = op.infer(attrs, [(operand.axes, operand.dtype) for operand in own])
+        self.check_axes(axes, span)
         node = Node(self.ctx.fresh(span), op, attrs, axes, dtype, span, scope=scope)
         return self.put(node, own)
+
+    def check_axes(self, axes: Axes, span: Span) -> None:
+        """In the body of a scan nothing has its axis: what it names has it outside already."""
+        if self.axis is not None and any(axis.name == self.axis.name for axis in axes):
+            name = self.axis.name
+            message = f"this has the axis `{name}`, along which the scan runs"
+            hint = f"give it another name, `{name}'`"
+            self.ctx.report(Slug.AXIS_MISMATCH, message, span, hint=hint)
+            raise HaltError
+        if self.parent is not None:
+            self.parent.check_axes(axes, span)
 
     def use(self, node: Node) -> Node:
         """The node as seen here: an outer one comes in as an input of the body, per step if it

@@ -89,6 +89,7 @@ def _carry(
     axes: list[Axis] = [scope.need_axis(decl.name, decl.span) for decl in carried.axes or ()]
     axes += [axis for axis in init.axes if axis.name not in {a.name for a in axes}]
     axes = [*(bank for bank in scope.banks if bank not in axes), *axes]
+    inner.builder.check_axes(tuple(axes), part.span)
     node = Node(
         scope.ctx.fresh(part.span),
         ops.INPUT,

@@ -52,6 +52,21 @@ def test_emitted_source_computes_what_the_oracle_does(graph: Graph, seed: int, l
     assert_close(emulate(graph, data), wanted, tolerance=1e-7)
 
 
+def test_parameters_that_are_computed_have_names_of_their_own() -> None:
+    text = """
+    model eyes[d = 2, k = 3](x[d]) -> [d]:
+        param square[d, d'] = where(d == d', 1, 0.5)
+        param wide[d, k] = where(d == k, 1, 0.25)
+        return dot[d'](square, x[d -> d']) + sum[k](wide)
+"""
+    model = model_of(text)
+    file: dict[str, Any] = {}
+    exec(emit(compiled(model), model).source, file)  # the file by itself, as `emit` writes it
+    made = file["Eyes"]().state_dict()
+    assert made["square"].tolist() == [[1, 0.5], [0.5, 1]]
+    assert made["wide"].tolist() == [[1, 0.25, 0.25], [0.25, 1, 0.25]]
+
+
 @given(graphs(kinds=SMOOTH), seeds, lengths)
 def test_gradients_are_those_of_the_oracle(graph: Graph, seed: int, length: int) -> None:
     data = data_for(graph, seed, length)

@@ -48,9 +48,10 @@ class Line:
 
 @dataclass
 class Lines:
-    """The statements of a function, in order."""
+    """The statements of a function, in order, and the names that are taken in it."""
 
     lines: list[Line] = field(default_factory=list)
+    names: Names = field(default_factory=Names)
     depth: int = 0
     loops: list[int] = field(default_factory=list)  # where the loops begin that are open
 
@@ -101,7 +102,7 @@ class Writer:
     ) -> None:
         self.flow, self.plan, self.rule, self.parameter = flow, plan, rule, parameter
         self.lines = Lines() if lines is None else lines
-        self.names = Names() if names is None else names
+        self.names = self.lines.names if names is None else names
         self.scope, self.outer = scope, outer
         self.values: dict[str, Value] = {}
         self.left: Counter[str] = Counter(plan.uses)
