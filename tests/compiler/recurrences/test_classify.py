@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import given
-from tests.compiler.comparing import assert_same
 from tests.compiler.programs import graph_of
 from tests.compiler.recurrences.cells import CELLS
 
@@ -19,7 +18,7 @@ from neuraxis.dsl import sizes
 from neuraxis.dsl.core import DType, names
 from neuraxis.dsl.items import body_inputs
 from neuraxis.dsl.ops import ScanAttrs
-from neuraxis.testing import recurrences
+from neuraxis.testing import assert_close, recurrences
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -68,7 +67,7 @@ def check_step(found: Recurrence) -> None:
     values = evaluate_nodes(graph, inputs, sizes=known)
     for name, other in zip(wanted, rebuilt, strict=True):
         one, two = values[name], values[other]
-        assert_same([NamedArray(two.axes, two.array.astype(one.array.dtype))], [one], 1e-12)
+        assert_close([NamedArray(two.axes, two.array.astype(one.array.dtype))], [one], tolerance=1e-12)
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from tests.compiler.comparing import assert_same
+from neuraxis.testing import assert_close
 from tests.compiler.programs import graph_of
 from tests.compiler.recurrences.cells import CELLS
 
@@ -57,7 +57,7 @@ def check(graph: Graph, length: int, chunk: int, seed: int = 0) -> Graph:
     # of no steps, `S[t = -1]` is the first carry: `fold` says so
     steps = graph if length else compile_graph(graph, Context())
     found, wanted = evaluate(after, **given_), evaluate(steps, **given_)
-    assert_same(found, wanted, 1e-9)
+    assert_close(found, wanted, 1e-9)
     return after
 
 
@@ -112,7 +112,7 @@ def test_writes_to_a_carry_leave_its_kind(name: str) -> None:
         if step.node.op is INPUT and not step.node.axes:
             given_["inputs"][step.node.name] = NamedArray((), np.asarray(2.0))
     ctx = Context(recurrences="parallel", chunk=3)
-    assert_same(evaluate(compile_graph(graph, ctx), **given_), evaluate(graph, **given_), 1e-9)
+    assert_close(evaluate(compile_graph(graph, ctx), **given_), evaluate(graph, **given_), 1e-9)
 
 
 def test_what_rides_along_is_in_the_carry() -> None:
@@ -123,7 +123,7 @@ def test_what_rides_along_is_in_the_carry() -> None:
     given_ = data(graph, 7, 0)
     after = compile_graph(graph, Context(recurrences="parallel", chunk=3))
     assert [scan.axis.name for scan in scans(after)] == ["chunk"]
-    assert_same(evaluate(after, **given_), evaluate(graph, **given_), 1e-9)
+    assert_close(evaluate(after, **given_), evaluate(graph, **given_), 1e-9)
 
 
 def test_what_is_nonlinear_stays_and_what_it_drives_does_not() -> None:
