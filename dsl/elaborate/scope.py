@@ -354,12 +354,22 @@ class Scope:
             case sizes.Count(name):
                 return self.builder.use(self.builder.find(name))
             case str():
-                axis = Axis(atom, sizes.symbol(atom))
+                axis = Axis(self._counted(atom), sizes.symbol(atom))
                 index = self.builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, self.path)
                 one = self.map("ge", [index, self.node(Known(0), span)], span)
                 return self.builder.emit(
-                    ops.REDUCE, ops.ReduceAttrs("sum", (atom,)), [one], span, self.path
+                    ops.REDUCE, ops.ReduceAttrs("sum", (axis.name,)), [one], span, self.path
                 )
+
+    def _counted(self, name: str) -> str:
+        """The axis to count a run-time size along: in a scan over it, one that is called
+        otherwise."""
+        builder: Builder | None = self.builder
+        while builder is not None:
+            if builder.axis is not None and builder.axis.name == name:
+                return self._counted(f"^{name}")
+            builder = builder.parent
+        return name
 
     def map(self, fn: str, operands: Sequence[Node], span: Span) -> Node:
         """A pointwise operation; sizes that differ are the user's mistake."""

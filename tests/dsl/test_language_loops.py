@@ -137,6 +137,16 @@ def test_turns_that_are_alike_are_elaborated_once(monkeypatch: pytest.MonkeyPatc
     assert len(sites(copied)) > 200
 
 
+def test_the_size_of_the_axis_of_a_scan_is_known_in_it() -> None:
+    body = """
+        scan t:
+            carry S = 0
+            S = S + x * t / |t|
+        return S
+    """
+    assert axes(read(HEAD, body), "S") == {"b": "b", "t": "t", "d": "3"}
+
+
 @pytest.mark.parametrize("axis", ["e", "i", "h"])
 def test_a_bank_may_be_called_like_an_axis_of_a_block_in_it(axis: str) -> None:
     body = f"""

@@ -92,7 +92,7 @@ def test_tables_of_positions_are_exact_in_half_precision() -> None:
 def test_parameters_side_by_side_are_trained_each_for_itself(gpt: Any) -> None:
     layer = gpt.layer[0]
     q, key, v = layer.attn.q.w, layer.attn.key.w, layer.attn.v.w
-    whole = layer._attn.wholes[0]
+    whole = layer._attn_beside.wholes[0]
     assert q.data_ptr() == whole.data_ptr()
     assert key.data_ptr() == whole[16:].data_ptr()
     key.requires_grad_(False)
@@ -115,7 +115,7 @@ def test_gradients_are_the_same_side_by_side_and_apart(gpt: Any) -> None:
 
     wanted = gradients()
     for layer in gpt.layer:
-        layer._attn.at = []  # as if somebody had moved them
+        layer._attn_beside.at = []  # as if somebody had moved them
     for name, gradient in gradients().items():
         assert torch.allclose(gradient, wanted[name], atol=1e-6)
 
@@ -141,7 +141,7 @@ def test_a_copy_is_apart_from_its_original(gpt: Any) -> None:
     assert torch.equal(gpt(TOKENS), wanted)
     assert not torch.equal(other(TOKENS), wanted)
     first = other.layer[0]
-    assert first._attn.wholes[0].data_ptr() == first.attn.q.w.data_ptr()
+    assert first._attn_beside.wholes[0].data_ptr() == first.attn.q.w.data_ptr()
 
 
 @pytest.mark.parametrize("assign", [False, True])
@@ -160,8 +160,8 @@ def test_models_may_share_parameters(gpt: Any) -> None:
     assert torch.equal(gpt(TOKENS), wanted)
     assert other.wte is gpt.wte
     assert other.layer[0].attn.q.w is gpt.layer[0].attn.q.w
-    whole = other.layer[0]._attn.wholes[0].data_ptr()
-    assert whole == gpt.layer[0]._attn.wholes[0].data_ptr()
+    whole = other.layer[0]._attn_beside.wholes[0].data_ptr()
+    assert whole == gpt.layer[0]._attn_beside.wholes[0].data_ptr()
     with torch.no_grad():
         gpt.wte.mul_(2)
     assert torch.equal(other.wte, gpt.wte)
@@ -273,6 +273,14 @@ def test_names_that_are_no_python_names_or_are_taken_by_modules() -> None:
     assert {"lambda", "half", "buffers", "type.w"} <= model.state_dict().keys()
     assert model(torch.ones(1, 2)).tolist() == [[24, 24]]
     assert model.half()(torch.ones(1, 2)).dtype == torch.float16
+
+
+def test_parts_may_be_called_like_what_a_model_has_at_run_time() -> None:
+    for name in ("seen", "key", "modules", "graph", "run", "beside"):
+        text = f"model m[d = 2](x[b, t, d]) -> [b, t, d]:\n    {name} = causal_attention(x)\n"
+        again = made(f"{text}    return {name}\n")
+        x = torch.randn(1, 3, 2)
+        assert torch.equal(again(x), again(x))
 
 
 def test_a_fixed_parameter_is_not_trained() -> None:

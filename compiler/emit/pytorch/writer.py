@@ -15,7 +15,7 @@ from ....dsl.core import DType, names
 from ....dsl.ops import InputAttrs, ParamAttrs, RandomAttrs, StateAttrs
 from .expressions import literal
 from .layout import ADDED, ATOM, Layout, Value, permuted, squeezed
-from .names import TAKEN, Names, called, identifier
+from .names import Names, called, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -261,8 +261,9 @@ class Writer:
         self.helper("side_by_side")
         words = [part.split(".") for part in found.parts]
         common = [one for one, *others in zip(*words, strict=False) if set(others) <= {one}]
-        name = identifier("_".join(common[1:]) or "joined")
-        while name in TAKEN or self.laid.get(f"_{name}", found) != found:
+        # the last word keeps it apart from what a module has, and a model at run time
+        name = identifier("_".join([*common[1:], "beside"]))
+        while self.laid.get(f"_{name}", found) != found:
             name += "_"
         self.laid[f"_{name}"] = found
         return f"self._{name}"

@@ -12,12 +12,14 @@ from ..dsl.core import DType
 from ..dsl.diagnostics import Collector, SpecError
 from ..dsl.elaborate.under import elaborate_under
 from ..dsl.modules import Loader
+from ..dsl.ops import ScanAttrs
 from ..runtime.model import SpecModel, spec_model
 from .models import model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ..dsl.core import Body
     from ..runtime.program import Program
     from ..runtime.sites import Site
 
@@ -117,6 +119,7 @@ def interventions(
     if not sites:
         return Drawn((), frozenset(), made.checked.name)
     own = made.checked.aliases
+    steps = dict(_steps(made.checked.body, ()))
     groups: dict[str, list[Site]] = {}
     for site in sites:
         groups.setdefault(re.sub(r"\[\d+\]", "[*]", site.address), []).append(site)
@@ -134,14 +137,24 @@ def interventions(
             and draw(st.booleans())
         ):
             path, hit = pattern, groups[pattern]
-        text, uses = _write(draw, path, site)
+        text, uses = _write(draw, path, site, steps.get(own.get(site.address, site.address), ()))
         writes.append(text)
         params |= uses
         written |= {own.get(s.address, s.address) for s in hit}
     return Drawn(tuple(writes), frozenset(written), made.checked.name, tuple(sorted(params)))
 
 
-def _write(draw: Draw, path: str, site: Site) -> tuple[str, set[str]]:
+def _steps(body: Body, around: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """For each address the axes of the scans around it: there, a value is that of a step."""
+    for step in body.steps:
+        if step.node.site is not None:
+            yield step.node.site, around
+        if isinstance(step.node.attrs, ScanAttrs):
+            axis = step.node.attrs.axis.name
+            yield from _steps(step.node.attrs.body, (*around, axis))
+
+
+def _write(draw: Draw, path: str, site: Site, steps: tuple[str, ...]) -> tuple[str, set[str]]:
     """One write, and the parameters that it needs."""
     region = _region(draw, site)
     op = draw(st.sampled_from(["=", "=", "*=", "+=", "-=", "/="]))
@@ -149,8 +162,9 @@ def _write(draw: Draw, path: str, site: Site) -> tuple[str, set[str]]:
         value = draw(st.sampled_from(["0.5", "2", "0.25", "strength"]))
         return f"{path}{region} {op} {value}", {"strength = 0.75"} & {f"{value} = 0.75"}
     ways = list(VALUES)
-    if site.axes:
-        axis = draw(st.sampled_from(site.axes))
+    whole = [axis for axis in site.axes if axis not in steps]
+    if whole:
+        axis = draw(st.sampled_from(whole))
         if axis.isidentifier():
             ways += [f"mean[{axis}](it)", f"it - mean[{axis}](it)"]
     if "*" not in path:

@@ -67,7 +67,9 @@ def check_step(found: Recurrence) -> None:
     values = evaluate_nodes(graph, inputs, sizes=known)
     for name, other in zip(wanted, rebuilt, strict=True):
         one, two = values[name], values[other]
-        assert_close([NamedArray(two.axes, two.array.astype(one.array.dtype))], [one], tolerance=1e-12)
+        assert_close(
+            [NamedArray(two.axes, two.array.astype(one.array.dtype))], [one], tolerance=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from neuraxis.testing import assert_close
 from tests.compiler.programs import graph_of
 from tests.compiler.recurrences.cells import CELLS
 
@@ -22,7 +21,7 @@ from neuraxis.dsl import sizes
 from neuraxis.dsl.core import DType, names
 from neuraxis.dsl.ops import INPUT, PARAM, ScanAttrs
 from neuraxis.runtime.program import Program
-from neuraxis.testing import check_parallel, recurrences
+from neuraxis.testing import assert_close, check_parallel, recurrences
 
 if TYPE_CHECKING:
     from neuraxis.compiler.graph import Graph
@@ -57,7 +56,7 @@ def check(graph: Graph, length: int, chunk: int, seed: int = 0) -> Graph:
     # of no steps, `S[t = -1]` is the first carry: `fold` says so
     steps = graph if length else compile_graph(graph, Context())
     found, wanted = evaluate(after, **given_), evaluate(steps, **given_)
-    assert_close(found, wanted, 1e-9)
+    assert_close(found, wanted, tolerance=1e-9)
     return after
 
 
@@ -112,7 +111,9 @@ def test_writes_to_a_carry_leave_its_kind(name: str) -> None:
         if step.node.op is INPUT and not step.node.axes:
             given_["inputs"][step.node.name] = NamedArray((), np.asarray(2.0))
     ctx = Context(recurrences="parallel", chunk=3)
-    assert_close(evaluate(compile_graph(graph, ctx), **given_), evaluate(graph, **given_), 1e-9)
+    assert_close(
+        evaluate(compile_graph(graph, ctx), **given_), evaluate(graph, **given_), tolerance=1e-9
+    )
 
 
 def test_what_rides_along_is_in_the_carry() -> None:
@@ -123,7 +124,7 @@ def test_what_rides_along_is_in_the_carry() -> None:
     given_ = data(graph, 7, 0)
     after = compile_graph(graph, Context(recurrences="parallel", chunk=3))
     assert [scan.axis.name for scan in scans(after)] == ["chunk"]
-    assert_close(evaluate(after, **given_), evaluate(graph, **given_), 1e-9)
+    assert_close(evaluate(after, **given_), evaluate(graph, **given_), tolerance=1e-9)
 
 
 def test_what_is_nonlinear_stays_and_what_it_drives_does_not() -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
-from tests.compiler.comparing import assert_same
 from tests.compiler.emitted import checked, doubles, emulate, inputs_of, module
 
 from neuraxis.compiler.context import Context
@@ -30,6 +29,7 @@ from neuraxis.dsl.derivatives import (
     reverse,
     sequences,
 )
+from neuraxis.testing import assert_close
 from neuraxis.testing.data import FINE, data_for
 from neuraxis.testing.graphs import graphs
 from neuraxis.testing.slopes import Slopes, can_differ
@@ -170,8 +170,8 @@ def test_passes_and_emission_keep_derivatives(graph: Graph, seed: int, length: i
     wanted = evaluate(whole, **full.keywords())
     compiled = compile_graph(whole, Context())
     note(show(compiled))
-    assert_same(evaluate(compiled, **full.keywords()), wanted)
-    assert_same(emulate(compiled, full, whole), wanted, tolerance=1e-7)
+    assert_close(evaluate(compiled, **full.keywords()), wanted)
+    assert_close(emulate(compiled, full, whole), wanted, tolerance=1e-7)
 
 
 @given(graphs(), seeds, lengths)
@@ -205,7 +205,7 @@ def test_kinks_are_those_of_pytorch(graph: Graph, seed: int, length: int) -> Non
         theirs = NamedArray(value.axes, np.zeros(value.array.shape))
         if slope is not None:
             theirs = NamedArray(names(node.axes), slope.numpy())
-        assert_same([value], [theirs], tolerance=1e-7)
+        assert_close([value], [theirs], tolerance=1e-7)
 
 
 def floats_in(graph: Graph) -> list[Node]:

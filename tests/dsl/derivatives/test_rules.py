@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.compiler.comparing import assert_same
 from tests.compiler.emitted import checked, doubles, inputs_of, module
 from tests.compiler.programs import Draft, graph_of, shown
 
@@ -19,6 +18,7 @@ from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Axis, DType, names
 from neuraxis.dsl.derivatives import pointwise, pullback, pushforward, reductions, sequences
+from neuraxis.testing import assert_close
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def check(draft: Draft, result: str, inputs: Sequence[Any], cotangent: Any = Non
     (own,) = (name for name in inputs_named(Graph.from_body(derived)) if name not in arrays)
     found = evaluate(derived, {**arrays, own: NamedArray(names(axes), cotangent)})
     for name, value, slope in zip(wanted, found, theirs, strict=True):
-        assert_same([value], [NamedArray(names(graph.node(name).axes), slope.numpy())])
+        assert_close([value], [NamedArray(names(graph.node(name).axes), slope.numpy())])
     _check_forwards(body, arrays, wanted, found, NamedArray(names(axes), cotangent))
 
 

@@ -181,7 +181,7 @@ class Recurrent(Part):
         self.lay_out()
 
     def lay_out(self):
-        self._joined = SideBySide(self.linear, self.linear[3], self.linear[5])
+        self._beside = SideBySide(self.linear, self.linear[3], self.linear[5])
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -196,7 +196,7 @@ class Recurrent(Part):
         b = x.shape[0]
         # linear: linear.nax:9
         linear, linear_3, linear_5 = F.linear(
-            x, *self._joined(self.linear, self.linear[3], self.linear[5])
+            x, *self._beside(self.linear, self.linear[3], self.linear[5])
         ).chunk(3, -1)
         y = torch.zeros(b, 4, dtype=x.dtype, device=x.device)
         y_steps = []

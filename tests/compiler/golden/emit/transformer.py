@@ -206,7 +206,7 @@ class Layer(Part):
         self.lay_out()
 
     def lay_out(self):
-        self._attn = SideBySide(self.attn.q, self.attn.key, self.attn.v)
+        self._attn_beside = SideBySide(self.attn.q, self.attn.key, self.attn.v)
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -222,7 +222,7 @@ class Layer(Part):
         layernorm = F.layer_norm(x, (8,), self.layernorm.w, self.layernorm.b, eps=1e-05)
         # attn: attention.nax:18
         q, key, v = F.linear(
-            layernorm, *self._attn(self.attn.q, self.attn.key, self.attn.v)
+            layernorm, *self._attn_beside(self.attn.q, self.attn.key, self.attn.v)
         ).unflatten(-1, (3, 2, 4)).unbind(-3)
         z = F.scaled_dot_product_attention(
             q.transpose(1, 2), key.transpose(1, 2), v.transpose(1, 2), is_causal=True
