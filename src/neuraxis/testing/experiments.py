@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ..runtime.model import Site, SpecModel
+    from ..runtime.model import SpecModel
     from ..runtime.program import Program
+    from ..runtime.sites import Site
 
     Draw = Callable[[st.SearchStrategy[Any]], Any]
 
