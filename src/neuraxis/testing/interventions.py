@@ -147,7 +147,7 @@ def interventions(
 def _steps(body: Body, around: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """For each address the axes of the scans around it: there, a value is that of a step."""
     for step in body.steps:
-        if step.node.site is not None:
+        if step.node.site is not None and around:
             yield step.node.site, around
         if isinstance(step.node.attrs, ScanAttrs):
             axis = step.node.attrs.axis.name
