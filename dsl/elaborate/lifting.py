@@ -160,7 +160,8 @@ def keep_apart(
         renamed[kept] = axis.name
         return Axis(kept, axis.size)
 
-    inner.banks = tuple(map(apart, inner.banks))  # what parameters are made along
+    inner.banks = tuple(map(apart, inner.banks))  # what is drawn and made along them, too
+    inner.owners = tuple(map(apart, inner.owners))
     for name, node in nodes.items():
         riding = {
             axis.name: apart(axis) for axis in node.axes if axis.name not in inner.frame.bound

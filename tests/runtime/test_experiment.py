@@ -189,7 +189,7 @@ def test_a_file_must_fit_the_sizes_of_the_model(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as error:
         run(MIX, "e", root=tmp_path)
     said = str(error.value)
-    assert "error[input-mismatch]: `x` must have 2 along `d`, as the model has" in said
+    assert "error[input-mismatch]: `mix` wants 2 positions of `d` on `x`" in said
     assert "^" in said
 
 
