@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import textwrap
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +26,19 @@ from tests.compiler.emitted import (
     slope,
 )
 
+from neuraxis.compiler import emit as emitting
 from neuraxis.compiler.emit import emit
 from neuraxis.compiler.emit.forms import Core
 from neuraxis.compiler.emit.pytorch.expressions import OPERATORS
 from neuraxis.compiler.emit.pytorch.formatting import wrapped
+from neuraxis.compiler.emit.pytorch.names import identifier
 from neuraxis.compiler.emit.pytorch.reductions import ALONG, OVER_ONE, OVER_SEVERAL
 from neuraxis.compiler.emit.pytorch.table import FORMS, OPS
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.dsl import functions
 from neuraxis.dsl import ops as core
-from neuraxis.testing import assert_close, graphs
+from neuraxis.runtime.program import Program
+from neuraxis.testing import assert_close, check_lowering, graphs
 from neuraxis.testing.data import data_for
 from neuraxis.testing.drawing import ALL_OPS
 
@@ -50,6 +56,31 @@ def test_emitted_source_computes_what_the_oracle_does(graph: Graph, seed: int, l
     except (IndexError, ZeroDivisionError):
         assume(False)
     assert_close(emulate(graph, data), wanted, tolerance=1e-7)
+
+
+def test_what_a_file_defines_for_itself_is_called_like_nothing_of_a_spec() -> None:
+    text = (Path(emitting.__file__).parent / "templates/torch/helpers.py.j2").read_text()
+    helpers = re.findall(r"^def (\w+)", text, re.MULTILINE)
+    assert helpers
+    assert all(name.startswith("_") or identifier(name) == f"{name}_" for name in helpers)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("weight", "bias"), ("part", "buffer"), ("rows", "masked_softmax")]
+)
+def test_a_spec_may_use_these_names(one: str, other: str) -> None:
+    text = f"""
+    block two(x[d]) -> [d]:
+        param {one}[d] ~ normal(0, 1)
+        param {other}[d] ~ normal(0, 1)
+        return {one} * x + {other}
+
+    model m[d = 4](x[b, t, d]) -> [b, t, d]:
+        {one} = two(x)
+        {other} = two({one})
+        return dot[s](softmax[s](where({one}[t -> s] > 9, 1, -inf)), {other}[t -> s]) + {other}
+"""
+    check_lowering(Program.from_text(textwrap.dedent(text).lstrip()))
 
 
 def test_parameters_that_are_computed_have_names_of_their_own() -> None:

@@ -73,8 +73,21 @@ def test_a_model_may_be_cast(gpt: Any, dtype: torch.dtype) -> None:
     assert all(p.dtype == dtype for p in cast.parameters())
 
 
+def test_a_shift_may_be_longer_than_its_axis() -> None:
+    both = made("model both(x[t]) -> [t], [t]:\n    return shift[t](x, 3), shift[t](x, -3)\n")
+    for length in (1, 2, 3, 4, 5):
+        x = torch.arange(1.0, length + 1)
+        later, sooner = both(x)
+        assert later.tolist() == [0.0, 0.0, 0.0, *x.tolist()][:length]
+        assert sooner.tolist() == [*x.tolist(), 0.0, 0.0, 0.0][3 : 3 + length]
+    small = made("model small[n = 2](x[n]) -> [n]:\n    return shift[n](x, 3) + x\n")
+    assert small(torch.ones(2)).tolist() == [1, 1]
+
+
 def test_a_quantile_is_computed_of_any_floats() -> None:
-    middle = made("model middle(x[t]) -> []:\n    return quantile[t](x, 0.25)\n")
+    middle = made(
+        "model middle(x[t]) -> []:\n    quantile_of = quantile[t](x, 0.25)\n    return quantile_of\n"
+    )
     x = torch.tensor([4.0, 1.0, 3.0, 2.0])
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         found = middle.to(dtype)(x.to(dtype))

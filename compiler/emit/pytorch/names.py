@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset(
     [
+        "from_rows",
+        "in_one_piece",
+        "is_compiling",
+        "laid_out",
+        "masked_log_softmax",
+        "masked_softmax",
+        "quantile_of",
+        "rows",
         "torch",
         "nn",
         "F",

@@ -175,7 +175,7 @@ def _window(w: Writer, piece: Piece, how: Window) -> Value:
         ((axis, _),) = how.terms
         before = size_rules.multiply(-1, how.offset)
         after = size_rules.subtract(size_rules.add(how.offset, axis.size), size)
-        padded = _padded(w, base, at, before, after, how.fill)
+        padded = _padded(w, base, at, before, after, size, how.fill)
         layout = tuple(axis.name if own == how.axis else own for own in base.layout)
         return replace(padded, layout=layout)
     if len(how.terms) == 2 and all(count > 0 for _, count in how.terms):
@@ -186,7 +186,13 @@ def _window(w: Writer, piece: Piece, how: Window) -> Value:
 
 
 def _padded(
-    w: Writer, base: Value, at: int, before: size_rules.Size, after: size_rules.Size, fill: float
+    w: Writer,
+    base: Value,
+    at: int,
+    before: size_rules.Size,
+    after: size_rules.Size,
+    size: size_rules.Size,
+    fill: float,
 ) -> Value:
     """More places before and after along one dimension; fewer where the number is negative."""
     if before == 0 and after == 0:
@@ -197,8 +203,27 @@ def _padded(
         extra = f", value={bool(fill)}"
     elif base.dtype is DType.INT and fill != 0:
         extra = f", value={int(fill)}"
+    short = _cuts_too_much(before, after, size)
+    if short:  # first all that is new, then what is left
+        start = 0 if after == short else w.size(size_rules.multiply(-1, before))
+        whole = size_rules.add(size, size_rules.add(before, after))
+        before, after = (0, after) if before == short else (before, 0)
     text = f"F.pad({base.text}, ({zeros}{w.size(before)}, {w.size(after)}){extra})"
+    if short:
+        text += f".narrow({at}, {start}, {w.size(whole)})"
     return Value(text, base.layout, base.dtype)
+
+
+def _cuts_too_much(
+    before: size_rules.Size, after: size_rules.Size, size: size_rules.Size
+) -> int | None:
+    """Of one side that is cut and one that is filled, how much is cut, where that may be more than
+    there is: PyTorch cuts first."""
+    if not isinstance(before, int) or not isinstance(after, int) or before * after >= 0:
+        return None
+    cut = min(before, after)
+    least = size if isinstance(size, int) else 1
+    return cut if -cut > least else None
 
 
 def _unfolded(w: Writer, base: Value, how: Window, at: int, size: size_rules.Size) -> Value:
@@ -211,7 +236,7 @@ def _unfolded(w: Writer, base: Value, how: Window, at: int, size: size_rules.Siz
         size_rules.add(how.offset, size_rules.subtract(other.size, 1)),
     )
     after = size_rules.subtract(last, size_rules.subtract(size, 1))
-    padded = _padded(w, base, at, size_rules.multiply(-1, how.offset), after, how.fill)
+    padded = _padded(w, base, at, size_rules.multiply(-1, how.offset), after, size, how.fill)
     layout = [one.name if own == how.axis else own for own in base.layout]
     call = f".unfold({at}, {w.size(other.size)}, {stride})"
     return padded.view(call, [*layout, other.name])

@@ -68,7 +68,7 @@ def write_reduce(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     else:
         layout = tuple(axis for axis in value.layout if axis not in gone)
     if fn == "quantile":
-        call = f"{w.helper('quantile')}({value.text}, {argument}, {where})"
+        call = f"{w.helper('quantile_of')}({value.text}, {argument}, {where})"
         return Value(call, layout, node.dtype)
     made = replace(value.view(format_.format(where), layout), dtype=node.dtype)
     if fn in ("max", "min") and node.dtype is DType.BOOL:

@@ -25,29 +25,29 @@ class Part(nn.Module):
         raise KeyError(name)
 
 
-def weight(name):
+def _weight(name):
     """An attribute of a part; found ten times as fast as by `nn.Module.__getattr__`."""
     return property(lambda self: self._parameters[name])
 
 
-def buffer(name):
+def _buffer(name):
     return property(lambda self: self._buffers[name])
 
 
-def part(name):
+def _part(name):
     return property(lambda self: self._modules[name])
 
 
 class Affine(Part):
-    w = weight("w")
-    b = weight("b")
+    w = _weight("w")
+    b = _weight("b")
 
 
 class Images(Part):
     """The model `images`."""
 
-    x = part("x")
-    out = part("out")
+    x = _part("x")
+    out = _part("out")
 
     def __init__(self):
         super().__init__(

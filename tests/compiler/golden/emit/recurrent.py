@@ -26,16 +26,16 @@ class Part(nn.Module):
         raise KeyError(name)
 
 
-def weight(name):
+def _weight(name):
     """An attribute of a part; found ten times as fast as by `nn.Module.__getattr__`."""
     return property(lambda self: self._parameters[name])
 
 
-def buffer(name):
+def _buffer(name):
     return property(lambda self: self._buffers[name])
 
 
-def part(name):
+def _part(name):
     return property(lambda self: self._modules[name])
 
 
@@ -142,15 +142,15 @@ def from_rows(block, shape, inputs):
 
 
 class Affine(Part):
-    w = weight("w")
-    b = weight("b")
+    w = _weight("w")
+    b = _weight("b")
 
 
 class Recurrent(Part):
     """The model `recurrent`."""
 
-    calls = buffer("calls")
-    linear = part("linear")
+    calls = _buffer("calls")
+    linear = _part("linear")
 
     def __init__(self):
         super().__init__(

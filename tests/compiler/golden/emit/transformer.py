@@ -26,16 +26,16 @@ class Part(nn.Module):
         raise KeyError(name)
 
 
-def weight(name):
+def _weight(name):
     """An attribute of a part; found ten times as fast as by `nn.Module.__getattr__`."""
     return property(lambda self: self._parameters[name])
 
 
-def buffer(name):
+def _buffer(name):
     return property(lambda self: self._buffers[name])
 
 
-def part(name):
+def _part(name):
     return property(lambda self: self._modules[name])
 
 
@@ -142,28 +142,28 @@ def from_rows(block, shape, inputs):
 
 
 class Affine(Part):
-    w = weight("w")
-    b = weight("b")
+    w = _weight("w")
+    b = _weight("b")
 
 
 class Attn(Part):
-    q = part("q")
-    key = part("key")
-    v = part("v")
-    out = part("out")
+    q = _part("q")
+    key = _part("key")
+    v = _part("v")
+    out = _part("out")
 
 
 class Ffn(Part):
-    act = part("act")
-    out = part("out")
+    act = _part("act")
+    out = _part("out")
 
 
 class Layer(Part):
     """`layer[0]` to `layer[1]`."""
 
-    layernorm = part("layernorm")
-    attn = part("attn")
-    ffn = part("ffn")
+    layernorm = _part("layernorm")
+    attn = _part("attn")
+    ffn = _part("ffn")
 
     def __init__(self):
         super().__init__(
@@ -243,10 +243,10 @@ class Layer(Part):
 class Transformer(Part):
     """The model `transformer`."""
 
-    wte = weight("wte")
-    wpe = weight("wpe")
-    layer = part("layer")
-    final = part("final")
+    wte = _weight("wte")
+    wpe = _weight("wpe")
+    layer = _part("layer")
+    final = _part("final")
 
     def __init__(self):
         super().__init__(
