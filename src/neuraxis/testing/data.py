@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,6 +117,18 @@ def given_for(
             value = rounded(initial(step.node, model._seed) if own is None else own, dtype)
             (params if step.node.op is ops.PARAM else states_)[step.node.site] = value
     return Given(named, params, {}, model._seed, call, states_)
+
+
+def moved(given: Given, seed: int) -> Given:
+    """The same with parameters a little elsewhere: where all are equal, a largest one has no slope."""
+    numbers = np.random.default_rng(seed)
+    params = {
+        site: value + numbers.integers(-64, 65, value.shape) / FINE
+        if value.dtype.kind == "f"
+        else value
+        for site, value in given.params.items()
+    }
+    return replace(given, params=params)
 
 
 def reached(model: SpecModel, inputs: Sequence[Any]) -> float:

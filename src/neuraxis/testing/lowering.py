@@ -17,7 +17,7 @@ from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..dsl.source import GENERATED
 from ..runtime.module import Model, build
 from .comparing import assert_close, largest
-from .data import FINE, Given, data_for, given_for, inputs_for
+from .data import FINE, Given, data_for, given_for, inputs_for, moved
 from .models import computing_in, held_in, model_of
 from .slopes import Slopes, can_differ
 
@@ -49,7 +49,9 @@ def check_lowering(
     given = given_for(made, inputs_for(made, seed) if inputs is None else inputs, dtype)
     _check_values(_Both(made.checked, made, given, dtype))
     if gradients and dtype == "float64":
-        fine = given if inputs is not None else given_for(made, inputs_for(made, seed, parts=FINE))
+        fine = given
+        if inputs is None:
+            fine = moved(given_for(made, inputs_for(made, seed, parts=FINE)), seed)
         _check_slopes(_Both(made.checked, made, fine, dtype), seed)
 
 
