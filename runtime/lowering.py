@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 from ..compiler.build import graph_of
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
+from ..dsl import sizes
 from ..dsl.core import Body, names
 from ..dsl.ops import INPUT, InputAttrs
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
-from ..dsl.resize import counted
+from ..dsl.resize import counted, resized
 from .module import Model, build
 from .ragged import check_updates, padded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
     from torch import nn
 
     from ..compiler.graph import Graph
-    from ..dsl.core import Node
+    from ..dsl.core import Node, Step
     from ..dsl.program import CheckedStudy
+    from ..dsl.sizes import Size
 
 
 @dataclass
@@ -67,12 +69,15 @@ def lower(
 def loaded(
     graph: Graph, study: CheckedStudy, shared: nn.Module, *, seed: int = 0, name: str = ""
 ) -> Lowered:
-    """A compiled graph whose inputs are all its input nodes."""
-    inputs = tuple(node for node in map(graph.node, graph.in_order()) if node.op is INPUT)
+    """A compiled graph whose inputs are all its input nodes, and those that only say a size."""
+    body = _with_inputs_first(graph.to_body())
+    beside = _sizing(study.body, body.steps)
+    body = replace(body, steps=(*beside, *body.steps))
+    inputs = tuple(step.node for step in body.steps if step.node.op is INPUT)
     results = tuple(graph.node(result) for result in graph.results)
     as_model = CheckedModel(
         name or study.name,
-        _with_inputs_first(graph.to_body()),
+        body,
         tuple(_declared(node) for node in inputs),
         tuple(ResultDecl(address(node), names(node.axes)) for node in results),
         study.model.span,
@@ -87,7 +92,7 @@ def address(node: Node) -> str:
 
 
 def needed(body: Body, results: tuple[str, ...]) -> Body:
-    """The part of a program that some of its values need."""
+    """The part of a program that some of its values need; also for their sizes."""
     wanted = set(results)
     kept = []
     for step in reversed(body.steps):
@@ -95,7 +100,39 @@ def needed(body: Body, results: tuple[str, ...]) -> Body:
             wanted.update(step.operands)
             wanted |= counted(Body((step,), ()))
             kept.append(step)
-    return Body(tuple(reversed(kept)), results)
+    kept.reverse()
+    return Body((*_sizing(body, kept), *kept), results)
+
+
+def _sizing(body: Body, steps: Sequence[Step]) -> list[Step]:
+    """Inputs of a program for the run-time sizes of some of its steps that none of their own
+    inputs has."""
+    wanted = _symbols(steps) - _said(steps)
+    found: list[Step] = []
+    for step in body.steps:
+        if step.node.op is INPUT and wanted & _said([step]):
+            wanted -= _said([step])
+            found.append(step)
+    return found
+
+
+def _symbols(steps: Sequence[Step]) -> set[str]:
+    """The run-time sizes that steps speak of."""
+    found: set[str] = set()
+
+    def look(size: Size) -> Size:
+        found.update(sizes.symbols(size))
+        return size
+
+    resized(tuple(step.node for step in steps), look)
+    return found
+
+
+def _said(steps: Sequence[Step]) -> set[str]:
+    """The run-time sizes that can be read off inputs."""
+    axes = [axis for step in steps if step.node.op is INPUT for axis in step.node.axes]
+    names_ = [(name, axis.size) for axis in axes for name in sizes.symbols(axis.size)]
+    return {name for name, size in names_ if size == sizes.symbol(name)}
 
 
 def part_of(body: Body, results: tuple[str, ...]) -> Graph:

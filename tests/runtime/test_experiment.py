@@ -184,6 +184,32 @@ def test_a_swept_variable_called_like_an_axis_is_apart_from_it(tmp_path: Path) -
     np.testing.assert_allclose(outcome.values["last"], y[-1], atol=1e-6)
 
 
+def test_a_size_may_come_from_what_is_not_read(tmp_path: Path) -> None:
+    text = """
+model drawn[d = 2](x[b, t, d], y[b, d]) -> [b, t, d]:
+    scan t:
+        carry S = 0
+        S = 0.5 * S + y
+    last = S[t = -1]
+    return S + x
+
+data given = npz("given.npz"): x[t, d]: float, y[d]: float
+
+experiment e of drawn on given:
+    run clean = drawn
+    sweep found over g in [1, 0.5, 2]:
+        run patched = clean with y *= g
+        mean[b, d](patched.last)
+    plain = mean[b, d](clean.last)
+"""
+    y = np.random.default_rng(0).normal(size=(4, 2))
+    np.savez(tmp_path / "given.npz", x=np.zeros((4, 3, 2)), y=y)
+    _, outcome = run(text, "e", root=tmp_path)
+    want = 1.75 * y.mean()
+    np.testing.assert_allclose(outcome.values["plain"], want, atol=1e-6)
+    np.testing.assert_allclose(outcome.values["found"], [want, want / 2, 2 * want], atol=1e-6)
+
+
 def test_a_file_must_fit_the_sizes_of_the_model(tmp_path: Path) -> None:
     np.savez(tmp_path / "given.npz", x=np.zeros((4, 3, 5)))
     with pytest.raises(SpecError) as error:
