@@ -331,3 +331,24 @@ def test_what_a_file_holds_has_the_sizes_that_a_model_says(tmp_path: Path) -> No
     other = Program.from_text(SIZED.replace("f = 6", "f = 5"), root=tmp_path)
     with pytest.raises(SpecError, match="`m` wants 5 positions of `f` on `x`"):
         other.run("e", folder=tmp_path / "results")
+
+
+def test_a_size_that_nothing_read_has(tmp_path: Path) -> None:
+    """What is measured reads no value along `t`, and still runs so many steps."""
+    text = """
+data rows = npz("rows.npz"): x[t]: float, y: float
+
+model m(x[b, t], y[b]) -> [b, t]:
+    scan t:
+        carry S[b] = 0
+        S = 0.5 * S + y
+        z = S + x
+    return z
+
+experiment e of m on rows:
+    run a = m
+    last = mean[b](a.S[t = -1])
+"""
+    np.savez(tmp_path / "rows.npz", x=np.zeros((2, 3), np.float32), y=np.ones(2, np.float32))
+    outcome = Program.from_text(text, root=tmp_path).run("e", folder=tmp_path / "results")
+    assert float(outcome.values["last"]) == 1.75
