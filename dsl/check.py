@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 QUICK, QUICK_PER_LINE = (
-    15_000,
-    100,
+    10_000,
+    50,
 )  # operations that a check of a text elaborates: half a second's worth
 
 

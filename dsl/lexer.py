@@ -50,7 +50,7 @@ class Reading:
 
     def span(self, start: int, end: int) -> Span:
         """A stretch of this text."""
-        return Span(self.source, start, end)
+        return Span(self.source, start, min(end, len(self.source.text)))  # a last line may not end
 
     def place(self, token: Token) -> Span:
         """Where a token stands."""

@@ -357,6 +357,15 @@ def test_line_ends_and_the_last_line_make_no_difference() -> None:
         assert read(other) == spec
 
 
+@pytest.mark.parametrize("text", ["weights", "use", "model m(x[b]) -> [b]:", "block f(x", '"a'])
+def test_what_a_last_line_lacks_is_pointed_at_in_the_text(text: str) -> None:
+    collector = Collector()
+    assert parse(Source("spec.nax", text), collector) is None
+    (found,) = collector.diagnostics
+    assert 0 <= found.span.start <= found.span.end <= len(text)
+    assert "^" in str(found)
+
+
 def test_a_comment_may_stand_at_any_depth() -> None:
     text = "block f(x) -> []:\n  # a\n        # b\n    y = x\n# c\n    return y\n  # d\n"
     assert read(text) == read("block f(x) -> []:\n    y = x\n    return y\n")
