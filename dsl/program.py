@@ -164,14 +164,14 @@ class DataPart:
 class CheckedStudy:
     """An experiment, or the losses of a training, as one program.
 
-    `body.results` are the results of the sweeps, in order, then all nodes of the outputs.
-    `sources` say where each input node's values come from. `weights` names what the parameters
-    come from: a training or a `weights` statement. Those whose address begins with one of
-    `beside` and a colon come from there instead.
+    `model` is that of the first run, if there is one. `body.results` are the results of the
+    sweeps, in order, then all nodes of the outputs. `sources` say where each input node's values
+    come from. `weights` names what the parameters come from: a training or a `weights` statement.
+    Those whose address begins with one of `beside` and a colon come from there instead.
     """
 
     name: str
-    model: CheckedModel
+    model: CheckedModel | None
     body: Body
     sources: Mapping[str, Source]
     sweeps: tuple[SweepPlan, ...]
@@ -249,6 +249,7 @@ class CheckedTraining:
     Of both programs the first output is the loss, if there is one. They are those without `timed`
     writes; `forms` has the others, by the numbers of the writes that hold. `course` is what is
     said outside of `phases`, and holds after the last of them. `every` is what happens how often.
+    Parameters start as those of `start`, and those of `placed` parts as those of other weights.
     """
 
     name: str
@@ -262,6 +263,13 @@ class CheckedTraining:
     phases: tuple[Phase, ...] = ()
     timed: tuple[Timed, ...] = ()
     forms: Mapping[tuple[int, ...], Form] = field(default_factory=dict)
+    placed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def model(self) -> CheckedModel:
+        """What is trained."""
+        assert self.train.model is not None
+        return self.train.model
 
     @property
     def has_loss(self) -> bool:

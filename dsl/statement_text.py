@@ -68,6 +68,8 @@ def _step(node: Tree) -> Pieces:
             return [f"share {name} = ", *expression(value)]
         case syntax.Write(site, op, value):
             return [*expression(site, POSTFIX), f" {op} ", *expression(value)]
+        case syntax.Placed(weights, part):
+            return [*expression(weights), " as ", *expression(part)]
         case syntax.Use(path, names):
             used = [n.name if n.name == n.alias else f"{n.name} as {n.alias}" for n in names]
             return [f"use {'.'.join(path)}: {', '.join(used)}"]

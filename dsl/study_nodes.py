@@ -60,6 +60,10 @@ class Nodes(StatementNodes):
     def _along(self, write: syntax.Write, paths: list[Tree]) -> syntax.Unbuilt:
         return syntax.Unbuilt("`along` (paths)", (write, *paths), span=write.span)
 
+    def placed(self, c: Children) -> syntax.Placed:
+        """`W as layer[5].sae`."""
+        return syntax.Placed(c[0], c[2], span=self.over_all(c))
+
     def along(self, c: Children) -> Several:
         """`along {A, B} then C through {D}`."""
         parts = [part for part in c if part is not None]

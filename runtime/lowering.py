@@ -80,7 +80,7 @@ def loaded(
         body,
         tuple(_declared(node) for node in inputs),
         tuple(ResultDecl(address(node), names(node.axes)) for node in results),
-        study.model.span,
+        study.span,
         limits=study.limits,
     )
     return Lowered(build(graph, as_model, seed=seed, shared=shared), inputs, results)

@@ -182,6 +182,7 @@ class Program:
         if name not in self.checked.trainings:
             return model
         measured = self.checked.trainings[name].evaluate.model
+        assert measured is not None  # a training has one
         return spec_model(measured, self.module, {}, shared=model, seed=self.seed, under=())
 
 

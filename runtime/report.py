@@ -66,6 +66,6 @@ def explained(program: Program, model: str | None) -> str:
         head = f"{checked.name}: {len(graph)} operations after {', '.join(NAMES)}"
         parts.append([head, *explain_model(checked, graph)])
     for name, study in program.checked.experiments.items():
-        if study.sweeps and model in (None, study.model.name):
+        if study.sweeps and model in (None, study.model and study.model.name):
             parts.append([f"experiment {name}", *explain_sweeps(study, program.library)])
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"

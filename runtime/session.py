@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from torch import nn
 
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Slug, or_nearest
@@ -24,8 +25,6 @@ from .weights import read_weights
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from torch import nn
 
     from ..dsl.program import CheckedModel, CheckedStudy
     from .experiment import Outcome
@@ -79,7 +78,7 @@ class Session:
     def train(self, name: str) -> None:
         """Run a training, and keep its model under its name."""
         training = self.program.checked.trainings[name]
-        model = self._fresh(training.train.model)
+        model = self._fresh(training.model)
         if training.start is not None:
             earlier = parameters_of(self.weights(training.start)).state()
             parameters_of(model).load(
@@ -88,6 +87,10 @@ class Session:
                 extras=bool(training.fresh),
                 span=training.train.span,
             )
+        for part, weights in training.placed:
+            held = parameters_of(self.weights(weights)).state()
+            arrays = {f"{part}.{address}": array for address, array in held.items()}
+            parameters_of(model).load(arrays, partial=True, extras=True, span=training.train.span)
         self.console.rule(f"train {name}", align="left")
         trained = teach(
             training,
@@ -107,7 +110,10 @@ class Session:
 
     def shared(self, study: CheckedStudy) -> nn.Module:
         """The parameters that an experiment runs on; trainings that it takes them from are run."""
-        model = self._fresh(study.model) if study.weights is None else self.weights(study.weights)
+        if study.weights is not None:
+            model: nn.Module = self.weights(study.weights)
+        else:
+            model = nn.Module() if study.model is None else self._fresh(study.model)
         return beside(model, {other: self.weights(other) for other in study.beside})
 
     def experiment(self, name: str) -> Outcome:

@@ -31,7 +31,7 @@ def elaborate_experiment(
     try:
         experiment = _Experiment(study, tree)
         experiment.steps()
-        if collector.errors > before or study.model is None:
+        if collector.errors > before:
             return None
         body = study.body([])
     except HaltError:

@@ -26,6 +26,13 @@ def intervene(study: Study, item: s.Given, model: CheckedModel, into: Plan, scop
     match item:
         case s.Write():
             plan(item, model, scope, into)
+        case s.Placed():
+            scope.fail(
+                Slug.BAD_WRITE,
+                "an intervention changes values, and weights are put where something runs",
+                item.span,
+                hint=f"run x = ... with {item.span.text}",
+            )
         case s.Unbuilt(feature):
             scope.fail(Slug.UNBUILT, f"{feature} is not built yet", item.span)
         case s.Name() | s.Call(s.Name(), _):

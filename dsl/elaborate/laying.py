@@ -10,6 +10,7 @@ from .. import syntax as s
 from ..diagnostics import Note, Slug, or_nearest
 from ..program import Limit
 from .given import intervene
+from .placing import placed
 from .requests import elaborated
 from .runs import lay_down
 from .values import Known, Run, Val
@@ -95,11 +96,13 @@ def laid(
     weights: str | None = None,
 ) -> Run:
     """A run of an elaborated model."""
-    label = weights_label(study, model, weights, span)
+    parts = placed(study, given, model, scope)
+    label = weights_label(study, model, weights, span, parts)
     writes: Plan = {}
     for item in given:
-        intervene(study, item, model, writes, scope)
-    run, results = lay_down(name, model, nodes, writes, scope, weights=label)
+        if not isinstance(item, s.Placed):
+            intervene(study, item, model, writes, scope)
+    run, results = lay_down(name, model, nodes, writes, scope, weights=label, placed=parts)
     for address, node in zip(model.updates, results[len(model.results) :], strict=True):
         if not label:
             study.updates.setdefault(address, node)

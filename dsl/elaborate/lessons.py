@@ -12,6 +12,7 @@ from .datasets import use_data
 from .laying import laid, prepared
 from .outputs import expect, output
 from .phases import as_write, check_until
+from .placing import placed
 from .requests import inputs_of, requested
 from .structure import walk
 from .study import Study
@@ -57,6 +58,8 @@ class Lessons:
             raise HaltError
         weights, given = split_weights(tree.given, self.study)
         self.start = tree.start if tree.start is not None else weights
+        self.puts = tuple(item for item in given if isinstance(item, s.Placed))
+        given = tuple(item for item in given if not isinstance(item, s.Placed))
         self.loss = False
         self.updated: dict[str, Node] = {}
         self._lay(request, (*given, *writes))
@@ -69,6 +72,7 @@ class Lessons:
         model, nodes = prepared(
             self.study, request, self._inputs(request.block), self.tree.data.span, self.scope
         )
+        self.placed = placed(self.study, self.puts, model, self.scope)
         weights_label(self.study, model, None, self.tree.span)  # what is trained comes first
         runs = Runs(self.study, self.tree.model, None, (), self.data)
         self.early = _early(self.tree.body)

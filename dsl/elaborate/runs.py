@@ -7,6 +7,7 @@ laid down step by step, and where a written site stands, its readers get the new
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -39,19 +40,20 @@ def lay_down(
     scope: Scope,
     *,
     weights: str = "",
+    placed: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Run, tuple[Node, ...]]:
     """The run, and its results followed by the new values of its states."""
     label = name
     while f"{label}:" in scope.ctx.claimed:
         label += "'"
     scope.ctx.claimed.add(f"{label}:")
-    run = Run(label, model, inputs, weights=weights)
+    run = Run(label, model, inputs, weights=weights, placed=placed)
     layer = _Layer(run, plan, scope)
-    placed = layer.lay(model.body, {})
+    stood = layer.lay(model.body, {})
     for step in model.body.steps:  # inputs are addressed too
         if step.node.op is ops.INPUT and step.node.site is not None:
-            run.values.setdefault(step.node.site, placed[step.node.name])
-    return run, tuple(placed[result] for result in model.body.results)
+            run.values.setdefault(step.node.site, stood[step.node.name])
+    return run, tuple(stood[result] for result in model.body.results)
 
 
 _OWN_WAY = {ops.INPUT, ops.PARAM, ops.STATE, ops.RANDOM, ops.SCAN, ops.ITEM}
@@ -149,13 +151,12 @@ class _Layer:
     def _once(self, key: str, node: Node) -> Node:
         """Parameters, states and drawn numbers are the same in all runs with the same weights.
         Weights that are not the study's own are constants."""
-        ctx, weights = self.scope.ctx, self.run.weights
-        place = f"{weights}:{key}" if weights else key
+        ctx, place = self.scope.ctx, self.run.home(key)
         if place not in ctx.params:
             made = replace(node, name=ctx.fresh(node.span))
-            if weights and node.site is not None:
-                made = made.at(f"{weights}:{node.site}")
-            if weights and isinstance(made.attrs, ops.ParamAttrs):
+            if node.site is not None:
+                made = made.at(self.run.home(node.site))
+            if place != key and isinstance(made.attrs, ops.ParamAttrs):
                 made = replace(made, attrs=replace(made.attrs, trained=False))
             ctx.params[place] = self.scope.builder.root.put(made)
         return ctx.params[place]

@@ -84,7 +84,9 @@ class Study:
             return
         if any(isinstance(part, s.Name) and part.id == "base" for part in walk(tree)):
             name, model, inputs = f"base of {live.name}", live.model, live.inputs
-            run, _ = lay_down(name, model, inputs, {}, self.scope, weights=live.weights)
+            run, _ = lay_down(
+                name, model, inputs, {}, self.scope, weights=live.weights, placed=live.placed
+            )
             scope.names["base"] = run
 
     def input(self, source: Source, axes: tuple[Axis, ...], dtype: DType, span: Span) -> Value:

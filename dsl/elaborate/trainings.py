@@ -87,6 +87,7 @@ class _How:
             tuple(phase for phase in phases if phase is not None),
             self.lines.timed,
             others,
+            tuple(self.lessons.placed.items()),
         )
 
     def _phase(self, phase: s.Phase | None, *, is_last: bool) -> Phase:

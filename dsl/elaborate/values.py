@@ -62,7 +62,7 @@ class Poison:
 class Run:
     """A model run on given inputs: the nodes of its values by address. `written` says what each
     held before the writes of its interventions; `weights` under which name its parameters stand,
-    if they are not the study's own."""
+    if they are not the study's own, and `placed` the same of parts, by their address."""
 
     name: str
     model: CheckedModel
@@ -71,6 +71,14 @@ class Run:
     written: dict[str, Node] = field(default_factory=dict)
     before: bool = False  # reads what was there before the writes
     weights: str = ""
+    placed: Mapping[str, str] = field(default_factory=dict)
+
+    def home(self, address: str) -> str:
+        """Where a parameter of the model stands in the program."""
+        for part, weights in self.placed.items():
+            if address.startswith(f"{part}."):
+                return f"{weights}:{address[len(part) + 1 :]}"
+        return f"{self.weights}:{address}" if self.weights else address
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .. import ops
@@ -86,16 +87,28 @@ def called(tree: s.Expr | None) -> s.Expr | None:
     return tree
 
 
-def weights_label(study: Study, model: CheckedModel, weights: str | None, span: Span) -> str:
+def weights_label(
+    study: Study,
+    model: CheckedModel,
+    weights: str | None,
+    span: Span,
+    placed: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Under which name the parameters of a run stand in the program: under none if they are the
     study's own, so that all such runs share them; under that of their weights; and those of a
-    model that is drawn at another size, under the model's."""
-    own = parameters(model)
+    model that is drawn at another size, under the model's. Parts with `placed` weights stand
+    apart."""
+    own = {
+        address: axes
+        for address, axes in parameters(model).items()
+        if not any(address.startswith(f"{part}.") for part in placed)
+    }
     if weights is not None:
-        _check_fit(study, model, own, weights, span)
-    if weights is not None and weights != study.weights:
-        study.beside = tuple(dict.fromkeys((*study.beside, weights)))
-        return weights
+        check_fit(study, model.name, own, weights, span)
+    others = [*([weights] if weights is not None and weights != study.weights else [])]
+    study.beside = tuple(dict.fromkeys((*study.beside, *others, *placed.values())))
+    if others:
+        return others[0]
     label = ""
     while any(study.declared.get(label, own).get(a, axes) != axes for a, axes in own.items()):
         label = f"{label or model.name}'"
@@ -112,10 +125,8 @@ def parameters(model: CheckedModel) -> dict[str, Axes]:
     }
 
 
-def _check_fit(
-    study: Study, model: CheckedModel, own: Mapping[str, Axes], weights: str, span: Span
-) -> None:
-    """A run finds all its parameters in its weights, of the same sizes."""
+def check_fit(study: Study, whose: str, own: Mapping[str, Axes], weights: str, span: Span) -> None:
+    """What `whose` reads stands in the weights, of the same sizes."""
     source = source_of(weights, study)
     assert source is not None
     made = elaborate_model(requested(study, source.model), study.collector)
@@ -127,7 +138,7 @@ def _check_fit(
         if address not in held:
             study.scope.fail(
                 Slug.UNKNOWN_SITE,
-                f"`{weights}` have no `{address}`, which this run of `{model.name}` reads",
+                f"`{weights}` have no `{address}`, which this run of `{whose}` reads",
                 span,
                 notes=notes,
             )

@@ -1,0 +1,166 @@
+"""Blocks, models and interventions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .expressions import Expr, Item
+from .tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class AxisDecl(Tree):
+    """`t`, `t of b`, `*i`."""
+
+    name: str
+    of: str | None = None
+    pack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Param(Tree):
+    """A parameter in a header: `x[t, d]`, `tokens[b, t]: int`, `L = 4`, `mixer: block = gla`."""
+
+    name: str
+    axes: tuple[AxisDecl, ...] | None
+    kind: str | None
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Doc(Tree):
+    """A documentation string."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declare(Tree):
+    """`param w[i, o] ~ normal(0, 1)`: `kind` is param, fixed, draw or state; drawn or given."""
+
+    kind: str
+    name: str
+    axes: tuple[AxisDecl, ...] | None
+    value: Expr
+    drawn: bool
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried(Tree):
+    """`S[h, k, v]` in a carry."""
+
+    name: str
+    axes: tuple[AxisDecl, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Carry(Tree):
+    """`carry S[h, k, v] = 0`."""
+
+    names: tuple[Carried, ...]
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Tree):
+    """`a, b = expr`. In a block the targets are Names."""
+
+    targets: tuple[Expr, ...]
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Return(Tree):
+    """`return a, b`."""
+
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop(Tree):
+    """`repeat layer * L:`, `share layer * L:`, `bank e * 4:`."""
+
+    kind: str
+    name: str
+    count: Expr
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Tree):
+    """`share enc = encoder[m = 32]`."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Tree):
+    """`scan t:`, `scan t reversed:`, `scan t * 1000:`."""
+
+    axis: str
+    reversed: bool
+    count: Expr | None
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Tree):
+    """`if` with its `elif`s, decided at compile time; a case without condition is `else`."""
+
+    cases: tuple[tuple[Expr | None, tuple[Step, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt(Tree):
+    """Something that the grammar has and the compiler does not have yet; `feature` names it."""
+
+    feature: str
+    parts: tuple[Tree, ...] = ()
+
+
+Step = Doc | Declare | Carry | Assign | Return | Loop | Shared | Scan | Branch | Unbuilt
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Tree):
+    """`block` or `model`, by `kind`."""
+
+    kind: str
+    name: str
+    axes: tuple[Item, ...]
+    params: tuple[Param, ...]
+    results: tuple[tuple[AxisDecl, ...], ...]
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Tree):
+    """`site op value`; `op` is `=`, `+=`, `-=`, `*=`, `/=` or `from` (then `value` is a run)."""
+
+    site: Expr
+    op: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention(Tree):
+    """`intervention name(params) on model with others:`."""
+
+    name: str
+    params: tuple[Param, ...]
+    model: str
+    given: tuple[Given, ...]
+    body: tuple[Write | Doc | Unbuilt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Tree):
+    """`W as layer[5].sae`: weights at a part of a model."""
+
+    weights: Expr
+    part: Expr
+
+
+Given = Expr | Write | Placed | Unbuilt  # what may follow `with`
