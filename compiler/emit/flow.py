@@ -80,7 +80,8 @@ def flow(program: Graph | Body, titles: Mapping[str, str] | None = None) -> Flow
 
 
 def titles(body: Body, aliases: Mapping[str, str]) -> dict[str, str]:
-    """The shortest of several addresses of a value, by each that a node may carry."""
+    """The shortest of several addresses of a value, by each that a node may carry. What no result
+    needs gives no name, so that a write to it changes none."""
     source: dict[str, str] = {}
     shortest: dict[str, str] = {}
 
@@ -88,13 +89,18 @@ def titles(body: Body, aliases: Mapping[str, str]) -> dict[str, str]:
         if name not in shortest or site.count(".") < shortest[name].count("."):
             shortest[name] = site
 
-    for step in body.steps:
+    wanted = set(body.results)
+    for step in reversed(body.steps):
+        if step.node.name in wanted:
+            wanted.update(step.operands)
+    steps = [step for step in body.steps if step.node.name in wanted]
+    for step in steps:
         node, name = step.node, step.node.name
         if isinstance(node.attrs, RenameAttrs) and not node.attrs.pairs:
             source[name] = source.get(step.operands[0], step.operands[0])
         if node.site is not None:
             offer(source.get(name, name), node.site)
-    sites = {s.node.site: source.get(s.node.name, s.node.name) for s in body.steps if s.node.site}
+    sites = {s.node.site: source.get(s.node.name, s.node.name) for s in steps if s.node.site}
     for alias, address in aliases.items():
         if address in sites:
             offer(sites[address], alias)

@@ -97,6 +97,9 @@ def _moved_out(flow: Flow, places: dict[str, Place]) -> dict[str, Place]:
         )
         if len(turns_) > 1 or follows:
             moved[name] = place[:level]
+    for name in moved:  # a scan and its results are written together
+        if flow.nodes[name].op.name == "item":
+            moved[name] = moved[flow.reads[name][0]]
     return moved
 
 

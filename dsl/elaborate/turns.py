@@ -84,13 +84,20 @@ class Copier:
         self.is_whole = self._is_closed(inside)
 
     def _is_closed(self, inside: tuple[str, ...]) -> bool:
-        """Whether the turn makes only parameters of its own, and reads what enters it once."""
+        """Whether the turn makes only parameters of its own, reads none of its own that were made
+        before (as in a loop that is shared), and reads what enters it once."""
         entered = {node.name for node in self.mark.entered.values()}
         wanted = {f"{inside[0]}in.{name}" for name in self.carried}
         readers = [step.node.site for step in self.made if not entered.isdisjoint(step.operands)]
+        earlier = {
+            node.name
+            for address, node in self.scope.ctx.params.items()
+            if address.startswith(inside)
+        }.difference(step.node.name for step in self.made)
         return (
             len(entered) == len(readers) == len(self.carried)
             and set(readers) == wanted
+            and earlier.isdisjoint(name for step in self.made for name in step.operands)
             and not counted(Body(tuple(self.made), ()))  # each turn counts for itself
             and all(
                 (step.node.site or "").startswith(inside)

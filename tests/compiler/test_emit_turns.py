@@ -146,6 +146,18 @@ def test_shared_turns_call_one_module_again() -> None:
     assert "for _ in range(3):\n            x = self.layer(x)" in source
 
 
+def test_a_loop_in_a_shared_turn_has_its_own_weights_each_time() -> None:
+    source = same_as_oracle("""
+    model stack[d = 4](x[b, d]) -> [b, d]:
+        share outer * 3:
+            repeat layer * 3:
+                x = 0.5 * x + tanh(linear[d -> d](x))
+        return x
+    """)
+    assert "for _ in range(3):\n            x = self.outer(x)" in source
+    assert "for layer in self.layer:" in source
+
+
 def test_numbers_that_differ_are_arguments() -> None:
     source = same_as_oracle(ROWS["numbers that differ"])
     assert source.count("class Layer") == 1

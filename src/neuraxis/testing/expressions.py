@@ -70,7 +70,8 @@ def _linear_change(s: Suite) -> Term | None:
         case "one":
             return Term(f"1 - {x.atom}", x.axes, "float", x.bound + 1, x.exact, loose=True)
         case "over":
-            over = f"({number} + 4)" if s.often() or not x.axes else f"|{s.pick(x.axes)}|"
+            free = s.free(x)
+            over = f"({number} + 4)" if s.often() or not free else f"|{s.pick(free)}|"
             return Term(f"{x.atom} / {over}", x.axes, "float", x.bound, loose=True)
         case "abs":
             return call("abs", x, x.bound, x.exact)

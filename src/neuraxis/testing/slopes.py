@@ -10,7 +10,7 @@ import numpy as np
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
 from ..dsl.core import Body, Node, Step, names
 from ..dsl.ops import INPUT, STOP, InputAttrs, ParamAttrs, ScanAttrs
-from .comparing import SLOPES
+from .comparing import SLOPES, largest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,8 @@ class Slopes:
         values = evaluate_nodes(body, **given.keywords())
         self.body, self._held = _without_stops(body, values)
         self.weights = [self._weight(values[name]) for name in body.results[:count]]
-        self._here, self._size = self._loss({})
+        self._here, size = self._loss({})
+        self._size = max(size, largest(values.values()))  # 1 - tanh(9) is rounded as 1 is
 
     def _weight(self, value: NamedArray) -> NamedArray | None:
         if value.array.dtype.kind != "f" or not np.isfinite(value.array).all():
