@@ -17,7 +17,8 @@ from ..compiler.emit import emit
 from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
-from . import border, emitted, kernels
+from . import border, emitted
+from .kernels import chosen, functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,10 +39,12 @@ def build(
     shared: nn.Module | None = None,
     passes: tuple[str, ...] = (),
     base: type[Model] | None = None,
+    kernels: bool = True,
 ) -> Any:
-    """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn."""
-    artifact = emit(graph, checked, passes=passes, kernels=kernels.chosen)
-    module = emitted.loaded(artifact.source, artifact.name, kernels.functions(artifact.kernels))
+    """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn.
+    Without `kernels` it is PyTorch alone."""
+    artifact = emit(graph, checked, passes=passes, kernels=chosen if kernels else None)
+    module = emitted.loaded(artifact.source, artifact.name, functions(artifact.kernels))
     bases = (base or Model, getattr(module, artifact.entry))
     own = {"__module__": module.__name__, "_emitted": bases[1].forward}
     made = type(artifact.entry, bases, own)  # the border in front

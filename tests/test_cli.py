@@ -255,6 +255,24 @@ experiment look of reader on points:
 )
 
 
+def test_bench_times_a_model_against_plain_pytorch(
+    spec: Spec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "model kept[d = 4](x[b, t, d]) -> [b, t, n]:\n    return gru[n = 4](x)\n"
+    path = spec(text)
+    assert main(["bench", path, "--size", "t=5", "--size", "b=2", "--pairs", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "kept at t = 5, b = 2" in printed
+    assert [line.split("  ")[0] for line in printed.splitlines()[2:]] == [
+        "forward",
+        "forward and backward",
+    ]
+    for size, message in (("q=3", "no size `q`"), ("t", "`t` is no size")):
+        assert main(["bench", path, "--size", size]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["bench", path, "--pairs", "0"]) == 1
+
+
 def test_explain_sweeps(spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import numpy as np
 

@@ -94,6 +94,16 @@ def _parser() -> argparse.ArgumentParser:
     explain = command(
         "explain", _explain, "say how a model, its attention and sweeps are run, and why"
     )
+    bench = command("bench", _bench, "time a model with its kernels against plain PyTorch")
+    bench.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="AXIS=SIZE",
+        help="a size that the spec leaves open",
+    )
+    bench.add_argument("--pairs", type=int, default=40, help="how many pairs are timed")
+    bench.add_argument("--threads", type=int, default=1)
     emit = command("emit", _emit, "write out the code of a model")
     emit.add_argument("--to", choices=("torch", "cpp", "graph"), default="torch")
     for sub in (show, emit):
@@ -103,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
             default="steps",
             help="in which form, where there is a parallel one",
         )
-    for sub in (show, explain, emit):
+    for sub in (show, explain, bench, emit):
         sub.add_argument("file")
         sub.add_argument("model", nargs="?")
-    for sub in (run, sites, show, explain, emit):
+    for sub in (run, sites, show, explain, bench, emit):
         sub.add_argument(
             "--set",
             action="append",
@@ -222,6 +232,14 @@ def _explain(args: argparse.Namespace) -> int:
     from .runtime.report import explained
 
     sys.stdout.write(explained(_load(args), args.model))
+    return WELL
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from .runtime.benchmark import benchmark
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait cost nothing
+    benchmark(_load(args), args.model, args.size, pairs=args.pairs, threads=args.threads)
     return WELL
 
 

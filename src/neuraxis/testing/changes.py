@@ -13,8 +13,8 @@ from ..dsl.core import DType
 from ..dsl.elaborate.given import model_axis
 from ..dsl.elaborate.sites import body_sites
 from ..dsl.ops import INPUT, PARAM, STATE, ScanAttrs
+from ..runtime.examples import inputs_for
 from .comparing import assert_close
-from .data import inputs_for
 from .interventions import Drawn, under, writable
 from .models import measuring, model_of, results, trace
 

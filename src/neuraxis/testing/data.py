@@ -10,7 +10,8 @@ import numpy as np
 from ..compiler.draws import drawn, initial
 from ..compiler.reference import NamedArray, evaluate_nodes
 from ..dsl import ops, sizes
-from ..dsl.core import DType, names
+from ..dsl.core import names
+from ..runtime.examples import QUARTERS, example
 from .comparing import largest, rounded
 
 if TYPE_CHECKING:
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
 
     from ..compiler.graph import Graph
     from ..runtime.model import SpecModel
-    from ..runtime.module import Model
 
     Array = NDArray[Any]
 
-QUARTERS, FINE = 4, 4096  # inputs are whole numbers of these parts, so that sums of them are exact
-LONGEST = 4  # of an axis whose size is not known before the model runs
+FINE = 4096  # inputs and moved parameters are whole numbers of these parts, or of QUARTERS
 
 
 @dataclass(frozen=True)
@@ -59,44 +58,10 @@ def data_for(graph: Graph, seed: int, length: int, parts: int = QUARTERS) -> Giv
         node = graph.node(name)
         shape = tuple(sizes.evaluate(axis.size, known) for axis in node.axes)
         if node.op is ops.INPUT:
-            inputs[name] = NamedArray(names(node.axes), _input(numbers, node.dtype, shape, parts))
+            inputs[name] = NamedArray(names(node.axes), example(numbers, node.dtype, shape, parts))
         elif node.op is ops.PARAM and node.site is not None:
             params[node.site] = numbers.uniform(-1, 1, shape)
     return Given(inputs, params, known, seed)
-
-
-def inputs_for(
-    model: Model, seed: int = 0, lengths: Mapping[str, int] | None = None, *, parts: int = QUARTERS
-) -> tuple[Array, ...]:
-    """Arrays that a model can be called with, in the order and with the axes that it declares.
-
-    Floats are multiples of `1 / parts` up to 2, ints are positions of the table that they are for.
-    `lengths` are the run-time sizes; those not given are drawn, 1 to 4.
-    """
-    artifact = model._artifact
-    numbers = np.random.default_rng(seed)
-    axes = [axis for argument in artifact.arguments for axis in argument.axes]
-    symbols = sorted({symbol for axis in axes for symbol in sizes.symbols(axis.size)})
-    known = dict(lengths or {})
-    for symbol in symbols:
-        if symbol not in known:
-            known[symbol] = int(numbers.integers(1, LONGEST + 1))
-    for limit in artifact.limits:  # such as a range that must lie inside its axis
-        for symbol in [s for s in symbols if s not in (lengths or {})]:
-            while known[symbol] <= 2 * LONGEST and not _holds(limit.low, limit.high, known):
-                known[symbol] += 1
-    highest: dict[int, int] = {}
-    for look in artifact.looks:
-        size = sizes.evaluate(look.axis.size, known)
-        highest[look.argument] = min(highest.get(look.argument, size), size)
-    found = []
-    for place, argument in enumerate(artifact.arguments):
-        shape = tuple(sizes.evaluate(axis.size, known) for axis in argument.axes)
-        array = _input(numbers, argument.decl.dtype, shape, parts)
-        if argument.decl.dtype is DType.INT:
-            array = numbers.integers(0, highest.get(place, LONGEST), shape)
-        found.append(array)
-    return tuple(found)
 
 
 def given_for(
@@ -135,20 +100,3 @@ def reached(model: SpecModel, inputs: Sequence[Any]) -> float:
     """The largest number that the oracle meets on its way to the results."""
     values = evaluate_nodes(model.checked.body, **given_for(model, inputs).keywords())
     return largest(values.values())
-
-
-def _holds(low: sizes.Size, high: sizes.Size, known: Mapping[str, int]) -> bool:
-    try:
-        return sizes.evaluate(low, known) <= sizes.evaluate(high, known)
-    except KeyError:
-        return True
-
-
-def _input(numbers: np.random.Generator, dtype: DType, shape: tuple[int, ...], parts: int) -> Array:
-    match dtype:
-        case DType.INT:
-            return np.asarray(numbers.integers(-2, 3, shape))
-        case DType.BOOL:
-            return np.asarray(numbers.integers(0, 2, shape).astype(bool))
-        case _:
-            return np.asarray(numbers.integers(-2 * parts, 2 * parts + 1, shape) / parts)

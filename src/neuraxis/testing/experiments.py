@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..dsl.core import DType
-from .data import inputs_for
+from ..runtime.examples import inputs_for
 from .interventions import writable
 from .models import model_of
 

@@ -15,9 +15,10 @@ from ..dsl.core import DType, names
 from ..dsl.ops import INPUT
 from ..dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..dsl.source import GENERATED
+from ..runtime.examples import inputs_for
 from ..runtime.module import Model, build
 from .comparing import assert_close, largest
-from .data import FINE, Given, data_for, given_for, inputs_for, moved
+from .data import FINE, Given, data_for, given_for, moved
 from .models import computing_in, held_in, model_of
 from .slopes import Slopes, can_differ
 

@@ -8,8 +8,9 @@ from ..compiler.build import build
 from ..compiler.context import Context
 from ..compiler.driver import compile_graph
 from ..compiler.reference import evaluate
+from ..runtime.examples import inputs_for
 from .comparing import assert_close
-from .data import given_for, inputs_for
+from .data import given_for
 from .models import model_of
 
 if TYPE_CHECKING:

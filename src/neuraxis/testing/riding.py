@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..runtime.examples import inputs_for
 from .comparing import assert_close
-from .data import inputs_for, reached
+from .data import reached
 from .models import computing_in, held_in, model_of, results, tensor
 
 if TYPE_CHECKING:

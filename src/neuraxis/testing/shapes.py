@@ -9,7 +9,8 @@ from ..dsl import sizes
 from ..dsl.core import DType, names
 from ..dsl.diagnostics import Slug, SpecError
 from ..runtime import border
-from .data import given_for, inputs_for
+from ..runtime.examples import inputs_for
+from .data import given_for
 from .models import model_of, results, tensor, trace
 
 if TYPE_CHECKING:
