@@ -39,7 +39,8 @@ def benchmark(
     torch.set_num_threads(threads)
     name = program.elaborated(model).name
     known = _sizes(sizes)
-    with Progress(transient=True) as bars:
+    console = Console(highlight=False)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(name, total=4 * pairs)
         rows = compared(program.model(name), known, pairs, lambda: bars.advance(task))
     Console(highlight=False).print(
