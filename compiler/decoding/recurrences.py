@@ -1,0 +1,125 @@
+"""Recurrences at new positions: they go on from the carries that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...dsl.core import Axis
+from ...dsl.items import body_inputs, body_results, item_attrs
+from ...dsl.ops import (
+    CONCAT,
+    INDEX,
+    ITEM,
+    ConcatAttrs,
+    IndexAttrs,
+    ItemAttrs,
+    ScanAttrs,
+    Select,
+)
+
+if TYPE_CHECKING:
+    from ...dsl.core import Node
+    from .derive import Derivation, Making
+    from .parts import Mode
+
+
+def item(work: Derivation, node: Node, mode: Mode) -> Making:
+    """One result of a recurrence."""
+    assert isinstance(node.attrs, ItemAttrs)
+    (name,) = work.source.operands(node.name)
+    attrs = work.source.node(name).attrs
+    assert isinstance(attrs, ScanAttrs)
+    if attrs.axis.size != work.size:
+        made = yield name, mode
+        return work.again(node, (made,))
+    if node.attrs.index < attrs.carries:
+        raise work.refuse(node.name, "is known only when all positions have been read")
+    yield name, frozenset()
+    return work.outputs[name][node.attrs.index]
+
+
+def scan(work: Derivation, node: Node, mode: Mode) -> Making:
+    """A recurrence along another axis is done at each position; one along positions goes on."""
+    attrs = node.attrs
+    assert isinstance(attrs, ScanAttrs)
+    _check(work, node, attrs)
+    operands = work.source.operands(node.name)
+    if attrs.axis.size != work.size:
+        made = []
+        for operand in operands:
+            made.append((yield operand, work.inner(operand, mode)))
+        return work.again(node, made)
+    if attrs.reverse:
+        raise work.refuse(node.name, f"looks ahead: it runs along `{attrs.axis.name}` from the end")
+    for place, operand in enumerate(operands):
+        steps = attrs.carries <= place < attrs.carries + attrs.steps
+        if len(work.times(operand)) > steps:
+            raise work.refuse(node.name, "is a recurrence that has positions in its body")
+    inputs = body_inputs(attrs.body)
+    given = [
+        work.state("carry", node.name, own.axes, own.dtype, place=place)
+        for place, own in enumerate(inputs[: attrs.carries])
+    ]
+    for operand in operands[attrs.carries :]:
+        given.append((yield operand, frozenset()))
+    if work.count == 1:
+        return _once(work, node, attrs, given)
+    axis = Axis(attrs.axis.name, work.count)
+    new = work.put(node.op, replace(attrs, axis=axis), given, node, name=node.name)
+    made_of = work.nodes[new].attrs
+    assert isinstance(made_of, ScanAttrs)
+    found = {}
+    for place in range(len(attrs.body.results)):
+        found[place] = work.put(ITEM, item_attrs(made_of, place), (new,), node, site=_site(work, node, place))
+    for place, before in enumerate(given[: attrs.carries]):
+        work.news[before] = found[place]
+    work.outputs[node.name] = found
+    return new
+
+
+def _once(work: Derivation, node: Node, attrs: ScanAttrs, given: list[str]) -> str:
+    """One step: the body itself."""
+    own: dict[str, str] = {}
+    axis = attrs.axis.name
+    for place, (inside, value) in enumerate(zip(body_inputs(attrs.body), given, strict=True)):
+        if attrs.carries <= place < attrs.carries + attrs.steps:
+            value = work.put(INDEX, IndexAttrs(Select(axis, 0)), (value,), inside)
+        own[inside.name] = value
+    for step in attrs.body.steps:
+        if step.node.name not in own:
+            own[step.node.name] = work.again(step.node, [own[o] for o in step.operands])
+    results = body_results(attrs.body)[: attrs.carries]
+    for inside, before, result in zip(body_inputs(attrs.body), given, results, strict=False):
+        work.news[before] = work.filled(own[result.name], work.nodes[before], inside)
+    work.outputs[node.name] = {
+        place: work.put(CONCAT, ConcatAttrs(axis, new=True), (own[result],), node)
+        for place, result in enumerate(attrs.body.results)
+        if place >= attrs.carries
+    }
+    return given[0] if given else ""
+
+
+def _site(work: Derivation, node: Node, place: int) -> str | None:
+    """The address of an item, as in the model."""
+    for user, _ in work.source.users(node.name):
+        own = work.source.node(user)
+        if isinstance(own.attrs, ItemAttrs) and own.attrs.index == place:
+            return work.site_of(own)
+    return None
+
+
+def _check(work: Derivation, node: Node, attrs: ScanAttrs) -> None:
+    """Nothing in the body runs along positions: they ride along."""
+    for step in attrs.body.steps:
+        inner = step.node
+        if isinstance(inner.attrs, ScanAttrs):
+            _check(work, node, inner.attrs)
+        if inner.op.name in ("map", "input", "stop", "item", "scan", "const", "param", "state"):
+            continue
+        spoken = getattr(inner.attrs, "axes", ()) if inner.op.name in ("reduce", "contract", "along") else ()
+        times = {axis.name for axis in inner.axes if axis.size == work.size}
+        reads = {a.name for s in attrs.body.steps for a in s.node.axes if a.size == work.size}
+        plain = inner.op.name in ("reduce", "contract", "along") and not reads & set(spoken)
+        if (times or reads & set(spoken)) and not plain:
+            raise work.refuse(node.name, "is a recurrence that has positions in its body")
