@@ -68,6 +68,7 @@ class Slug(StrEnum):
     BAD_FILE = "bad-file"
     FAILED_EXPECTATION = "failed-expectation"
     INPUT_MISMATCH = "input-mismatch"
+    NOT_CAUSAL = "not-causal"
     INTERNAL = "internal"
 
 

@@ -20,6 +20,7 @@ from ..dsl.elaborate.models import elaborate_model
 from ..dsl.elaborate.under import elaborate_under
 from ..dsl.ops import InputAttrs
 from ..dsl.program import InputDecl, ResultDecl
+from .decoding import Decoded, Stepper, decode, stream
 from .mistakes import mistake
 from .module import Model, build
 from .ragged import check_updates, given_lengths, padded
@@ -243,6 +244,28 @@ class SpecModel(Model):
             hint = f"did you mean {', '.join(near)}?" if near else None
             raise mistake(Slug.UNKNOWN_SITE, f"no site matches `{pattern}`", hint=hint)
         return found
+
+    # ---- position after position
+
+    def stepper(self, axis: str | None = None) -> Stepper:
+        """The model a part at a time along an axis (by default the last run-time axis that its
+        inputs and results share): `stepper(x)` takes the next positions and gives the results
+        there. Raises SpecError (`not-causal`) if what is earlier sees what is later."""
+        return Stepper(self._now, axis)
+
+    def decode(self, tokens: Any, *, steps: int, **options: Any) -> Decoded:
+        """The tokens that follow prompts [.., t], the most likely ones.
+
+        With `temperature` above 0 tokens are drawn, of the `top_k` most likely, of those that are
+        `top_p` likely together; `samples` for each prompt; by `seed`, the prompt and the number of
+        the sample alone. `stop` is a token, or a list of tokens and lists of tokens at which a row
+        ends. Prompts of several lengths are a list, or are given with `lengths`. `logits=True`
+        keeps the scores. Other inputs go by name. Raises SpecError."""
+        return decode(self, tokens, steps=steps, **options)
+
+    def stream(self, tokens: Any, *, steps: int, **options: Any) -> Iterator[torch.Tensor]:
+        """The same, a token for each row at a time, as they are found."""
+        return stream(self, tokens, steps=steps, **options)
 
     # ---- interventions
 

@@ -191,6 +191,7 @@ class Derivation:
         *,
         place: int = 0,
         fill: float = 0.0,
+        of: str | None = None,
     ) -> str:
         """An input for what is kept of a value."""
         node = self.source.node(name)
@@ -198,9 +199,9 @@ class Derivation:
         order = [own.name for own in others]
         if len(others) < len(axes):  # in memory positions stand together, as attention and windows read them
             order.insert(max(len(order) - 1, 0), axis)
-        of = node.site or node.name
-        site = self._free(f"{node.site or node.scope or kind}_past")
-        attrs = InputAttrs(tuple(order), tuple(axes), dtype)
+        of = of or node.site or node.name
+        site = self._free(f"{of if '.' in of or node.site else kind}_past")
+        attrs = InputAttrs(tuple(order), tuple(axes), dtype, axis if kind == "cache" else "")
         made = self.put(INPUT, attrs, (), node, site=site)
         self.states.append(State(kind, made, site, axis, reach, of, place, fill))
         self.origins[made] = name

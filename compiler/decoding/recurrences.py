@@ -57,9 +57,10 @@ def scan(work: Derivation, node: Node, mode: Mode) -> Making:
         if len(work.times(operand)) > steps:
             raise work.refuse(node.name, "is a recurrence that has positions in its body")
     inputs = body_inputs(attrs.body)
+    results = body_results(attrs.body)
     given = [
-        work.state("carry", node.name, own.axes, own.dtype, place=place)
-        for place, own in enumerate(inputs[: attrs.carries])
+        work.state("carry", node.name, own.axes, own.dtype, place=place, of=new.site)
+        for place, (own, new) in enumerate(zip(inputs[: attrs.carries], results, strict=False))
     ]
     for operand in operands[attrs.carries :]:
         given.append((yield operand, frozenset()))

@@ -29,6 +29,7 @@ BAD, CLEAN, EXAMPLES = HERE / "bad", HERE / "clean", HERE / "good"
 RUN_TIME = {  # what only shows when a spec is run; tests of the runtime have these
     Slug.FAILED_EXPECTATION,
     Slug.INPUT_MISMATCH,
+    Slug.NOT_CAUSAL,
     Slug.INTERNAL,
 }
 

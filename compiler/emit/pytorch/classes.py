@@ -38,7 +38,7 @@ def laid_out(program: Program, passes: Sequence[str]) -> ModuleText:
 class _Sheet:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.taken = Names({"Part", "SideBySide", "Joined"}, between="")
+        self.taken = Names({"Part", "SideBySide", "Joined", "Cache"}, between="")
 
     def text(self, passes: Sequence[str]) -> ModuleText:
         program = self.program

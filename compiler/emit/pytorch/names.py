@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset(
     [
+        "Cache",
         "from_rows",
         "in_one_piece",
         "is_compiling",

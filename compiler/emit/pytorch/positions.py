@@ -11,6 +11,7 @@ from ....dsl.ops import (
     ConcatAttrs,
     Gather,
     IndexAttrs,
+    InputAttrs,
     RenameAttrs,
     ScatterAttrs,
     Select,
@@ -21,6 +22,7 @@ from .expressions import literal
 from .layout import COMPARED, Layout, Value, aligned, permuted, place, squeezed
 
 if TYPE_CHECKING:
+    from ....dsl.core import Node
     from ....dsl.sizes import Size
     from ..forms import Piece
     from .writer import Writer
@@ -300,6 +302,9 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     """One after another along an axis, or stacked along a new one."""
     node, attrs = piece.node, piece.node.attrs
     assert isinstance(attrs, ConcatAttrs)
+    first = w.flow.nodes[piece.reads[0]]
+    if isinstance(first.attrs, InputAttrs) and first.attrs.grows == attrs.axis:
+        return _appended(w, piece, first)
     values = [w.cast(w.tensor(value), node.dtype) for value in w.several(piece.reads, wish)]
     axes = {own.name: own for own in node.axes}
     along = [_size_along(w, name, attrs) for name in piece.reads]
@@ -329,6 +334,15 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     layout = tuple(order)
     where = place(Value("", layout), attrs.axis)
     return Value(f"torch.cat(({_listed(texts)}), {where})", layout, node.dtype)
+
+
+def _appended(w: Writer, piece: Piece, first: Node) -> Value:
+    """What is put behind a value that grows, in place; both together."""
+    before, new = w.need(piece.reads[0]), w.need(piece.reads[1])
+    own = {axis.name: axis for axis in w.flow.nodes[piece.reads[1]].axes}
+    new = w.exactly(w.cast(new, first.dtype), [own[axis] for axis in before.axes])
+    w.helper("cache")
+    return Value(f"{before.text}.append({new.text})", before.layout, first.dtype)
 
 
 def _merged_at(w: Writer, name: str, axis: str, order: list[str]) -> int | None:

@@ -1,0 +1,282 @@
+"""Decoding of tokens: prompts in, the tokens that follow out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...dsl.core import DType
+from ...dsl.diagnostics import Slug
+from ..border import mismatch
+from ..mistakes import mistake
+from .sampling import Sampling, stream_of
+from .stepper import Stepper, axis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...dsl.program import InputDecl
+    from ..model import SpecModel
+
+    Stop = int | Sequence[int | Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was decoded. `tokens` are those after the prompts, [b, samples, steps] in the axes that
+    were asked for; behind the `lengths` of those that stopped stands -1. `logits` are the scores
+    that each was chosen by, [.., steps, vocab]."""
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+    axes: tuple[str, ...]
+    logits: torch.Tensor | None = None
+
+
+def decode(
+    model: SpecModel,
+    tokens: Any,
+    *,
+    steps: int,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    samples: int | None = None,
+    stop: Stop = (),
+    seed: int | None = None,
+    lengths: Any = None,
+    logits: bool = False,
+    axis: str | None = None,
+    **inputs: Any,
+) -> Decoded:
+    """See `SpecModel.decode`."""
+    found: list[torch.Tensor] = []
+    scores: list[torch.Tensor] = []
+    run = _Run(
+        model, tokens, steps, Sampling(temperature, top_k, top_p), samples, stop, seed, lengths, axis, inputs
+    )
+    for new, score in run.steps():
+        found.append(new)
+        if logits:
+            scores.append(score)
+    made = torch.stack(found, -1)
+    return Decoded(
+        run.shaped(made),
+        run.shaped((made >= 0).sum(-1)),
+        (*run.axes, run.stepper.axis),
+        run.shaped(torch.stack(scores, -2)) if logits else None,
+    )
+
+
+def stream(model: SpecModel, tokens: Any, *, steps: int, **options: Any) -> Iterator[torch.Tensor]:
+    """See `SpecModel.stream`."""
+    known = ("temperature", "top_k", "top_p")
+    chosen = Sampling(**{key: options.pop(key) for key in known if key in options})
+    more = [options.pop(key, None) for key in ("samples", "stop", "seed", "lengths", "axis")]
+    more[1] = () if more[1] is None else more[1]
+    run = _Run(model, tokens, steps, chosen, *more, options)
+    for new, _ in run.steps():
+        yield run.shaped(new)
+
+
+class _Run:
+    def __init__(
+        self,
+        model: SpecModel,
+        tokens: Any,
+        steps: int,
+        sampling: Sampling,
+        samples: int | None,
+        stop: Stop,
+        seed: int | None,
+        lengths: Any,
+        axis: str | None,
+        inputs: dict[str, Any],
+    ) -> None:
+        if steps < 1 or (samples is not None and samples < 1):
+            raise mistake(Slug.WRONG_ARGUMENTS, "`steps` and `samples` are 1 at least")
+        self.model = model = model._now
+        self.decl = _fed(model, axis)
+        self.count, self.sampling, self.inputs = steps, sampling, inputs
+        self.samples = samples or 1
+        self.seed = model._seed if seed is None else seed
+        self.stops = [[int(stop)]] if isinstance(stop, int) else [
+            [one] if isinstance(one, int) else list(one) for one in stop
+        ]
+        self.prompts, self.front = _rows(tokens, lengths, self.decl)
+        own = len(self.decl.order)
+        self.stepper = Stepper(model, axis, last=True, extra=int(own == 1))
+        self.batch = next((name for name in self.decl.order if name != self.stepper.axis), "^1")
+        names = [f"^{n}" for n in range(len(self.front), 0, -1)]
+        if own == 2 and names:
+            names[-1] = self.batch
+        self.axes = (*names, *(("sample",) if samples is not None else ()))
+        self.shape = (*self.front, *((samples,) if samples is not None else ()))
+
+    def shaped(self, value: torch.Tensor) -> torch.Tensor:
+        """Rows as the prompts were given, samples behind them."""
+        return value.reshape(*self.shape, *value.shape[1:])
+
+    def steps(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The next token of every row, and its scores, step after step."""
+        groups: dict[int, list[int]] = {}
+        for place, prompt in enumerate(self.prompts):
+            groups.setdefault(len(prompt), []).append(place)
+        runs = [self._group(length, rows) for length, rows in groups.items()]
+        order = [
+            row * self.samples + sample
+            for rows in groups.values()
+            for row in rows
+            for sample in range(self.samples)
+        ]
+        back = torch.tensor(order).argsort()
+        history: list[list[int]] = [[] for _ in order]
+        done = [False] * len(order)
+        for parts in zip(*runs, strict=True):
+            new = torch.cat([part[0] for part in parts])[back]
+            scores = torch.cat([part[1] for part in parts])[back]
+            if self.stops:
+                new = self._stopped(new, history, done)
+            yield new, scores
+            if self.stops and all(done):
+                return
+
+    def _stopped(
+        self, new: torch.Tensor, history: list[list[int]], done: list[bool]
+    ) -> torch.Tensor:
+        """-1 for rows that have stopped; the token that stops is the last one."""
+        tokens = new.tolist()
+        for row, token in enumerate(tokens):
+            if done[row]:
+                tokens[row] = -1
+                continue
+            history[row].append(token)
+            done[row] = any(history[row][-len(stop) :] == stop for stop in self.stops if stop)
+        return torch.tensor(tokens)
+
+    def _group(self, length: int, rows: list[int]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Prompts of one length, each with its samples."""
+        stepper = self.stepper if len(rows) == len(self.prompts) else Stepper(
+            self.model, self.stepper.axis, last=True, extra=self.stepper.extra
+        )
+        stepper.reset()
+        stepper.room = self.count
+        stepper.check(length + self.count - 1)
+        streams = [
+            stream_of(self.seed, self.prompts[row].tolist(), sample)
+            for row in rows
+            for sample in range(self.samples)
+        ] if not self.sampling.greedy else []
+        others = self._others(rows)
+        prompts = torch.stack([self.prompts[row] for row in rows])
+        scores = self._scores(stepper(**{self.decl.name: prompts}, **others), 0)
+        if self.samples > 1:
+            scores = scores.repeat_interleave(self.samples, 0)
+            others = self._repeated(stepper, others)
+        form = stepper.step(1) if self.count > 1 else None
+        given = stepper.given((), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **others})
+        position = stepper.decoding(1).position
+        for place in range(self.count):
+            new = self.sampling.choose(scores, streams)
+            yield new.cpu(), scores
+            if form is None or place == self.count - 1:
+                return
+            given[self.decl.name] = new[:, None]
+            given[position] = torch.tensor(stepper.position, device=new.device)
+            with torch.no_grad():
+                scores = self._scores(stepper.advance(form, given), 1)
+            stepper.position += 1
+
+    def _scores(self, found: Any, time: int) -> torch.Tensor:
+        """The scores [row, vocab] among the results, which have the new position if `time` is 1."""
+        first: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return first.select(1, -1) if time else first
+
+    def _others(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        """What else the model is given, for these prompts."""
+        found = {}
+        for argument in self.model._artifact.arguments:
+            name, order = argument.decl.name, argument.decl.order
+            if name not in self.inputs:
+                continue
+            value = torch.as_tensor(self.inputs[name])
+            if self.stepper.axis in order:
+                why = f"`{name}` is given along `{self.stepper.axis}`, and decoding makes only `{self.decl.name}`"
+                raise mismatch(why, argument.decl.span)
+            if self.batch in order:
+                at = torch.tensor(rows, device=value.device)
+                value = value.index_select(order.index(self.batch), at)
+            found[name] = value
+        unknown = [name for name in self.inputs if name not in found]
+        if unknown:
+            raise mismatch(f"`{self.model.checked.name}` takes no `{unknown[0]}`", self.decl.span)
+        return found
+
+    def _repeated(
+        self, stepper: Stepper, others: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """All that is kept, and given, once for each sample."""
+        for state in stepper.decoding(1).states:
+            axes = stepper.axes(state)
+            if self.batch in axes:
+                kept = stepper.kept[state.site]
+                place = axes.index(self.batch)
+                stepper.kept[state.site] = kept.repeat_interleave(self.samples, place)
+        orders = {a.decl.name: a.decl.order for a in self.model._artifact.arguments}
+        return {
+            name: value.repeat_interleave(self.samples, orders[name].index(self.batch))
+            if self.batch in orders[name]
+            else value
+            for name, value in others.items()
+        }
+
+
+def _fed(model: SpecModel, axis: str | None) -> InputDecl:
+    """The input that is decoded: whole numbers along the axis, of which the first result gives
+    scores along one axis more."""
+    axis = axis_of(model, axis)
+    checked = model.checked
+    found = [d for d in checked.inputs if axis in d.order and d.dtype is DType.INT]
+    if len(found) != 1:
+        message = f"`{checked.name}` has {len(found)} inputs of whole numbers along `{axis}`"
+        hint = "decoding is of models of tokens; `model.stepper()` runs any causal model"
+        raise mistake(Slug.WRONG_ARGUMENTS, message, checked.span, hint=hint)
+    first = checked.results[0]
+    if first.order[:-1] != found[0].order or len(found[0].order) > 2 or found[0].order[-1] != axis:
+        message = (
+            f"`{checked.name}` gives [{', '.join(first.order)}], and what follows "
+            f"`{found[0].name}` is read off scores [{', '.join([*found[0].order, 'vocab'])}]"
+        )
+        raise mistake(Slug.WRONG_ARGUMENTS, message, checked.span)
+    return found[0]
+
+
+def _rows(tokens: Any, lengths: Any, decl: InputDecl) -> tuple[list[torch.Tensor], tuple[int, ...]]:
+    """The prompts one by one, and the shape in which they stand."""
+    if isinstance(tokens, list | tuple) and tokens and not isinstance(tokens[0], int):
+        rows = [torch.as_tensor(row) for row in tokens]
+        shape: tuple[int, ...] = (len(rows),)
+        if any(row.dim() != 1 for row in rows):
+            raise mismatch(f"prompts of `{decl.name}` are lists of tokens", decl.span)
+    else:
+        whole = torch.as_tensor(tokens)
+        if whole.dim() < 1:
+            raise mismatch(f"a prompt of `{decl.name}` is a list of tokens", decl.span)
+        shape = tuple(whole.shape[:-1])
+        rows = list(whole.reshape(-1, whole.shape[-1]))
+    if lengths is not None:
+        counts = [int(length) for length in lengths]
+        if len(counts) != len(rows):
+            raise mismatch(f"there are {len(counts)} lengths of {len(rows)} prompts", decl.span)
+        wrong = [c for c, row in zip(counts, rows, strict=True) if not 1 <= c <= len(row)]
+        if wrong:
+            raise mismatch(f"a prompt has {wrong[0]} tokens, and the input others", decl.span)
+        rows = [row[:count] for row, count in zip(rows, counts, strict=True)]
+    for row in rows:
+        if row.is_floating_point() or row.is_complex():
+            raise mismatch(f"`{decl.name}` is int, and is given as {row.dtype}", decl.span)
+        if not len(row):
+            raise mismatch(f"a prompt of `{decl.name}` has one token at least", decl.span)
+    return rows, shape

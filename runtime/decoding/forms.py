@@ -1,0 +1,167 @@
+"""The prefill and the step of a model as modules that share its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.build import build as graph_of
+from ...compiler.context import Context
+from ...compiler.decoding import NotCausalError, derive
+from ...compiler.driver import compile_graph
+from ...dsl.core import Axis, names
+from ...dsl.diagnostics import Slug
+from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Select
+from ...dsl.program import CheckedModel, InputDecl, ResultDecl
+from ..mistakes import mistake
+from ..module import Model, build, lifted
+
+if TYPE_CHECKING:
+    from ...compiler.decoding import Decoding, State
+    from ...compiler.graph import Graph
+
+
+@dataclass(frozen=True)
+class Form:
+    """A graph as a module, the inputs that it takes of the model, and which states it gives."""
+
+    module: Any
+    inputs: tuple[str, ...]
+    gives: tuple[State, ...]
+
+
+def derived(checked: CheckedModel, axis: str, count: int | None, extra: int = 0) -> Decoding:
+    """The step of a model, for one or for any number of new positions, with so many axes more in
+    front of what has the axis. Raises SpecError."""
+    if checked.updates:
+        message = f"`{checked.name}` keeps a state of its own between calls, so it has no step"
+        raise mistake(Slug.NOT_CAUSAL, message, checked.span)
+    found = time_axis(checked, axis)
+    graph = graph_of(checked)
+    if extra:
+        graph = lifted(graph, checked, tuple(extra * (axis in d.order) for d in checked.inputs))
+    try:
+        return derive(graph, len(checked.results), found, count)
+    except NotCausalError as error:
+        raise mistake(Slug.NOT_CAUSAL, error.message, error.span, hint=error.hint) from None
+
+
+def time_axis(checked: CheckedModel, axis: str) -> Axis:
+    """The axis of that name that an input has."""
+    for step in checked.body.steps:
+        for own in step.node.axes if step.node.op is INPUT else ():
+            if own.name == axis and not isinstance(own.size, int):
+                return own
+    message = f"no input of `{checked.name}` has an axis `{axis}` of a size that a call says"
+    raise mistake(Slug.UNKNOWN_AXIS, message, checked.span)
+
+
+def prefill_form(
+    checked: CheckedModel, decoding: Decoding, shared: Model, *, last: bool, seed: int
+) -> Form:
+    """All positions of a prompt at once. With `last`, results are those at its last position."""
+    graph = decoding.prefill
+    if last:
+        with graph.edit() as edit:
+            results = list(edit.results)
+            for place, name in enumerate(results[: decoding.results]):
+                node = edit.node(name)
+                if node.axis_names >= {decoding.axis.name}:
+                    how = IndexAttrs(Select(decoding.axis.name, -1))
+                    results[place] = edit.add(
+                        INDEX, how, [name], span=node.span, scope=node.scope, made_by="decode"
+                    )
+            edit.set_results(results)
+        graph = edit.graph
+    decls = [_without(d, decoding.axis.name) if last else d for d in checked.results]
+    results = [*decls, *(_stored(decoding, state) for state in decoding.states)]
+    return _form(checked, graph, results, decoding.states, shared, seed, f"{checked.name}_prefill")
+
+
+def _without(decl: ResultDecl, axis: str) -> ResultDecl:
+    return replace(decl, order=tuple(name for name in decl.order if name != axis))
+
+
+def _stored(decoding: Decoding, state: State) -> ResultDecl:
+    attrs = decoding.step.node(state.name).attrs
+    assert isinstance(attrs, InputAttrs)
+    return ResultDecl(state.site, attrs.order)
+
+
+def step_form(checked: CheckedModel, decoding: Decoding, shared: Model, *, seed: int) -> Form:
+    """The new positions, from what is kept. Caches grow in place, and are no results."""
+    graph, results, states = step_parts(checked, decoding)
+    return _form(checked, graph, results, states, shared, seed, f"{checked.name}_step")
+
+
+def step_parts(
+    checked: CheckedModel, decoding: Decoding
+) -> tuple[Graph, list[ResultDecl], tuple[State, ...]]:
+    """The compiled step, its results, and the states among them."""
+    graph = compile_graph(decoding.step, Context())
+    grown = {state.name for state in decoding.states if _is_appended(graph, state)}
+    left = tuple(state for state in decoding.states if state.name not in grown)
+    kept = graph.results[: decoding.results] + tuple(
+        name
+        for state, name in zip(decoding.states, graph.results[decoding.results :], strict=True)
+        if state.name not in grown
+    )
+    with graph.edit() as edit:
+        edit.set_results(kept)
+    return edit.graph, [*checked.results, *(_stored(decoding, s) for s in left)], left
+
+
+def _is_appended(graph: Graph, state: State) -> bool:
+    """Whether a state is a cache that the step puts something behind, and reads then."""
+    if state.kind != "cache" or state.name not in graph:
+        return False
+    users = graph.users(state.name)
+    if len(users) != 1 or users[0][1] != 0:
+        return False
+    return graph.node(users[0][0]).attrs == ConcatAttrs(state.axis) and bool(
+        graph.users(users[0][0])
+    )
+
+
+def model_of(
+    checked: CheckedModel, graph: Graph, results: list[ResultDecl], name: str
+) -> CheckedModel:
+    """A checked model around a graph that was made of one: its inputs are those of the graph."""
+    body = graph.to_body()
+    inputs = [step for step in body.steps if step.node.op is INPUT]
+    places = {decl.name: place for place, decl in enumerate(checked.inputs)}
+    inputs.sort(key=lambda step: places.get(step.node.site or "", len(places)))
+    rest = [step for step in body.steps if step.node.op is not INPUT]
+    decls = tuple(
+        InputDecl(
+            step.node.site or step.node.name, step.node.attrs.order, step.node.dtype, step.node.span
+        )
+        for step in inputs
+        if isinstance(step.node.attrs, InputAttrs)
+    )
+    return replace(
+        checked,
+        name=name,
+        body=replace(body, steps=(*inputs, *rest)),
+        inputs=decls,
+        results=tuple(results),
+        updates=(),
+        limits=(),
+        ragged={},
+        request=None,
+    )
+
+
+def _form(
+    checked: CheckedModel,
+    graph: Graph,
+    results: list[ResultDecl],
+    states: tuple[State, ...],
+    shared: Model,
+    seed: int,
+    name: str,
+) -> Form:
+    graph = compile_graph(graph, Context())
+    around = model_of(checked, graph, results, name)
+    module: Model = build(graph, around, seed=seed, shared=shared)
+    return Form(module, tuple(decl.name for decl in around.inputs), states)
