@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..dsl.elaborate.under import Under
     from ..dsl.modules import Module
     from ..dsl.program import CheckedModel
+    from .decoding.forms import Forms
 
     Defaults = Mapping[str, float | torch.Tensor | None]
 
@@ -53,6 +54,7 @@ class SpecModel(Model):
     _under: tuple[Under, ...] | None  # its interventions; None: a form of a model, of one mode
     _others: dict[tuple[str, ...] | None, SpecModel]  # by what is traced; None: for ragged batches
     _modes: dict[bool, SpecModel]  # what it is while it is trained, and while it is not
+    _steps: dict[tuple[str, int], Forms]  # how it is decoded, by axis
 
     @property
     def graph(self) -> networkx.MultiDiGraph:
@@ -60,7 +62,7 @@ class SpecModel(Model):
         return self._now._graph.nx
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_others": {}, "_modes": {}}
+        return {**super().__getstate__(), "_others": {}, "_modes": {}, "_steps": {}}
 
     # ---- the two modes
 
@@ -314,7 +316,7 @@ def spec_model(
     graph = compile_graph(graph_of(checked), PASSES)
     model: SpecModel = build(graph, checked, seed=seed, shared=shared, base=SpecModel)
     model.checked, model._module, model._defaults = checked, module, dict(defaults)
-    model._under, model._others, model._modes = under, {}, {}
+    model._under, model._others, model._modes, model._steps = under, {}, {}, {}
     return model.eval()
 
 

@@ -7,7 +7,7 @@ is not computed there again: it is kept, and the new ones are put behind it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ...dsl import sizes
 from ...dsl.core import Axis, Body, DType, Node, Step
@@ -35,6 +35,7 @@ from ...dsl.ops import (
 )
 from ...dsl.ops import IndexAttrs as Index
 from ...dsl.ops import MapAttrs as Map
+from ...dsl.resize import resized
 from ..graph import Graph
 from ..lift import retyped
 from .bands import bands
@@ -42,7 +43,7 @@ from .parts import Decoding, NotCausalError, State
 from .rules import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator, Sequence
 
     from ...dsl.ops import Attrs, OpDef
     from ...dsl.sizes import Size
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     Asked = tuple[str, Mode]
     Making = Generator[Asked, str, str]
 
+T = TypeVar("T")
 NOW: Mode = frozenset()  # at the new positions alone
 LEAVES = {"param", "state", "input", "random"}
 
@@ -61,6 +63,10 @@ def derive(graph: Graph, results: int, axis: Axis, count: Size | None = None) ->
     inputs have, for so many new positions at a time. Raises NotCausalError."""
     work = Derivation(graph, axis, axis.size if count is None else count)
     made = [work.result(name) for name in graph.results[:results]]
+    unsaid = set(work.past) - {state.reach for state in work.states if state.kind == "cache"}
+    if unsaid:  # nothing that is kept says how many old positions there are: their indices do
+        work = Derivation(graph, axis, work.count, unsaid)
+        made = [work.result(name) for name in graph.results[:results]]
     with graph.edit() as edit:
         edit.set_results([*graph.results[:results], *(_at_end(edit, work, s) for s in work.states)])
     return Decoding(
@@ -77,7 +83,10 @@ def derive(graph: Graph, results: int, axis: Axis, count: Size | None = None) ->
 class Derivation:
     """A step on its way. `size` is that of the axis in the model: whatever has it, is along time."""
 
-    def __init__(self, source: Graph, axis: Axis, count: Size) -> None:
+    def __init__(
+        self, source: Graph, axis: Axis, count: Size, unsaid: Container[int | None] = ()
+    ) -> None:
+        self.unsaid = unsaid
         self.source, self.axis, self.size, self.count = source, axis, axis.size, count
         self.bands = bands(source, self.size)
         self.place = {name: index for index, name in enumerate(source.in_order())}
@@ -121,6 +130,10 @@ class Derivation:
         reach = dict(mode).get(axis, 0)
         old = 0 if reach == 0 else self.kept(reach)
         return Axis(axis, sizes.add(old, self.count))
+
+    def at_new(self, attrs: T) -> T:
+        """Attributes, and programs in them, that have the new positions alone."""
+        return resized(attrs, lambda size: self.count if size == self.size else size)
 
     def refuse(self, name: str, why: str, hint: str | None = None) -> NotCausalError:
         """What is in the way, at a value."""
@@ -226,9 +239,11 @@ class Derivation:
 
     def index(self, node: Node, axis: str, mode: Mode) -> str:
         """The positions along an axis."""
+        reach = dict(mode).get(axis, 0)
+        if reach != 0 and reach in self.unsaid:
+            return self.held(node.name, axis, reach, self.index(node, axis, NOW))
         whole = self.along(axis, mode)
         index = self.put(IOTA, IotaAttrs(whole), (), node)
-        reach = dict(mode).get(axis, 0)
         if reach is None:
             return index
         first = self.position()

@@ -5,21 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...dsl import sizes
 from ...dsl.core import Axis
 from ...dsl.items import body_inputs, body_results, item_attrs
 from ...dsl.ops import (
     CONCAT,
     INDEX,
     ITEM,
+    AlongAttrs,
     ConcatAttrs,
+    ContractAttrs,
     IndexAttrs,
+    IotaAttrs,
     ItemAttrs,
+    ReduceAttrs,
+    RenameAttrs,
     ScanAttrs,
+    ScatterAttrs,
     Select,
+    Slice,
+    Window,
 )
 
 if TYPE_CHECKING:
-    from ...dsl.core import Node
+    from ...dsl.core import Body, Node
+    from ...dsl.ops import Attrs
+    from ...dsl.sizes import Size
     from .derive import Derivation, Making
     from .parts import Mode
 
@@ -43,13 +54,15 @@ def scan(work: Derivation, node: Node, mode: Mode) -> Making:
     """A recurrence along another axis is done at each position; one along positions goes on."""
     attrs = node.attrs
     assert isinstance(attrs, ScanAttrs)
-    _check(work, node, attrs)
+    _check(work, node, attrs.body)
     operands = work.source.operands(node.name)
     if attrs.axis.size != work.size:
+        if mode:
+            raise work.refuse(node.name, "is a recurrence beside old positions")
         made = []
         for operand in operands:
-            made.append((yield operand, work.inner(operand, mode)))
-        return work.again(node, made)
+            made.append((yield operand, mode))
+        return work.again(node, made, work.at_new(attrs))
     if attrs.reverse:
         raise work.refuse(node.name, f"looks ahead: it runs along `{attrs.axis.name}` from the end")
     for place, operand in enumerate(operands):
@@ -110,17 +123,44 @@ def _site(work: Derivation, node: Node, place: int) -> str | None:
     return None
 
 
-def _check(work: Derivation, node: Node, attrs: ScanAttrs) -> None:
-    """Nothing in the body runs along positions: they ride along."""
-    for step in attrs.body.steps:
-        inner = step.node
-        if isinstance(inner.attrs, ScanAttrs):
-            _check(work, node, inner.attrs)
-        if inner.op.name in ("map", "input", "stop", "item", "scan", "const", "param", "state"):
-            continue
-        spoken = getattr(inner.attrs, "axes", ()) if inner.op.name in ("reduce", "contract", "along") else ()
-        times = {axis.name for axis in inner.axes if axis.size == work.size}
-        reads = {a.name for s in attrs.body.steps for a in s.node.axes if a.size == work.size}
-        plain = inner.op.name in ("reduce", "contract", "along") and not reads & set(spoken)
-        if (times or reads & set(spoken)) and not plain:
+def _check(work: Derivation, node: Node, body: Body) -> None:
+    """Nothing in a body runs along positions: they ride along."""
+    nodes = {step.node.name: step.node for step in body.steps}
+    for step in body.steps:
+        read = [axis for name in step.operands for axis in nodes[name].axes]
+        times = {axis.name for axis in read if axis.size == work.size}
+        attrs = step.node.attrs
+        if isinstance(attrs, ScanAttrs):
+            _check(work, node, attrs.body)
+        if times & _spoken(attrs) or work.size in _made(attrs):
             raise work.refuse(node.name, "is a recurrence that has positions in its body")
+
+
+def _spoken(attrs: Attrs) -> set[str]:
+    """The axes along which an operation does something."""
+    match attrs:
+        case ReduceAttrs(axes=axes) | ContractAttrs(axes) | AlongAttrs(axes=axes):
+            return set(axes)
+        case RenameAttrs(pairs):
+            return {name for old, _ in pairs for name in old}
+        case IndexAttrs(how):
+            return {how.axis}
+        case ScatterAttrs(axis, over):
+            return {axis, *over}
+        case ConcatAttrs(axis):
+            return {axis}
+    return set()
+
+
+def _made(attrs: Attrs) -> tuple[Size, ...]:
+    """The sizes of axes that an operation makes, or runs along."""
+    match attrs:
+        case IotaAttrs(axis) | ScanAttrs(axis):
+            return (axis.size,)
+        case RenameAttrs(pairs):
+            return tuple(axis.size for _, new in pairs for axis in new)
+        case IndexAttrs(Window(terms=terms)):
+            return tuple(axis.size for axis, _ in terms)
+        case IndexAttrs(Slice(_, start, stop)):
+            return (sizes.subtract(stop, start),)
+    return ()

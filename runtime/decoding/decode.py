@@ -175,9 +175,9 @@ class _Run:
         if self.samples > 1:
             scores = scores.repeat_interleave(self.samples, 0)
             others = self._repeated(stepper, others)
-        form = stepper.step(1) if self.count > 1 else None
+        form = stepper.forms.step(1) if self.count > 1 else None
         given = stepper.given((), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **others})
-        position = stepper.decoding(1).position
+        position = stepper.forms.decoding(1).position
         for place in range(self.count):
             new = self.sampling.choose(scores, streams)
             yield new.cpu(), scores
@@ -218,7 +218,7 @@ class _Run:
         self, stepper: Stepper, others: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """All that is kept, and given, once for each sample."""
-        for state in stepper.decoding(1).states:
+        for state in stepper.states:
             axes = stepper.axes(state)
             if self.batch in axes:
                 kept = stepper.kept[state.site]

@@ -19,6 +19,7 @@ from ..module import Model, build, lifted
 if TYPE_CHECKING:
     from ...compiler.decoding import Decoding, State
     from ...compiler.graph import Graph
+    from ..model import SpecModel
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,54 @@ class Form:
     module: Any
     inputs: tuple[str, ...]
     gives: tuple[State, ...]
+
+
+class Forms:
+    """The prefill and the steps of a model along an axis, each made when it is first needed.
+
+    `extra` is how many axes stand in front of what has the axis.
+    """
+
+    def __init__(self, model: SpecModel, axis: str, extra: int = 0) -> None:
+        self.model, self.axis, self.extra = model, axis, extra
+        self._decodings: dict[int | None, Decoding] = {}
+        self._forms: dict[tuple[str, int | bool | None], Form] = {}
+
+    @classmethod
+    def of(cls, model: SpecModel, axis: str, extra: int = 0) -> Forms:
+        """Those of a model, which keeps them."""
+        key = axis, extra
+        if key not in model._steps:
+            model._steps[key] = cls(model, axis, extra)
+        return model._steps[key]
+
+    def decoding(self, count: int | None) -> Decoding:
+        """The graphs, for one new position, or for any number (None). Raises SpecError."""
+        if count not in self._decodings:
+            checked = self.model.checked
+            self._decodings[count] = derived(checked, self.axis, count, self.extra)
+        return self._decodings[count]
+
+    def prefill(self, *, last: bool) -> Form:
+        """What reads a prompt. With `last`, its results are those at the last position."""
+        return self._shared(("prefill", last))
+
+    def step(self, count: int) -> Form:
+        """What takes so many new positions."""
+        return self._shared(("step", 1 if count == 1 else None))
+
+    def _shared(self, key: tuple[str, int | bool | None]) -> Form:
+        model, (kind, option) = self.model, key
+        if key not in self._forms:
+            checked, seed = model.checked, model._seed
+            if kind == "prefill":
+                decoding = self.decoding(1)
+                made = prefill_form(checked, decoding, model, last=bool(option), seed=seed)
+            else:
+                made = step_form(checked, self.decoding(option), model, seed=seed)
+            self._forms[key] = made
+        self._forms[key].module._share(model)  # parameters may have been replaced since
+        return self._forms[key]
 
 
 def derived(checked: CheckedModel, axis: str, count: int | None, extra: int = 0) -> Decoding:
@@ -126,9 +175,12 @@ def _is_appended(graph: Graph, state: State) -> bool:
 def model_of(
     checked: CheckedModel, graph: Graph, results: list[ResultDecl], name: str
 ) -> CheckedModel:
-    """A checked model around a graph that was made of one: its inputs are those of the graph."""
+    """A checked model around a graph that was made of one: its inputs are its own, and those of
+    the graph."""
     body = graph.to_body()
-    inputs = [step for step in body.steps if step.node.op is INPUT]
+    read = {step.node.site for step in body.steps}
+    unread = [s for s in checked.body.steps if s.node.op is INPUT and s.node.site not in read]
+    inputs = [*unread, *(step for step in body.steps if step.node.op is INPUT)]
     places = {decl.name: place for place, decl in enumerate(checked.inputs)}
     inputs.sort(key=lambda step: places.get(step.node.site or "", len(places)))
     rest = [step for step in body.steps if step.node.op is not INPUT]

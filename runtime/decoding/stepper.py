@@ -12,12 +12,12 @@ from ...dsl.diagnostics import Slug
 from ...dsl.ops import InputAttrs
 from ..border import mismatch, tensor
 from ..mistakes import mistake
-from .forms import derived, prefill_form, step_form
+from .forms import Forms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...compiler.decoding import Decoding, State
+    from ...compiler.decoding import State
     from ..model import SpecModel
     from .forms import Form
 
@@ -38,46 +38,16 @@ class Stepper:
     ) -> None:
         self.model, self.last, self.extra = model, last, extra
         self.axis = axis_of(model, axis)
-        self._decodings: dict[int | None, Decoding] = {}
-        self._forms: dict[tuple[str, int | None], Form] = {}
+        self.forms = Forms.of(model, self.axis, extra)
+        self.states = self.forms.decoding(1).states  # what has no step is refused before it is run
         self.room = ROOM
-        self._running: Form | None = None
         self.reset()
-        self.prefill  # what has no step is refused before it is run
 
     def reset(self) -> None:
         """Forget all positions."""
-        self.kept, self.position, self._running = {}, 0, None
-
-    def decoding(self, count: int | None) -> Decoding:
-        """The graphs, for one new position or for any number."""
-        if count not in self._decodings:
-            self._decodings[count] = derived(
-                self.model.checked, self.axis, count, self.extra
-            )
-        return self._decodings[count]
-
-    @property
-    def prefill(self) -> Form:
-        """What reads a prompt."""
-        return self._form("prefill", 1)
-
-    def step(self, count: int) -> Form:
-        """What takes so many new positions."""
-        return self._form("step", 1 if count == 1 else None)
-
-    def _form(self, kind: str, count: int | None) -> Form:
-        if (kind, count) not in self._forms:
-            model, decoding = self.model, self.decoding(count)
-            checked, seed = model.checked, model._seed
-            self._forms[kind, count] = (
-                prefill_form(checked, decoding, model, last=self.last, seed=seed)
-                if kind == "prefill"
-                else step_form(checked, decoding, model, seed=seed)
-            )
-        form = self._forms[kind, count]
-        form.module._share(self.model)
-        return form
+        self.kept: Kept = {}
+        self.position = 0
+        self._running: Form | None = None
 
     # ---- running
 
@@ -90,13 +60,13 @@ class Stepper:
         if self.position == 0:
             found = self._read(given)
         else:
-            found = self.advance(self.step(count), given)
+            found = self.advance(self.forms.step(count), given)
         self.position += count
         results = found[: len(self.model.checked.results)]
         return results[0] if len(results) == 1 else results
 
     def _read(self, given: Mapping[str, torch.Tensor]) -> tuple[Any, ...]:
-        form = self.prefill
+        form = self.forms.prefill(last=self.last)
         found = _several(form.module(**{name: given[name] for name in form.inputs}))
         count = len(self.model.checked.results)
         for state, value in zip(form.gives, found[count:], strict=True):
@@ -126,11 +96,11 @@ class Stepper:
     def _hold(self, form: Form) -> None:
         """Keep each state as the step wants it: what grows in place in a cache, else a tensor."""
         given = {state.site for state in form.gives}
-        for state in self.decoding(1).states:
+        for state in self.states:
             value = self.kept[state.site]
-            if state.site in given:
-                self.kept[state.site] = getattr(value, "values", value)
-            elif isinstance(value, torch.Tensor):
+            if state.site in given and not isinstance(value, torch.Tensor):
+                self.kept[state.site] = value.values
+            elif state.site not in given and isinstance(value, torch.Tensor):
                 cache = sys.modules[type(form.module).__module__].Cache
                 place = self.place(state, state.axis)
                 self.kept[state.site] = cache(value, place, state.reach, self.room)
@@ -142,7 +112,7 @@ class Stepper:
 
     def axes(self, state: State) -> tuple[str, ...]:
         """The axes of a state, in their order."""
-        attrs = self.decoding(1).step.node(state.name).attrs
+        attrs = self.forms.decoding(1).step.node(state.name).attrs
         assert isinstance(attrs, InputAttrs)
         return attrs.order
 
@@ -174,7 +144,7 @@ class Stepper:
                 f"`{model.checked.name}` takes no `{(unknown or ['more'])[0]}`", model.checked.span
             )
         like = model._given_like()
-        found[self.decoding(1).position] = torch.tensor(
+        found[self.forms.decoding(1).position] = torch.tensor(
             self.position, device=None if like is None else like.device
         )
         return found

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import DType, names
-from ....dsl.ops import ContractAttrs, IotaAttrs, MapAttrs, ReduceAttrs, RenameAttrs
+from ....dsl.ops import (
+    ConcatAttrs,
+    ContractAttrs,
+    InputAttrs,
+    IotaAttrs,
+    MapAttrs,
+    ReduceAttrs,
+    RenameAttrs,
+)
 from ..flow import LEAVES
 from ..forms import (
     Attention,
@@ -155,13 +163,20 @@ class _Selector:
         return {name: tuple(group) for group in alike.values() if len(group) > 1 for name in group}
 
     def _attended(self, pieces: Mapping[str, Piece]) -> set[str]:
-        """Values that attention reads as they are, renamed at most."""
+        """Values that attention reads as they are, renamed or put behind old ones at most."""
         read = {name for p in pieces.values() if isinstance(p.form, Attention) for name in p.reads}
         for name in [*read]:
-            while isinstance(self.flow.nodes[name].attrs, RenameAttrs):
-                (name,) = self.flow.reads[name]
+            while isinstance(self.flow.nodes[name].attrs, RenameAttrs) or self._is_grown(name):
+                name = self.flow.reads[name][-1]
                 read.add(name)
         return read
+
+    def _is_grown(self, name: str) -> bool:
+        """Whether a value is what grows along an axis, and what is put behind it."""
+        if not isinstance(self.flow.nodes[name].attrs, ConcatAttrs):
+            return False
+        first = self.flow.nodes[self.flow.reads[name][0]].attrs
+        return isinstance(first, InputAttrs) and first.grows != ""
 
     def _is_private(self, name: str) -> bool:
         return self._is_weight(name) and len(self.flow.users[name]) == 1

@@ -24,11 +24,13 @@ from .recurrent import check_parallel
 from .riding import check_lifting, check_ragged
 from .shapes import check_types
 from .specs import recurrences, specs
+from .stepping import check_decoding
 from .sweeping import check_sweep_members
 
 __all__ = [
     "assert_close",
     "check_any_text",
+    "check_decoding",
     "check_disjoint_commute",
     "check_downstream_free",
     "check_formatting",
