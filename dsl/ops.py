@@ -62,8 +62,8 @@ def broadcast(*operands: Axes) -> Axes:
 
 @dataclass(frozen=True, slots=True)
 class InputAttrs:
-    """An argument of the program; `order` is the axis order at the border. One that `grows` along an
-    axis is held in memory that has room for what is put behind it."""
+    """An argument of the program; `order` is the axis order at the border. One that `grows` along
+    an axis is held in memory that has room for what is put behind it."""
 
     order: tuple[str, ...]
     axes: Axes

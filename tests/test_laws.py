@@ -15,6 +15,7 @@ from neuraxis.dsl.diagnostics import Slug, SpecError
 from neuraxis.runtime.program import Program
 from neuraxis.testing import (
     check_any_text,
+    check_decoding,
     check_disjoint_commute,
     check_downstream_free,
     check_formatting,
@@ -155,6 +156,22 @@ def test_a_sweep_is_its_members_one_by_one(
     drawn.save(folder)
     program = Program.from_text(f"{text}\n\n{drawn.text}", folder=folder)
     check_sweep_members(program, seed=seed)
+
+
+# ---- position after position
+
+
+@given(
+    st.one_of(specs(), recurrences()), st.lists(st.integers(1, 3), min_size=2, max_size=4), seeds
+)
+def test_a_prompt_and_then_more_is_one_run_over_all_of_it(
+    text: str, parts: list[int], seed: int
+) -> None:
+    try:
+        check_decoding(Program.from_text(text), parts=parts, axis="t", seed=seed)
+    except SpecError as error:  # what is drawn may look ahead
+        assume(any(found.slug is not Slug.NOT_CAUSAL for found in error.diagnostics))
+        raise
 
 
 # ---- what rides along

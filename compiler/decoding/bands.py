@@ -1,8 +1,8 @@
 """Where values say nothing: outside of a band around each position, a value is one known number.
 
-`where(s <= t, scores, -inf)` is -inf at every `s` that lies after `t`; softmax makes 0 of it, and a sum
-over `s` then sees nothing of what comes later. Causality and windows are read off values like this,
-whatever they are called.
+`where(s <= t, scores, -inf)` is -inf at every `s` that lies after `t`; softmax makes 0 of it, and
+a sum over `s` then sees nothing of what comes later. Causality and windows are read off values like
+this, whatever they are called.
 """
 
 from __future__ import annotations
@@ -209,7 +209,9 @@ class _Finder:
         if absorbing is not None:
             found = absorbed(read[:1] if fn == "div" else read, absorbing)
         if fn == "and":
-            found = {pair: replace(b, exact=self._exact(pair, operands)) for pair, b in found.items()}
+            found = {
+                pair: replace(b, exact=self._exact(pair, operands)) for pair, b in found.items()
+            }
         for pair in pairs:
             made = self._at(pair, node, fn, operands)
             if made is not None and pair not in found:
@@ -234,11 +236,11 @@ class _Finder:
         if fn == "where":
             return self._chosen(own, known)
         if fn in ("add", "sub"):
-            infinite = [(b, v) for b, v in zip(own, known, strict=True) if b and _infinite(v)]
+            infinite = [band for band in parts if _infinite(band.outside)]
             if infinite and None in known:
-                band, value = infinite[0]
-                outside = -value if fn == "sub" and band is own[1] else value
-                return Band(band.low, band.high, outside)
+                band = infinite[0]
+                turned = fn == "sub" and band is own[1]
+                return Band(band.low, band.high, -band.outside if turned else band.outside)
         if None in known:
             return None
         dtypes = [self.graph.node(name).dtype for name in operands]

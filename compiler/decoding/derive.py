@@ -1,8 +1,8 @@
-"""Derives the step of a causal model: what is computed at new positions, from what is kept of old ones.
+"""Derives the step of a causal model: what is computed at new positions, from what is kept of old.
 
-Demand runs from the results backwards. A value is wanted at the new positions of an axis, or, where a
-sum or a softmax runs along it, at old ones too. A value of one such axis that is wanted at old positions
-is not computed there again: it is kept, and the new ones are put behind it.
+Demand runs from the results backwards. A value is wanted at the new positions of an axis, or, where
+a sum or a softmax runs along it, at old ones too. A value of one such axis that is wanted at old
+positions is not computed there again: it is kept, and the new ones are put behind it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def derive(graph: Graph, results: int, axis: Axis, count: Size | None = None) ->
 
 
 class Derivation:
-    """A step on its way. `size` is that of the axis in the model: whatever has it, is along time."""
+    """A step on its way. `size` is that of the axis in the model: what has it is along time."""
 
     def __init__(
         self, source: Graph, axis: Axis, count: Size, unsaid: Container[int | None] = ()
@@ -170,9 +170,9 @@ class Derivation:
     def _making(self, name: str, mode: Mode) -> Making:
         node = self.source.node(name)
         times = self.times(name)
-        for axis in node.axes:
-            if axis.size != self.size and self._speaks(axis.size):
-                why = f"has an axis of {axis.size} positions, which are not those of `{self.axis.name}`"
+        for own in node.axes:
+            if own.size != self.size and self._speaks(own.size):
+                why = f"has {own.size} positions, which are not those of `{self.axis.name}`"
                 raise self.refuse(name, why)
         if mode and len(times) == 1 and name not in self.closed and not _is_view(node):
             ((axis, reach),) = mode
@@ -210,7 +210,9 @@ class Derivation:
         node = self.source.node(name)
         others = [own for own in axes if own.name != axis]
         order = [own.name for own in others]
-        if len(others) < len(axes):  # in memory positions stand together, as attention and windows read them
+        if len(others) < len(
+            axes
+        ):  # in memory positions stand together, as attention and windows read them
             order.insert(max(len(order) - 1, 0), axis)
         of = of or node.site or node.name
         site = self._free(f"{of if '.' in of or node.site else kind}_past")
@@ -242,13 +244,13 @@ class Derivation:
         reach = dict(mode).get(axis, 0)
         if reach != 0 and reach in self.unsaid:
             return self.held(node.name, axis, reach, self.index(node, axis, NOW))
-        whole = self.along(axis, mode)
-        index = self.put(IOTA, IotaAttrs(whole), (), node)
+        index = self.plain(self.along(axis, mode), node)
         if reach is None:
             return index
         first = self.position()
         if reach:
-            first = self.put(MAP, Map("sub"), (first, self.length(node, Axis(axis, self.kept(reach)))), node)
+            held = self.length(node, Axis(axis, self.kept(reach)))
+            first = self.put(MAP, Map("sub"), (first, held), node)
         return self.put(MAP, Map("add"), (index, first), node)
 
     def length(self, node: Node, axis: Axis) -> str:

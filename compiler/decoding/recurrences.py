@@ -85,7 +85,9 @@ def scan(work: Derivation, node: Node, mode: Mode) -> Making:
     assert isinstance(made_of, ScanAttrs)
     found = {}
     for place in range(len(attrs.body.results)):
-        found[place] = work.put(ITEM, item_attrs(made_of, place), (new,), node, site=_site(work, node, place))
+        found[place] = work.put(
+            ITEM, item_attrs(made_of, place), (new,), node, site=_site(work, node, place)
+        )
     for place, before in enumerate(given[: attrs.carries]):
         work.news[before] = found[place]
     work.outputs[node.name] = found

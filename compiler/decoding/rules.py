@@ -1,4 +1,4 @@
-"""How each operation is done at new positions: what it asks of its operands, and what it makes of them.
+"""How each operation is done at new positions: what it asks of its operands, and what it makes.
 
 A rule yields what it asks for, a value and a mode, and is sent the node that holds it in the step.
 """
@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...dsl import sizes
-from ...dsl.core import Axis, names, without
+from ...dsl.core import Axis, without
 from ...dsl.ops import (
     CONCAT,
     INDEX,
@@ -127,7 +127,9 @@ def reduce(work: Derivation, node: Node, mode: Mode) -> Making:
     for axis in node.attrs.axes:
         if axis in work.times(operand):
             if operand in work.closed and len(work.times(operand)) == 1:
-                why = f"depends on how many positions of `{axis}` there are, which a step cannot know"
+                why = (
+                    f"depends on how many positions of `{axis}` there are, which a step cannot know"
+                )
                 raise work.refuse(node.name, why)
             if fn not in NEUTRAL:
                 raise work.refuse(node.name, f"is the {fn} over all positions of `{axis}`")
@@ -159,7 +161,10 @@ def _reach(work: Derivation, node: Node, axis: str, mode: Mode, own: Bands) -> i
     lows = [
         band.low
         for (along, query), band in own.items()
-        if along == axis and query in node.axis_names and query not in whole and not band.looks_ahead
+        if along == axis
+        and query in node.axis_names
+        and query not in whole
+        and not band.looks_ahead
     ]
     if not lows:
         raise work.refuse(
@@ -220,7 +225,9 @@ def _running(work: Derivation, node: Node, axis: str, mode: Mode) -> Making:
     here = work.put(node.op, node.attrs, (new,), node)
     axes = without(work.nodes[here].axes, [axis])
     before = work.state("total", node.name, axes, node.dtype, axis)
-    made = work.put(MAP, MapAttrs(RUNNING[node.attrs.fn]), (here, before), node, site=work.site_of(node))
+    made = work.put(
+        MAP, MapAttrs(RUNNING[node.attrs.fn]), (here, before), node, site=work.site_of(node)
+    )
     work.news[before] = work.put(INDEX, IndexAttrs(Select(axis, -1)), (made,), node)
     return made
 
@@ -234,7 +241,7 @@ def rename(work: Derivation, node: Node, mode: Mode) -> Making:
     (operand,) = work.source.operands(node.name)
     whole, before = dict(mode), dict(mode)
     pairs = []
-    for old, new in node.attrs.pairs:
+    for _, new in node.attrs.pairs:
         for own in new:
             before.pop(own.name, None)
     for old, new in node.attrs.pairs:
@@ -265,13 +272,13 @@ def index(work: Derivation, node: Node, mode: Mode) -> Making:
             return (yield from _window(work, node, operand, how, mode))
         case Window() if any(term.size == work.size for term, _ in how.terms):
             base = yield operand, work.inner(operand, mode)
-            return work.again(node, (base, _place(work, node, how, mode)), IndexAttrs(Gather(how.axis, how.fill)))
+            return work.again(
+                node, (base, _place(work, node, how, mode)), IndexAttrs(Gather(how.axis, how.fill))
+            )
     return (yield from apart(work, node, mode))
 
 
-def _selected(
-    work: Derivation, node: Node, operand: str, axis: str, at: int, mode: Mode
-) -> Making:
+def _selected(work: Derivation, node: Node, operand: str, axis: str, at: int, mode: Mode) -> Making:
     """The first position, which is kept; the others are not there from the start."""
     if at != 0:
         where = f"position {at}" if at > 0 else "a position that is counted from the end"
@@ -290,7 +297,9 @@ def _place(work: Derivation, node: Node, how: Window, mode: Mode) -> str:
     """The position that a window reads."""
     place = None
     for term, factor in how.terms:
-        step = work.index(node, term.name, mode) if term.size == work.size else work.plain(term, node)
+        step = (
+            work.index(node, term.name, mode) if term.size == work.size else work.plain(term, node)
+        )
         step = work.put(MAP, MapAttrs("mul"), (step, work.number(factor, node)), node)
         place = step if place is None else work.put(MAP, MapAttrs("add"), (place, step), node)
     assert place is not None
@@ -327,10 +336,10 @@ def _window(work: Derivation, node: Node, operand: str, how: Window, mode: Mode)
         raise work.refuse(node.name, f"reads a window of `{how.axis}` beside other positions")
     new = yield operand, mode
     if back:
-        made = work.nodes[new]
+        here = work.nodes[new]
         old = Axis(how.axis, back)
-        axes = tuple(old if own.name == how.axis else own for own in made.axes)
-        before = work.state("window", operand, axes, made.dtype, how.axis, back, fill=how.fill)
+        axes = tuple(old if own.name == how.axis else own for own in here.axes)
+        before = work.state("window", operand, axes, here.dtype, how.axis, back, fill=how.fill)
         new = work.put(CONCAT, ConcatAttrs(how.axis), (before, new), node)
         whole = work.nodes[new].size(how.axis)
         last = Slice(how.axis, sizes.subtract(whole, back), whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,28 +35,44 @@ class Decoded:
     logits: torch.Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Options:
+    """How tokens are decoded; see `SpecModel.decode`."""
+
+    steps: int
+    sampling: Sampling
+    samples: int | None = None
+    stop: Stop = ()
+    seed: int | None = None
+    lengths: Any = None
+    axis: str | None = None
+
+    @classmethod
+    def of(cls, steps: int, given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+        """The options among what is given, and the rest: inputs of the model."""
+        rest = dict(given)
+        chances = {f.name: rest.pop(f.name) for f in fields(Sampling) if f.name in rest}
+        own = {f.name: rest.pop(f.name) for f in fields(cls) if f.name in rest}
+        made = cls(steps, Sampling(**chances), **own)
+        if steps < 1 or (made.samples is not None and made.samples < 1):
+            raise mistake(Slug.WRONG_ARGUMENTS, "`steps` and `samples` are 1 at least")
+        return made, rest
+
+    @property
+    def stops(self) -> list[list[int]]:
+        """The tokens, or sequences of tokens, at which a row ends."""
+        if isinstance(self.stop, int):
+            return [[self.stop]]
+        return [[one] if isinstance(one, int) else list(one) for one in self.stop]
+
+
 def decode(
-    model: SpecModel,
-    tokens: Any,
-    *,
-    steps: int,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    samples: int | None = None,
-    stop: Stop = (),
-    seed: int | None = None,
-    lengths: Any = None,
-    logits: bool = False,
-    axis: str | None = None,
-    **inputs: Any,
+    model: SpecModel, tokens: Any, *, steps: int, logits: bool = False, **options: Any
 ) -> Decoded:
     """See `SpecModel.decode`."""
+    run = _Run(model, tokens, *Options.of(steps, options))
     found: list[torch.Tensor] = []
     scores: list[torch.Tensor] = []
-    run = _Run(
-        model, tokens, steps, Sampling(temperature, top_k, top_p), samples, stop, seed, lengths, axis, inputs
-    )
     for new, score in run.steps():
         found.append(new)
         if logits:
@@ -72,39 +88,22 @@ def decode(
 
 def stream(model: SpecModel, tokens: Any, *, steps: int, **options: Any) -> Iterator[torch.Tensor]:
     """See `SpecModel.stream`."""
-    known = ("temperature", "top_k", "top_p")
-    chosen = Sampling(**{key: options.pop(key) for key in known if key in options})
-    more = [options.pop(key, None) for key in ("samples", "stop", "seed", "lengths", "axis")]
-    more[1] = () if more[1] is None else more[1]
-    run = _Run(model, tokens, steps, chosen, *more, options)
+    run = _Run(model, tokens, *Options.of(steps, options))
     for new, _ in run.steps():
         yield run.shaped(new)
 
 
 class _Run:
     def __init__(
-        self,
-        model: SpecModel,
-        tokens: Any,
-        steps: int,
-        sampling: Sampling,
-        samples: int | None,
-        stop: Stop,
-        seed: int | None,
-        lengths: Any,
-        axis: str | None,
-        inputs: dict[str, Any],
+        self, model: SpecModel, tokens: Any, options: Options, inputs: dict[str, Any]
     ) -> None:
-        if steps < 1 or (samples is not None and samples < 1):
-            raise mistake(Slug.WRONG_ARGUMENTS, "`steps` and `samples` are 1 at least")
         self.model = model = model._now
+        self.options, self.inputs = options, inputs
+        axis, samples, lengths = options.axis, options.samples, options.lengths
         self.decl = _fed(model, axis)
-        self.count, self.sampling, self.inputs = steps, sampling, inputs
+        self.count, self.sampling, self.stops = options.steps, options.sampling, options.stops
         self.samples = samples or 1
-        self.seed = model._seed if seed is None else seed
-        self.stops = [[int(stop)]] if isinstance(stop, int) else [
-            [one] if isinstance(one, int) else list(one) for one in stop
-        ]
+        self.seed = model._seed if options.seed is None else options.seed
         self.prompts, self.front = _rows(tokens, lengths, self.decl)
         own = len(self.decl.order)
         self.stepper = Stepper(model, axis, last=True, extra=int(own == 1))
@@ -117,7 +116,7 @@ class _Run:
 
     def shaped(self, value: torch.Tensor) -> torch.Tensor:
         """Rows as the prompts were given, samples behind them."""
-        return value.reshape(*self.shape, *value.shape[1:])
+        return value.reshape((*self.shape, *value.shape[1:]))
 
     def steps(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The next token of every row, and its scores, step after step."""
@@ -158,17 +157,23 @@ class _Run:
 
     def _group(self, length: int, rows: list[int]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Prompts of one length, each with its samples."""
-        stepper = self.stepper if len(rows) == len(self.prompts) else Stepper(
-            self.model, self.stepper.axis, last=True, extra=self.stepper.extra
+        stepper = (
+            self.stepper
+            if len(rows) == len(self.prompts)
+            else Stepper(self.model, self.stepper.axis, last=True, extra=self.stepper.extra)
         )
         stepper.reset()
         stepper.room = self.count
         stepper.check(length + self.count - 1)
-        streams = [
-            stream_of(self.seed, self.prompts[row].tolist(), sample)
-            for row in rows
-            for sample in range(self.samples)
-        ] if not self.sampling.greedy else []
+        streams = (
+            [
+                stream_of(self.seed, self.prompts[row].tolist(), sample)
+                for row in rows
+                for sample in range(self.samples)
+            ]
+            if not self.sampling.greedy
+            else []
+        )
         others = self._others(rows)
         prompts = torch.stack([self.prompts[row] for row in rows])
         scores = self._scores(stepper(**{self.decl.name: prompts}, **others), 0)
@@ -176,7 +181,9 @@ class _Run:
             scores = scores.repeat_interleave(self.samples, 0)
             others = self._repeated(stepper, others)
         form = stepper.forms.step(1) if self.count > 1 else None
-        given = stepper.given((), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **others})
+        given = stepper.given(
+            (), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **others}
+        )
         position = stepper.forms.decoding(1).position
         for place in range(self.count):
             new = self.sampling.choose(scores, streams)
@@ -203,7 +210,8 @@ class _Run:
                 continue
             value = torch.as_tensor(self.inputs[name])
             if self.stepper.axis in order:
-                why = f"`{name}` is given along `{self.stepper.axis}`, and decoding makes only `{self.decl.name}`"
+                along, made = self.stepper.axis, self.decl.name
+                why = f"`{name}` is given along `{along}`, and decoding makes `{made}` alone"
                 raise mismatch(why, argument.decl.span)
             if self.batch in order:
                 at = torch.tensor(rows, device=value.device)

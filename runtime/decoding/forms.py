@@ -9,7 +9,6 @@ from ...compiler.build import build as graph_of
 from ...compiler.context import Context
 from ...compiler.decoding import NotCausalError, derive
 from ...compiler.driver import compile_graph
-from ...dsl.core import Axis, names
 from ...dsl.diagnostics import Slug
 from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Select
 from ...dsl.program import CheckedModel, InputDecl, ResultDecl
@@ -19,6 +18,7 @@ from ..module import Model, build, lifted
 if TYPE_CHECKING:
     from ...compiler.decoding import Decoding, State
     from ...compiler.graph import Graph
+    from ...dsl.core import Axis
     from ..model import SpecModel
 
 
@@ -112,15 +112,15 @@ def prefill_form(
     graph = decoding.prefill
     if last:
         with graph.edit() as edit:
-            results = list(edit.results)
-            for place, name in enumerate(results[: decoding.results]):
+            names_ = list(edit.results)
+            for place, name in enumerate(names_[: decoding.results]):
                 node = edit.node(name)
                 if node.axis_names >= {decoding.axis.name}:
                     how = IndexAttrs(Select(decoding.axis.name, -1))
-                    results[place] = edit.add(
+                    names_[place] = edit.add(
                         INDEX, how, [name], span=node.span, scope=node.scope, made_by="decode"
                     )
-            edit.set_results(results)
+            edit.set_results(names_)
         graph = edit.graph
     decls = [_without(d, decoding.axis.name) if last else d for d in checked.results]
     results = [*decls, *(_stored(decoding, state) for state in decoding.states)]

@@ -50,8 +50,12 @@ class Sampling:
         ordered, order = chances.sort(dim=-1, descending=True, stable=True)
         draws = torch.tensor([stream.random() for stream in streams], dtype=torch.float64)
         total = ordered.cumsum(-1)
-        places = torch.searchsorted(total, draws.to(total.device)[:, None] * total[:, -1:], right=True)
-        last = (ordered > 0).sum(-1, keepdim=True) - 1  # rounding never leads to one that is left out
+        places = torch.searchsorted(
+            total, draws.to(total.device)[:, None] * total[:, -1:], right=True
+        )
+        last = (ordered > 0).sum(
+            -1, keepdim=True
+        ) - 1  # rounding never leads to one that is left out
         return order.gather(-1, torch.minimum(places, last)).squeeze(-1)
 
     def chances(self, scores: torch.Tensor) -> torch.Tensor:

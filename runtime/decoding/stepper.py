@@ -119,6 +119,7 @@ class Stepper:
     # ---- what it is given
 
     def given(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """The inputs of a step by name, as tensors that fit, and the position. Raises SpecError."""
         model = self.model
         wanted = [argument.decl.name for argument in model._artifact.arguments]
         values = dict(zip(wanted, inputs, strict=False)) | dict(named)
@@ -128,7 +129,9 @@ class Stepper:
             if name not in values and name in model._defaults:
                 values[name] = model._default(name)
             if name not in values:
-                raise mismatch(f"a step of `{model.checked.name}` needs `{name}`", argument.decl.span)
+                raise mismatch(
+                    f"a step of `{model.checked.name}` needs `{name}`", argument.decl.span
+                )
             found[name] = tensor(values[name], argument, model._given_like())
             more = self.extra * (self.axis in argument.decl.order)
             if found[name].dim() != len(argument.axes) + more:
@@ -180,19 +183,14 @@ def _several(found: Any) -> tuple[Any, ...]:
 
 
 def axis_of(model: SpecModel, axis: str | None) -> str:
-    """The axis along which a model is decoded: the last run-time axis of an input that every
+    """The axis along which a model is decoded: the last run-time axis of an input that its first
     result has."""
     if axis is not None:
         return axis
     checked = model.checked
-    shared = [
-        name
-        for argument in model._artifact.arguments
-        for own in argument.axes
-        if not isinstance(own.size, int)
-        and all((name := own.name) in result.order for result in checked.results)
-    ]
-    if not shared:
-        message = f"`{checked.name}` has no axis that its inputs and all its results have"
-        raise mistake(Slug.NOT_CAUSAL, message, checked.span)
-    return shared[-1]
+    for argument in model._artifact.arguments:
+        for own in reversed(argument.axes):
+            if not isinstance(own.size, int) and own.name in checked.results[0].order:
+                return own.name
+    message = f"`{checked.name}` has no axis that an input and its first result have"
+    raise mistake(Slug.NOT_CAUSAL, message, checked.span)

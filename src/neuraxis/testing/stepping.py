@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..compiler.build import build
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
@@ -18,6 +17,8 @@ from .models import computing_in, held_in, model_of, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import torch
 
     from ..compiler.decoding import Decoding
     from ..runtime.model import SpecModel
@@ -55,10 +56,12 @@ def check_decoding(
         for place, part, found in _by_the_oracle(made, given, axis, parts):
             own = _seen(wanted[place], times[place], axis, part)
             assert_close(found, own, met=met, what=f"result {place} of the step, by the oracle")
-    for place, part, found in _emitted(made, given_, axis, parts, dtype):
+    for place, part, emitted in _emitted(made, given_, axis, parts, dtype):
         order = made.checked.results[place].order
         own = _seen(wanted[place], times[place], axis, part)
-        assert_close(found, own.arranged(order), dtype, met=met, what=f"result {place} of the emitted step")
+        assert_close(
+            found, own.arranged(order), dtype, met=met, what=f"result {place} of the emitted step"
+        )
 
 
 def _places(parts: Sequence[int]) -> Iterator[Part]:
