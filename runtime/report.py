@@ -12,6 +12,7 @@ from ..compiler.passes import PASSES
 from ..compiler.show import dot as as_dot
 from ..compiler.show import show
 from ..dsl.diagnostics import Slug, nearest, or_nearest
+from .decoding.forms import one_step
 from .explain import explain_model, explain_sweeps, kernel_sources
 from .mistakes import mistake
 from .sites import matching_sites
@@ -45,10 +46,15 @@ def shown(
     return as_dot(graph) if dot else show(graph)
 
 
-def emitted(program: Program, model: str | None, target: str, ctx: Context) -> str:
-    """The code of a model, that of its kernels (`cpp`), or what it is written from (`graph`)."""
+def emitted(
+    program: Program, model: str | None, target: str, ctx: Context, *, step: bool = False
+) -> str:
+    """The code of a model, that of its kernels (`cpp`), or what it is written from (`graph`); with
+    `step`, of its step along the axis that is decoded."""
     checked = program.elaborated(model)
     graph = compile_graph(graph_of(checked), ctx)
+    if step:
+        checked, graph = one_step(checked)
     if target == "graph":
         return show(graph)
     if target == "cpp":

@@ -209,6 +209,7 @@ class Derivation:
         """An input for what is kept of a value."""
         node = self.source.node(name)
         others = [own for own in axes if own.name != axis]
+        others.sort(key=lambda own: isinstance(own.size, int))  # examples in front
         order = [own.name for own in others]
         if len(others) < len(
             axes

@@ -11,8 +11,9 @@ from ...dsl.core import DType
 from ...dsl.diagnostics import Slug
 from ..border import mismatch
 from ..mistakes import mistake
+from .forms import decoded_axis
 from .sampling import Sampling, stream_of
-from .stepper import Stepper, axis_of
+from .stepper import Stepper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -244,8 +245,8 @@ class _Run:
 def _fed(model: SpecModel, axis: str | None) -> InputDecl:
     """The input that is decoded: whole numbers along the axis, of which the first result gives
     scores along one axis more."""
-    axis = axis_of(model, axis)
     checked = model.checked
+    axis = axis or decoded_axis(checked)
     found = [d for d in checked.inputs if axis in d.order and d.dtype is DType.INT]
     if len(found) != 1:
         message = f"`{checked.name}` has {len(found)} inputs of whole numbers along `{axis}`"

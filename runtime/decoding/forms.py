@@ -143,6 +143,26 @@ def step_form(checked: CheckedModel, decoding: Decoding, shared: Model, *, seed:
     return _form(checked, graph, results, states, shared, seed, f"{checked.name}_step")
 
 
+def one_step(checked: CheckedModel) -> tuple[CheckedModel, Graph]:
+    """The step for one new position as a model of its own, and its graph. Raises SpecError."""
+    decoding = derived(checked, decoded_axis(checked), 1)
+    graph, results, _ = step_parts(checked, decoding)
+    return model_of(checked, graph, results, f"{checked.name}_step"), graph
+
+
+def decoded_axis(checked: CheckedModel) -> str:
+    """The axis along which a model is decoded if none is named: the last run-time axis of an input
+    that its first result has. Raises SpecError."""
+    for step in checked.body.steps:
+        if isinstance(step.node.attrs, InputAttrs):
+            for name in reversed(step.node.attrs.order):
+                sized = isinstance(step.node.size(name), int)
+                if not sized and name in checked.results[0].order:
+                    return name
+    message = f"`{checked.name}` has no axis that an input and its first result have"
+    raise mistake(Slug.NOT_CAUSAL, message, checked.span)
+
+
 def step_parts(
     checked: CheckedModel, decoding: Decoding
 ) -> tuple[Graph, list[ResultDecl], tuple[State, ...]]:

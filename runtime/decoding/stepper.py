@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...dsl import sizes
-from ...dsl.diagnostics import Slug
 from ...dsl.ops import InputAttrs
 from ..border import mismatch, tensor
-from ..mistakes import mistake
-from .forms import Forms
+from .forms import Forms, decoded_axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +35,7 @@ class Stepper:
         self, model: SpecModel, axis: str | None = None, *, last: bool = False, extra: int = 0
     ) -> None:
         self.model, self.last, self.extra = model, last, extra
-        self.axis = axis_of(model, axis)
+        self.axis = axis or decoded_axis(model.checked)
         self.forms = Forms.of(model, self.axis, extra)
         self.states = self.forms.decoding(1).states  # what has no step is refused before it is run
         self.room = ROOM
@@ -180,17 +178,3 @@ class Stepper:
 
 def _several(found: Any) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
-
-
-def axis_of(model: SpecModel, axis: str | None) -> str:
-    """The axis along which a model is decoded: the last run-time axis of an input that its first
-    result has."""
-    if axis is not None:
-        return axis
-    checked = model.checked
-    for argument in model._artifact.arguments:
-        for own in reversed(argument.axes):
-            if not isinstance(own.size, int) and own.name in checked.results[0].order:
-                return own.name
-    message = f"`{checked.name}` has no axis that an input and its first result have"
-    raise mistake(Slug.NOT_CAUSAL, message, checked.span)

@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--pairs", type=int, default=40, help="how many pairs are timed")
     bench.add_argument("--threads", type=int, default=1)
     emit = command("emit", _emit, "write out the code of a model")
+    emit.add_argument(
+        "--step", action="store_true", help="its derived step: one more position, from what is kept"
+    )
     emit.add_argument("--to", choices=("torch", "cpp", "graph"), default="torch")
     for sub in (show, emit):
         sub.add_argument(
@@ -246,7 +249,8 @@ def _bench(args: argparse.Namespace) -> int:
 def _emit(args: argparse.Namespace) -> int:
     from .runtime.report import emitted
 
-    sys.stdout.write(emitted(_load(args), args.model, args.to, _context(args)))
+    found = emitted(_load(args), args.model, args.to, _context(args), step=args.step)
+    sys.stdout.write(found)
     return WELL
 
 

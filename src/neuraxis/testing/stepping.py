@@ -9,10 +9,10 @@ import numpy as np
 from ..compiler.build import build
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
 from ..runtime.decoding import Stepper
-from ..runtime.decoding.forms import derived, time_axis
-from ..runtime.decoding.stepper import axis_of
+from ..runtime.decoding.forms import decoded_axis, derived, time_axis
+from ..runtime.examples import inputs_for
 from .comparing import assert_close, largest
-from .data import given_for, inputs_for
+from .data import given_for
 from .models import computing_in, held_in, model_of, tensor
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_decoding(
     """A causal model read in parts along an axis gives what it gives of the whole: the derived graphs
     by the oracle, and the emitted steps. Raises SpecError (`not-causal`) if the model has no step."""
     made = model_of(program, model)
-    axis = axis_of(made, axis)
+    axis = axis or decoded_axis(made.checked)
     lengths = {axis: sum(parts)}
     given_ = inputs_for(made, seed, lengths) if inputs is None else inputs
     given = given_for(made, given_, dtype)
@@ -60,7 +60,7 @@ def check_decoding(
         order = made.checked.results[place].order
         own = _seen(wanted[place], times[place], axis, part)
         assert_close(
-            found, own.arranged(order), dtype, met=met, what=f"result {place} of the emitted step"
+            emitted, own.arranged(order), dtype, met=met, what=f"result {place} of the emitted step"
         )
 
 
