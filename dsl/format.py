@@ -139,6 +139,8 @@ def _body(node: Tree) -> Sequence[Tree] | None:
     match node:
         case syntax.Weights():
             return node.maps
+        case syntax.During():
+            return None if node.short else node.body
         case syntax.Sweep():
             return (*node.body, node.result)
         case (

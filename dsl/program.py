@@ -64,6 +64,31 @@ class CheckedModel:
     ragged: Mapping[str, str] = field(default_factory=dict)
     request: ModelRequest | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def time(self) -> str | None:
+        """The axis along which it is decoded: the last one of its first input that its first
+        result has and no parameter, if that has a size that a call says."""
+        held = {
+            axis.name
+            for step in self.body.steps
+            if step.node.op.name == "param"
+            for axis in step.node.axes
+        }
+        for step in self.body.steps:
+            if step.node.op.name == "input" and self.results:
+                order = [
+                    n for decl in self.inputs if decl.name == step.node.site for n in decl.order
+                ]
+                known = [n for n in order if n in self.results[0].order and n not in held]
+                free = [n for n in known if not isinstance(step.node.size(n), int)]
+                if known:
+                    return free[-1] if free and (free[-1] != known[0]) else known[-1]
+        return None
+
+
+PROMPT = "during.prompt"
+"""The input that says how many positions are the prompt's, of a model with writes in phases."""
+
 
 # ---- experiments and training
 
@@ -121,7 +146,22 @@ class ArgumentInput:
     default: float | None
 
 
-Source = FieldInput | SweepInput | SweepOutput | TextInput | StatisticInput | ArgumentInput
+@dataclass(frozen=True, slots=True)
+class DecodeOutput:
+    """The tokens that were decoded, by the name of the run."""
+
+    run: str
+
+
+Source = (
+    FieldInput
+    | SweepInput
+    | SweepOutput
+    | TextInput
+    | StatisticInput
+    | ArgumentInput
+    | DecodeOutput
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +201,25 @@ class DataPart:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodePlan:
+    """A run that decodes: a model with its interventions, and what its further inputs hold.
+
+    `prompt` is the node of the tokens in the program, or a text, through the tokeniser of `data` or
+    as bytes. `weights` is under which name the parameters stand, if they are not the study's own.
+    """
+
+    name: str
+    model: CheckedModel
+    given: Mapping[str, float | None]
+    prompt: str
+    text: str | None
+    data: str
+    options: Mapping[str, float]
+    weights: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedStudy:
     """An experiment, or the losses of a training, as one program.
 
@@ -182,6 +241,7 @@ class CheckedStudy:
     updates: tuple[tuple[str, str], ...] = ()  # the address of a state or parameter, node
     beside: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
+    decodes: tuple[DecodePlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ def head(node: Tree) -> Pieces:
         case syntax.Intervention(name, params, model, given):
             takes = [_params(params)] if params else []
             return [f"intervention {name}", *takes, f" on {model}", *_with(given), ":"]
+        case syntax.During(phase, steps, body, short):
+            part = [" ", *expression(steps)] if steps else []
+            return [f"during {phase}", *part, ":", *([" ", *head(body[0])] if short else [])]
         case syntax.Weights(name, model, file):
             return [f"weights {name} of ", *expression(model), " from ", *expression(file), ":"]
         case syntax.Experiment(name, model, given, data):

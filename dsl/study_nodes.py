@@ -81,9 +81,12 @@ class Nodes(StatementNodes):
         """`keep SITE = int8[h](it) for decode`."""
         return self.unbuilt("`keep`", c)
 
-    def during(self, c: Children) -> syntax.Unbuilt:
-        """`during decode 3..8:`."""
-        return self.unbuilt("`during`", c)
+    def during(self, c: Children) -> syntax.During:
+        """`during decode 3..8:`, with a suite or one write."""
+        _, phase, steps, _, *rest = c
+        short = not isinstance(rest[0], list)
+        body = tuple(rest[:1] if short else rest[0])
+        return syntax.During(phase.value, steps, body, short, span=self.over_all(c))
 
     def range_to(self, c: Children) -> syntax.Range:
         """`3..8`."""

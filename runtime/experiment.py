@@ -12,6 +12,7 @@ import xarray
 from ..dsl.core import names
 from ..dsl.program import SweepInput, SweepOutput
 from ..dsl.signatures import EXAMPLES
+from .decoding.runs import decode_run
 from .lowering import address, lower
 from .results import together
 from .sweep import Sweep
@@ -57,13 +58,16 @@ def run_experiment(
     device = next((part.device for part in shared.parameters()), torch.device("cpu"))
     given = library.given(study, device)
     outcome = Outcome(study.name)
+    labels: dict[str, str] = {}  # what values of the program are kept as
+    for decode in study.decodes:
+        node = decode_run(decode, study, given, shared, library, outcome.values, seed=seed)
+        labels[node.name] = f"{decode.name}.tokens"
     coordinates = _coordinates(given)
     read = {
         source.sweep: step.node
         for step in study.body.steps
         if isinstance(source := study.sources.get(step.node.name), SweepOutput)
     }
-    labels: dict[str, str] = {}  # what values of the program are kept as
     for plan in study.sweeps:
         sweep = Sweep.of(study, plan, given.sizes, given.ragged)
         found = sweep.run(given.inputs, given.sizes, shared, seed=seed)
@@ -150,9 +154,10 @@ def _texts(
     texts = np.empty(rows.shape[:-1], dtype=object)
     for place in np.ndindex(texts.shape):
         end = rows.shape[-1]
-        if axis in lengths and EXAMPLES in outer:
+        if options["ragged"] and axis in lengths and EXAMPLES in outer:
             end = min(end, int(lengths[axis][place[outer.index(EXAMPLES)]]))
-        texts[place] = tokenizer.decode(rows.values[place][:end])
+        own = rows.values[place][:end]
+        texts[place] = tokenizer.decode(own[own >= 0])  # behind the end of what was decoded is -1
     return xarray.DataArray(texts.astype(str), dims=outer)
 
 

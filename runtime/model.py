@@ -128,6 +128,8 @@ class SpecModel(Model):
         if value is None or isinstance(value, torch.Tensor):
             return value
         like = self._given_like()
+        if isinstance(value, int) and like is not None:
+            return torch.tensor(value, device=like.device)
         if like is None:
             return torch.tensor(value)
         return torch.tensor(value, dtype=like.dtype, device=like.device)

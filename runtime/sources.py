@@ -16,6 +16,7 @@ from ..dsl.elaborate.datasets import data_options
 from ..dsl.program import (
     ArgumentInput,
     DataPart,
+    DecodeOutput,
     FieldInput,
     StatisticInput,
     SweepInput,
@@ -141,7 +142,7 @@ class Library:
             found.sources[address(node)] = source
             if isinstance(source, FieldInput):
                 found.inputs[address(node)] = _tensor(_field(node, source, parts), node, device)
-            elif not isinstance(source, SweepOutput):
+            elif not isinstance(source, SweepOutput | DecodeOutput):
                 found.inputs[address(node)] = self.tensor(node, source, sizes_, device)
         for axis, counts in lengths.items():
             found.inputs[f"lengths.{axis}"] = torch.as_tensor(counts).to(device)
@@ -173,7 +174,10 @@ class Library:
         return _tensor(np.asarray(array), node, device)
 
     def reader(self, data: str) -> Tokenizer:
-        """What turns the text of a data set into tokens and back: its tokeniser, or bytes."""
+        """What turns the text of a data set into tokens and back: its tokeniser, or bytes; bytes
+        without data."""
+        if not data:
+            return ByteTokenizer()
         tokenizers = _tokenizers(self._statement(data))
         return self.tokenizer(tokenizers[0]) if tokenizers else ByteTokenizer()
 
@@ -195,8 +199,9 @@ class Library:
 
 
 def read_by(study: CheckedStudy) -> list[tuple[Node, Source]]:
-    """The inputs that the results of a study need."""
-    nodes = [step.node for step in needed(study.body, study.body.results).steps]
+    """The inputs that the results of a study need, and what it decodes from."""
+    prompts = [plan.prompt for plan in study.decodes if plan.text is None]
+    nodes = [step.node for step in needed(study.body, (*study.body.results, *prompts)).steps]
     return [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
 
 

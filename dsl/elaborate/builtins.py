@@ -77,7 +77,6 @@ UNBUILT = {
     for name in [
         "linearise",
         "quantize",
-        "decode",
         "solve",
         "spectral_norm",
         "svd",

@@ -48,6 +48,7 @@ def elaborate_experiment(
         tree.span,
         limits=tuple(study.ctx.limits),
         beside=study.beside,
+        decodes=tuple(study.decodes),
     )
 
 

@@ -8,6 +8,7 @@ from .. import syntax as s
 from ..core import Axis, DType
 from ..diagnostics import Note, Slug, or_nearest
 from ..program import ArgumentInput
+from .during import positions
 from .scope import Frame, Scope
 from .sites import is_turn
 from .structure import walk
@@ -156,19 +157,36 @@ def plan_intervention(
         inner.names[param.name] = value
     for other in definition.given:
         intervene(study, other, model, into, inner)
-    for step in definition.body:
-        match step:
-            case s.Write():
-                try:
-                    plan(step, model, inner, into, any_turn=any_turn)
-                except HaltError:  # was reported: the other writes are tried too
-                    if study.ctx.budget.is_spent:
-                        raise
-            case s.Unbuilt(feature, parts):
-                inner.ctx.collector.report(Slug.UNBUILT, f"{feature} is not built yet", step.span)
-                inner.names.update(
-                    {part.name: Poison() for part in parts if isinstance(part, s.Shared)}
-                )
+    _writes(study, definition.body, (), model, into, inner, any_turn)
+
+
+def _writes(
+    study: Study,
+    body: tuple[s.Tree, ...],
+    when: tuple[s.Item, ...],
+    model: CheckedModel,
+    into: Plan,
+    scope: Scope,
+    any_turn: bool,
+) -> None:
+    """The writes of a suite. One that is wrong was reported: the others are tried too."""
+    for step in body:
+        try:
+            match step:
+                case s.Write():
+                    plan(step, model, scope, into, any_turn=any_turn, when=when)
+                case s.During():
+                    inner = (*when, *positions(study, step, model, scope))
+                    _writes(study, step.body, inner, model, into, scope, any_turn)
+                case s.Unbuilt(feature, parts):
+                    message = f"{feature} is not built yet"
+                    scope.ctx.collector.report(Slug.UNBUILT, message, step.span)
+                    scope.names.update(
+                        {part.name: Poison() for part in parts if isinstance(part, s.Shared)}
+                    )
+        except HaltError:
+            if study.ctx.budget.is_spent:
+                raise
 
 
 def _picking(definition: s.Intervention, module: Module) -> set[str]:

@@ -75,8 +75,9 @@ def show(study: Study, tree: s.Expr) -> None:
     if not isinstance(tree, s.Call) or not isinstance(base, s.Name) or base.id != TEXT:
         output(study, "show", tree.span.text, [study.scope.evaluate(tree)], tree.span)
         return
-    if len(tree.args) != 1 or tree.args[0].name is not None or not study.tables:
-        what = "is of one value" if study.tables else "is read by the tokeniser of data"
+    read = study.tables or study.decodes
+    if len(tree.args) != 1 or tree.args[0].name is not None or not read:
+        what = "is of one value" if read else "is read by the tokeniser of data"
         study.scope.fail(
             Slug.WRONG_ARGUMENTS, f"`text` {what}", tree.span, hint="show text(words.tokens)"
         )
@@ -88,8 +89,8 @@ def show(study: Study, tree: s.Expr) -> None:
             tree.args[0].span,
             hint=f"text(argmax[vocab]({tree.args[0].span.text}))",
         )
-    axis = text_axis(study)
-    axis = axis if axis in node.axis_names else None
+    wanted = (text_axis(study), *(plan.model.time for plan in study.decodes))
+    axis = next((own for own in wanted if own in node.axis_names), None)
     match items:
         case (s.Name(name),):
             axis = study.scope.axis_named(name, node, items[0].span, f"`text` is along `{name}`")
@@ -97,7 +98,12 @@ def show(study: Study, tree: s.Expr) -> None:
             study.scope.fail(
                 Slug.BAD_INDEX, "a text is along one axis", tree.span, hint="text[t](words.tokens)"
             )
-    options = (("data", next(iter(study.tables))), ("axis", axis or ""))
+    whole = axis is not None and isinstance(node.size(axis), int)
+    options = (
+        ("data", next(iter(study.tables), "")),
+        ("axis", axis or ""),
+        ("ragged", "" if whole else axis or ""),
+    )
     output(study, "text", tree.span.text, [Value(node)], tree.span, options=options)
 
 

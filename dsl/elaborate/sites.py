@@ -215,6 +215,15 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     """One value, or with open turns several along an axis called like the loop."""
     known = dict.fromkeys(address for address, _ in body_sites(run.model.body))
     hits = matches(path, known, run.model.aliases)
+    if run.decoded and str(path) != "tokens":
+        scope.fail(
+            Slug.UNKNOWN_SITE,
+            f"`{run.name}` is decoded, and has `{run.name}.tokens` alone",
+            tree.span,
+            hint=f"run whole = {run.model.name}(..), on what was decoded",
+        )
+    if run.decoded:
+        return Value(scope.builder.use(run.values["tokens"]))
     if not hits:
         unknown_site(path, {**known, **run.model.aliases}, tree, scope)
     table = {**run.values, **run.written} if run.before else run.values

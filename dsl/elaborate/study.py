@@ -10,6 +10,7 @@ from ..core import Axes, Axis, Body, DType, Node
 from ..diagnostics import Slug
 from ..program import (
     ArgumentInput,
+    DecodeOutput,
     FieldInput,
     StatisticInput,
     SweepInput,
@@ -28,7 +29,7 @@ from .values import Table, Val, Value
 if TYPE_CHECKING:
     from ..diagnostics import Collector
     from ..modules import Module
-    from ..program import CheckedModel, Output, Source, SweepPlan
+    from ..program import CheckedModel, DecodePlan, Output, Source, SweepPlan
     from ..source import Span
 
 
@@ -48,6 +49,7 @@ class Study:
         self.scope = Scope(self.ctx, Builder(self.ctx), Frame(module), "", "")
         self.sources: dict[str, Source] = {}
         self.sweeps: list[SweepPlan] = []
+        self.decodes: list[DecodePlan] = []
         self.outputs: list[Output] = []
         self.tables: dict[str, Table] = {}  # the data that may be spoken of
         self.models: dict[object, CheckedModel] = {}
@@ -133,6 +135,8 @@ def _label(source: Source) -> str:
             return f"{sweep}.{variable}"
         case SweepOutput(sweep):
             return sweep
+        case DecodeOutput(run):
+            return f"{run}.tokens"
         case TextInput(text):
             return "token." + "".join(c if c.isalnum() else "_" for c in text)
         case StatisticInput(name, data):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import syntax as s
 from ..diagnostics import Slug
 from .builtins import UNBUILT
+from .decodes import DECODE, decoded
 from .laying import laid, run_model
 from .requests import inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
@@ -45,6 +46,13 @@ class Runs:
         found = scope.lookup(step.value.id) if isinstance(step.value, s.Name) else None
         if isinstance(found, Poison):
             raise HaltError
+        if isinstance(found, Run) and found.decoded:
+            scope.fail(
+                Slug.NOT_A_VALUE,
+                f"`{found.name}` is decoded, and is not run again",
+                step.value.span,
+                hint="decode(prompt = .., steps = ..) with ..",
+            )
         if isinstance(found, Run):
             before, earlier = self.plans[found.name]
             weights, given = weights or before, (*earlier, *given)
@@ -52,7 +60,9 @@ class Runs:
             run = laid(self.study, step.name, found.model, inputs, given, step.span, scope, weights)
         else:
             weights, given = weights or self.study.weights, (*self.given, *given)
-            run = self._of_model(step, weights, given, scope)
+            decodes = isinstance(step.value, s.Call) and step.value.target == s.Name(DECODE)
+            make = self._decoded if decodes else self._of_model
+            run = make(step, weights, given, scope)
         self.plans[run.name] = weights, given
         return run
 
@@ -78,6 +88,25 @@ class Runs:
             request = replace(request, training=False)
         self._from_data(request.block, inputs)
         return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)
+
+    def _decoded(
+        self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
+    ) -> Run:
+        """`decode(prompt = .., steps = 64)`: the study's model, token after token."""
+        if self.model is None:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                "a run that decodes is of the model of its experiment",
+                step.value.span,
+                hint="experiment NAME of MODEL:",
+            )
+        if scope is not self.study.scope:
+            scope.fail(Slug.UNBUILT, "`decode` in a sweep is not built yet", step.span)
+        assert isinstance(step.value, s.Call)
+        request = requested(self.study, model_tree(self.model, weights, self.study) or self.model)
+        return decoded(
+            self.study, step, step.value, replace(request, training=False), given, weights
+        )
 
     def _from_data(self, block: s.Block, inputs: dict[str, tuple[Val, Span]]) -> None:
         """Fields named like a model's inputs bind."""

@@ -20,6 +20,7 @@ from .values import HaltError, Known, Val
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..core import Node
     from ..modules import Module
     from .writes import Plan
 
@@ -35,12 +36,7 @@ def elaborate_under(
     use_data(study, None)
     before = collector.errors
     try:
-        inputs = {}
-        for step in model.body.steps:
-            if step.node.op is ops.INPUT:
-                inputs[step.node.site or ""] = study.scope.builder.put(
-                    replace(step.node, name=study.ctx.fresh(step.node.span))
-                )
+        inputs = inputs_again(model, study)
         plan: Plan = {}
         for name, given in under:
             definition, home = _find(name, module, study)
@@ -57,11 +53,29 @@ def elaborate_under(
             plan_intervention(
                 study, definition, home, args, model, plan, study.scope, definition.span
             )
-        _, results = lay_down("", model, inputs, plan, study.scope)
+        changed, arguments = under_plan(model, inputs, plan, study)
     except HaltError:
         return None
-    if collector.errors > before:
-        return None
+    return None if collector.errors > before else (changed, arguments)
+
+
+def inputs_again(model: CheckedModel, study: Study) -> dict[str, Node]:
+    """The inputs of a model as inputs of another program, by name."""
+    return {
+        step.node.site or "": study.scope.builder.put(
+            replace(step.node, name=study.ctx.fresh(step.node.span))
+        )
+        for step in model.body.steps
+        if step.node.op is ops.INPUT
+    }
+
+
+def under_plan(
+    model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, study: Study
+) -> tuple[CheckedModel, dict[str, float | None]]:
+    """The model with planned writes, laid down in a study of its own; and the parameters of the
+    writes that are inputs."""
+    _, results = lay_down("", model, inputs, plan, study.scope)
     nodes = {step.node.name: step.node for step in study.scope.builder.steps}
     arguments = {
         n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)

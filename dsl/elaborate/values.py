@@ -62,7 +62,8 @@ class Poison:
 class Run:
     """A model run on given inputs: the nodes of its values by address. `written` says what each
     held before the writes of its interventions; `weights` under which name its parameters stand,
-    if they are not the study's own, and `placed` the same of parts, by their address."""
+    if they are not the study's own, and `placed` the same of parts, by their address. One that is
+    `decoded` has its tokens alone."""
 
     name: str
     model: CheckedModel
@@ -72,6 +73,7 @@ class Run:
     before: bool = False  # reads what was there before the writes
     weights: str = ""
     placed: Mapping[str, str] = field(default_factory=dict)
+    decoded: bool = False
 
     def home(self, address: str) -> str:
         """Where a parameter of the model stands in the program."""

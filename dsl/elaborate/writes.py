@@ -25,23 +25,32 @@ IDENTITY = "identity"
 @dataclass(frozen=True, slots=True)
 class Planned:
     """One write at one address. `turns` are the turns that a wildcard or swept variable stands for
-    here: (loop, `*` or the variable, turn)."""
+    here: (loop, `*` or the variable, turn). `when` is the part of the selection that says when."""
 
     write: Write
     selection: tuple[s.Item, ...]
     turns: tuple[tuple[str, str, int], ...]
     scope: Scope
+    when: tuple[s.Item, ...] = ()
 
 
 Plan = dict[str, list[Planned]]
 
 
 def plan(
-    write: Write, model: CheckedModel, scope: Scope, into: Plan, *, any_turn: bool = False
+    write: Write,
+    model: CheckedModel,
+    scope: Scope,
+    into: Plan,
+    *,
+    any_turn: bool = False,
+    when: tuple[s.Item, ...] = (),
 ) -> None:
     """Find the sites that a write is about and add it to each. One that matches none is an error;
-    with `any_turn`, a turn that the model lacks at these sizes is not."""
+    with `any_turn`, a turn that the model lacks at these sizes is not. `when` selects besides what
+    the write does."""
     site, selection = split_selection(write.site)
+    selection = (*selection, *when)
     path = pattern(site, scope)
     known = dict(body_sites(model.body))
     hits = _hits(path, known, write, model)
@@ -62,7 +71,7 @@ def plan(
     for address, turns in hits:
         _check_selection(selection, known[address], address, scope)
         bound = tuple((loop, by, turn) for (loop, by), turn in zip(path.open, turns, strict=False))
-        entry = Planned(write, selection, bound, scope)
+        entry = Planned(write, selection, bound, scope, when)
         for other in into.get(address, ()):
             _overlap(entry, other, address, scope)
         into.setdefault(address, []).append(entry)
@@ -141,7 +150,7 @@ def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
     """Two writes to one element: the later one stands, and the user is told."""
     if new.write.op != "=" or _uses_it(new.write.value):
         return
-    if new.write is old.write:
+    if new.write is old.write or (new.when and old.when and new.when != old.when):
         return
     ones = {i.axis: i.value for i in old.selection if isinstance(i, s.Bind)}
     for item in new.selection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .expressions import Expr, Item
+from .expressions import Expr, Item, Range
 from .tree import Tree
 
 
@@ -145,6 +145,17 @@ class Write(Tree):
 
 
 @dataclass(frozen=True, slots=True)
+class During(Tree):
+    """`during decode 3..8:`: writes at the positions of a phase, or of some of its steps; one may
+    stand on the same line."""
+
+    phase: str
+    steps: Range | None
+    body: tuple[Write | Doc | During | Unbuilt, ...]
+    short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Intervention(Tree):
     """`intervention name(params) on model with others:`."""
 
@@ -152,7 +163,7 @@ class Intervention(Tree):
     params: tuple[Param, ...]
     model: str
     given: tuple[Given, ...]
-    body: tuple[Write | Doc | Unbuilt, ...]
+    body: tuple[Write | Doc | During | Unbuilt, ...]
 
 
 @dataclass(frozen=True, slots=True)

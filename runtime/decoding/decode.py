@@ -9,6 +9,7 @@ import torch
 
 from ...dsl.core import DType
 from ...dsl.diagnostics import Slug
+from ...dsl.program import PROMPT
 from ..border import mismatch
 from ..mistakes import mistake
 from .forms import decoded_axis
@@ -176,6 +177,8 @@ class _Run:
             else []
         )
         others = self._others(rows)
+        if PROMPT in self.model._defaults:
+            others[PROMPT] = torch.tensor(length, device=self.prompts[0].device)
         prompts = torch.stack([self.prompts[row] for row in rows])
         scores = self._scores(stepper(**{self.decl.name: prompts}, **others), 0)
         if self.samples > 1:

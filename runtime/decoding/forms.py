@@ -151,16 +151,12 @@ def one_step(checked: CheckedModel) -> tuple[CheckedModel, Graph]:
 
 
 def decoded_axis(checked: CheckedModel) -> str:
-    """The axis along which a model is decoded if none is named: the last run-time axis of an input
-    that its first result has. Raises SpecError."""
-    for step in checked.body.steps:
-        if isinstance(step.node.attrs, InputAttrs):
-            for name in reversed(step.node.attrs.order):
-                sized = isinstance(step.node.size(name), int)
-                if not sized and name in checked.results[0].order:
-                    return name
-    message = f"`{checked.name}` has no axis that an input and its first result have"
-    raise mistake(Slug.NOT_CAUSAL, message, checked.span)
+    """The axis along which a model is decoded if none is named. Raises SpecError."""
+    axis = checked.time
+    if axis is None:
+        message = f"`{checked.name}` has no axis that an input and its first result have"
+        raise mistake(Slug.NOT_CAUSAL, message, checked.span)
+    return axis
 
 
 def step_parts(

@@ -142,7 +142,8 @@ def test_what_shows_all_that_is_built_is_right(path: Path) -> None:
         ("recurrent", []),
         ("train", ["a loss is one number, and this has the axis `layer`",
                    "no model is called `lateral`", "no data is called `digits`",
-                   "no model is called `classifier`"]),
+                   "no model is called `classifier`",
+                   "no site matches `layer[6].x`", "no site matches `layer[7]`"]),
     ],
 )  # fmt: skip
 def test_examples_are_right_or_say_what_is_not_built(name: str, others: list[str]) -> None:

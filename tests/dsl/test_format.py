@@ -292,10 +292,7 @@ def test_what_is_reserved_is_kept_as_written() -> None:
     text = """\
 intervention i on gpt:
   gain   x = 0 # why
-  during  decode 3..8:
-      x =  0  # so
-      \"\"\"Doc
-      more\"\"\"
+  keep  x =  0  for decode
   x along {a,
      b} = 1
 experiment e:
@@ -307,15 +304,32 @@ experiment e:
         == """\
 intervention i on gpt:
     gain   x = 0  # why
-    during  decode 3..8:
-        x =  0  # so
-        \"\"\"Doc
-        more\"\"\"
+    keep  x =  0  for decode
     x along {a,
        b} = 1
 
 experiment e:
     run r = y with x along {a, b}  from z
+"""
+    )
+
+
+def test_phases_are_laid_out() -> None:
+    text = """\
+intervention i on gpt:
+  during  decode 3 .. 8 : # why
+      x   =  0  # so
+      y = 1
+  during prefill:x=0
+"""
+    assert (
+        formatted(text)
+        == """\
+intervention i on gpt:
+    during decode 3..8:  # why
+        x = 0  # so
+        y = 1
+    during prefill: x = 0
 """
     )
 

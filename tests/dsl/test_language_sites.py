@@ -140,6 +140,13 @@ def test_a_write_that_is_right(body: str) -> None:
         ("backward layer[0].x = it", "unbuilt"),
         ("keep layer[0].x = it for decode", "unbuilt"),
         ("during train: layer[0].x = 0", "unbuilt"),
+        ("during generation: layer[0].mid = 0", "unknown-option"),
+        ("during prefill 0..3: layer[0].mid = 0", "wrong-arguments"),
+        ("during decode 0.5..3: layer[0].mid = 0", "bad-index"),
+        ("during decode 3..-1: layer[0].mid = 0", "bad-index"),
+        ("during decode: wte = 0", "unknown-axis"),
+        ("during decode: layer[0].foo = 0", "unknown-site"),
+        ("during decode a..3: layer[0].mid = 0", "unknown-name"),
         ("layer[0].x along {logits} = 0", "unbuilt"),
         ("share r = rotation[d -> f]\nlayer[0].x = r(it)", "unbuilt"),
     ],
@@ -271,7 +278,20 @@ def test_a_sweep_is_an_axis() -> None:
         ("run a = tiny with layer[2].x = 0", "unknown-site"),
         ("run a = tiny with layer[0].x from words", "bad-write"),
         ("run a = tiny with layer[0].x along {logits} from b", "unbuilt"),
-        ("run a = decode(prompt = words.tokens)", "unbuilt"),
+        ("run a = decode(prompt = words.tokens)", "wrong-arguments"),
+        ("run a = decode(steps = 4)", "wrong-arguments"),
+        ("run a = decode(words.tokens, steps = 4)", "unknown-option"),
+        ("run a = decode(prompt = words.tokens, steps = 4, beams = 2)", "unknown-option"),
+        ("run a = decode(prompt = words.tokens, steps = 0)", "wrong-arguments"),
+        ("run a = decode(prompt = words.tokens, steps = 2.5)", "wrong-arguments"),
+        ("run a = decode(prompt = words.tokens, steps = 4, top_p = 2.0)", "wrong-arguments"),
+        ("run a = decode(prompt = words.tokens, steps = words.tokens[b = 0, t = 0])", "not-constant"),
+        ("run a = decode(prompt = words.tokens / 2, steps = 4)", "wrong-dtype"),
+        ("run a = decode(prompt = words.tokens[t = 0], steps = 4)", "axis-mismatch"),
+        ("run a = decode(prompt = words.tokens, steps = 4)\nrun b = a with layer[0].x = 0", "not-a-value"),
+        ("run a = decode(prompt = words.tokens, steps = 4)\nshow a.logits", "unknown-site"),
+        ("run a = decode(prompt = words.tokens, steps = 4) with steer(beta = 3)", "wrong-arguments"),
+        ("sweep s over l in 0..2:\n    run a = decode(prompt = words.tokens, steps = 4)\n    1.0", "unbuilt"),
         ("measure m(r) = m(r)\nrun a = tiny\nx = m(a)", "recursive"),
         ("measure m(r) = r.logits\nrun a = tiny\nshow m(a, a)", "wrong-arguments"),
         ("measure m(r) = r.logits\nshow m(words)", "wrong-arguments"),
@@ -518,18 +538,44 @@ def test_what_it_would_define_is_not_missed() -> None:
         run a = tiny
         attribute heads over l in layer:
             mean[b, t, vocab](a.logits)
-        run out = decode(prompt = words.tokens)
-        show text(out.tokens)
         expect correlation[l](heads, heads) > 0.5
         """
     )
-    assert wrong(text) == ["unbuilt", "unbuilt"]
+    assert wrong(text) == ["unbuilt"]
     text = TINY + (
         "calibrate limits of tiny on words for 8 batches:\n    tau[m] = mean[b, t](layer[0].ffn.act)\n"
         "intervention sparse on tiny with limits:\n    layer[*].ffn.act = where(it > tau, it, 0)\n"
         "verify robust of nothing:\n    prove forall c != 0: logits > 0\n"
     )
     assert wrong(text) == ["unbuilt", "unbuilt", "unknown-name"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "during decode: layer[0].mid = 0",
+        "during decode 2..4:\n    layer[0].mid[t >= 3] += 1\n    layer[1].mid = 0",
+        "during prefill: layer[0].mid = 0\nduring decode: layer[0].mid = 1",
+        "during decode:\n    during decode 0..3: layer[0].mid = 0",
+    ],
+)
+def test_writes_during_a_phase(body: str) -> None:
+    right(intervention(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "run a = decode(prompt = words.tokens, steps = 4)\nshow a.tokens, text(a.tokens)",
+        'run a = decode(prompt = text("a"), steps = 4, samples = 2)\nx = mean[sample](a.tokens)',
+        "run a = decode(prompt = words.tokens, steps = 4) with layer[0].x = 0\nshow a.tokens",
+        "run a = decode(prompt = words.tokens[t = 0..2], steps = 4) with steer(l = 1)\n"
+        "expect mean[b, t](a.tokens) > 0",
+    ],
+)
+def test_runs_that_decode(body: str) -> None:
+    found = right(experiment(body, before=STEER)).experiments["e"]
+    assert [plan.name for plan in found.decodes] == ["a"]
 
 
 def test_sites_of_an_experiment_have_their_axes() -> None:

@@ -187,12 +187,17 @@ def test_steps_of_interventions(text: str, tree: Tree) -> None:
     assert body_of("intervention i on gpt", text) == (tree,)
 
 
+def test_writes_during_a_phase() -> None:
+    write = s.Write(s.Name("x"), "=", s.Number(1))
+    (long,) = body_of("intervention i on gpt", "during decode 3..8:\n        x = 1")
+    assert long == s.During("decode", s.Range(s.Number(3), s.Number(8)), (write,))
+    (short,) = body_of("intervention i on gpt", "during prefill: x = 1")
+    assert short == s.During("prefill", None, (write,), short=True)
+
+
 def test_reserved_features_are_named() -> None:
-    (during,) = body_of("intervention i on gpt", "during decode 3..8:\n        x = 1")
-    (short,) = body_of("intervention i on gpt", "during train: x = 1")
     (attribute,) = body_of("experiment e", "attribute x over y in z:\n        x")
-    features = [one.feature for one in (during, short, attribute)]  # type: ignore[attr-defined]
-    assert features == ["`during`", "`during`", "`attribute`"]
+    assert attribute.feature == "`attribute`"  # type: ignore[attr-defined]
     spec = read(
         "calibrate x of gpt on text for 8 batches:\n    y[t] = x\n"
         "verify y of gpt:\n    for x in z\n    prove forall x: y\n    by x then y\n"

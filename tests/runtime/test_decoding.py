@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 from neuraxis.dsl.diagnostics import Slug, SpecError
 from neuraxis.runtime.decoding.sampling import Sampling
+from neuraxis.runtime.experiment import run_experiment
 from neuraxis.runtime.program import Program
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from neuraxis.runtime.model import SpecModel
 
 LM = """
@@ -131,6 +135,97 @@ def test_parameters_that_were_replaced_are_seen(prompts: torch.Tensor) -> None:
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight))
     assert torch.equal(model.decode(prompts, steps=5).tokens, recomputed(model, prompts, 5))
+
+
+# ---- phases
+
+
+PHASES = (
+    LM
+    + """
+intervention phased(size = 3.0, first = 1, v[d]) on lm:
+    during prefill: layer[1].mixed *= 0.5
+    during decode first..3:
+        layer[0].mixed += size * v
+"""
+)
+
+
+def test_writes_during_a_phase_are_those_of_a_run_that_knows_the_prompt(
+    prompts: torch.Tensor,
+) -> None:
+    model = Program.from_text(PHASES.format(ATTENTION)).model()
+    phased = model.under("phased", v=torch.linspace(-1, 1, 8))
+    found = phased.decode(prompts, steps=6, logits=True)
+    whole = torch.cat([prompts, found.tokens], 1)
+    wanted = phased(whole, **{"during.prompt": torch.tensor(4)}).detach()
+    torch.testing.assert_close(found.logits, wanted[:, 3:-1])
+    plain = model.decode(prompts, steps=6, logits=True)
+    assert plain.logits is not None
+    assert not torch.allclose(wanted[:, 3], plain.logits[:, 0])  # the prompt is written
+    torch.testing.assert_close(  # a run that does not decode is all prompt
+        phased(prompts).detach(), phased(prompts, **{"during.prompt": torch.tensor(9)}).detach()
+    )
+
+
+def test_each_prompt_has_its_own_phases(prompts: torch.Tensor) -> None:
+    model = Program.from_text(PHASES.format(RECURRENT)).model()
+    phased = model.under("phased", v=torch.linspace(-1, 1, 8)).under("push", v=torch.ones(8))
+    found = phased.decode([prompts[0, :2], prompts[1]], steps=5)
+    for row, prompt in zip(found.tokens, (prompts[0, :2], prompts[1]), strict=True):
+        assert torch.equal(row, phased.decode(prompt[None], steps=5).tokens[0])
+
+
+# ---- experiments
+
+
+STUDY = (
+    PHASES.replace("vocab = 11", "vocab = 256")
+    + """
+data words = repeats(n = 6, t = 3, vocab = 32, held = 0)
+data asked = jsonl("asked.jsonl"): q[t of b]: text, a: int
+
+experiment e of lm on words:
+    run out = decode(prompt = words.tokens[t = 0..4], steps = 5)
+    run warm = decode(prompt = text("def "), steps = 4, temperature = 0.8, samples = 2, seed = 3)
+    run cut = decode(prompt = words.tokens, steps = 5) with layer[0].mixed = 0
+    show text(out.tokens), mean[b, t](out.tokens == cut.tokens)
+    expect mean[b, t](out.tokens) >= 0
+
+experiment r of lm on asked:
+    run out = decode(prompt = asked.q, steps = 3)
+    show text(out.tokens)
+"""
+)
+
+
+def test_an_experiment_decodes(tmp_path: Path) -> None:
+    program = Program.from_text(STUDY.format(ATTENTION), root=tmp_path)
+    study = program.checked.experiments["e"]
+    model = program.model("lm")
+    outcome = run_experiment(study, model, program.library)
+    tokens = outcome.values["out.tokens"]
+    assert tokens.dims == ("b", "t")
+    given = torch.as_tensor(program.library.dataset("words")["tokens"].values)
+    assert np.array_equal(tokens, model.decode(given[:, :4], steps=5).tokens)
+    warm = outcome.values["warm.tokens"]
+    assert warm.dims == ("sample", "t")
+    prompt = torch.tensor(list(b"def "))
+    wanted = model.decode(prompt, steps=4, temperature=0.8, samples=2, seed=3)
+    assert np.array_equal(warm, wanted.tokens)
+    assert outcome.values["warm.text"].dims == ("sample",)
+    assert outcome.values["text(out.tokens)"].shape == (6,)
+    assert outcome.expectations[0].holds
+
+
+def test_an_experiment_decodes_prompts_of_several_lengths(tmp_path: Path) -> None:
+    rows = [{"q": "hello", "a": 1}, {"q": "hi", "a": 2}]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    program = Program.from_text(STUDY.format(RECURRENT), root=tmp_path)
+    model = program.model("lm")
+    outcome = run_experiment(program.checked.experiments["r"], model, program.library)
+    wanted = model.decode([torch.tensor(list(b"hello")), torch.tensor(list(b"hi"))], steps=3)
+    assert np.array_equal(outcome.values["out.tokens"], wanted.tokens)
 
 
 # ---- choosing

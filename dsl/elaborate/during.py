@@ -1,0 +1,89 @@
+"""`during prefill`, `during decode 3..8`: where in time a write is, as a part of its site.
+
+Positions of the prompt are those before an input, `during.prompt`, which whoever decodes gives; a
+run that does not decode is all prompt. So a run of the whole and a run with caches say the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ops
+from .. import syntax as s
+from ..core import DType
+from ..diagnostics import Slug, or_any
+from ..program import PROMPT, ArgumentInput
+from .values import Known, Value
+
+if TYPE_CHECKING:
+    from ..program import CheckedModel
+    from .scope import Scope
+    from .study import Study
+
+PHASES = ("prefill", "decode")
+EVERYTHING = 2**31 - 1
+NAME = "the prompt"  # in a scope; no spec can say it
+
+
+def positions(
+    study: Study, tree: s.During, model: CheckedModel, scope: Scope
+) -> tuple[s.Item, ...]:
+    """The positions of a phase, as a selection."""
+    if tree.phase == "train":
+        scope.fail(Slug.UNBUILT, "`during train` is not built yet", tree.span)
+    if tree.phase not in PHASES:
+        scope.fail(
+            Slug.UNKNOWN_OPTION,
+            f"no phase of a run is called `{tree.phase}`",
+            tree.span,
+            hint=or_any(tree.phase, PHASES),
+        )
+    axis = model.time
+    if axis is None:
+        scope.fail(
+            Slug.BAD_WRITE,
+            f"`{model.name}` has no axis along which it is decoded",
+            tree.span,
+        )
+    scope.names[NAME] = _prompt(study, tree)
+    prompt, index = s.Name(NAME, span=tree.span), s.Name(axis or "", span=tree.span)
+    if tree.phase == "prefill":
+        if tree.steps is not None:
+            scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                "a prompt is read at once and has no steps",
+                tree.steps.span,
+                hint="during decode 3..8",
+            )
+        return (s.Binary("<", index, prompt, span=tree.span),)
+    if tree.steps is None:
+        return (s.Binary(">=", index, prompt, span=tree.span),)
+    ends = [_step(end, scope) for end in (tree.steps.start, tree.steps.stop) if end is not None]
+    low, high = (s.Binary("+", prompt, end, span=end.span) for end in ends)
+    return (
+        s.Binary(">=", index, low, span=tree.span),
+        s.Binary("<", index, high, span=tree.span),
+    )
+
+
+def _step(tree: s.Expr, scope: Scope) -> s.Expr:
+    """A number of steps: a whole one that is not negative, or a parameter."""
+    found = scope.evaluate(tree)
+    if isinstance(found, Known):
+        whole = isinstance(found.value, int) and not isinstance(found.value, bool)
+        if not whole or found.value < 0:  # type: ignore[operator]
+            scope.fail(
+                Slug.BAD_INDEX,
+                "steps of decoding are counted from 0 in whole numbers",
+                tree.span,
+                hint="during decode 3..8",
+            )
+    return tree
+
+
+def _prompt(study: Study, tree: s.During) -> Value:
+    """The number of positions of the prompt, one input for all interventions."""
+    for step in study.scope.builder.root.steps:
+        if step.node.site == PROMPT and step.node.op is ops.INPUT:
+            return Value(step.node)
+    return study.input(ArgumentInput(PROMPT, EVERYTHING), (), DType.INT, tree.span)
