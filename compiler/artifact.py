@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ..dsl.ops import ScanAttrs
     from ..dsl.program import InputDecl, Limit, ResultDecl
     from ..dsl.source import Span
+    from .attention import Contraction
+    from .emit.cpp.attention.kernel import ContractionKernel
     from .emit.cpp.kernel import Kernel
 
 
@@ -53,6 +55,22 @@ class KernelCall:
     results: tuple[tuple[str, ...], ...]
 
 
+@dataclass(frozen=True)
+class ContractionCall:
+    """A contraction shaped like attention that the source calls by `name`.
+
+    The function is given the inputs of the contraction, their axes in these `orders`, and gives its
+    results, in the orders of `results`; only so many of them as are `read` need be there.
+    """
+
+    name: str
+    contraction: Contraction
+    kernel: ContractionKernel
+    orders: tuple[tuple[str, ...], ...]
+    results: tuple[tuple[str, ...], ...]
+    read: int
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """Source, the class or function in it that is the model, and its border.
@@ -72,4 +90,4 @@ class Artifact:
     limits: tuple[Limit, ...]
     looks: tuple[Look, ...]
     span: Span
-    kernels: tuple[KernelCall, ...] = ()
+    kernels: tuple[KernelCall | ContractionCall, ...] = ()

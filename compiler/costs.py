@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..dsl.items import body_inputs
+from .emit.cpp.attention.kernel import forward
 from .emit.cpp.kernel import kernel
 from .emit.cpp.unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from ..dsl.ops import ScanAttrs
+    from .attention import Contraction
+    from .emit.cpp.attention.kernel import ContractionKernel
     from .emit.cpp.kernel import Kernel
 
 
@@ -31,3 +34,31 @@ def kernel_for(scan: ScanAttrs) -> Kernel | str:
     if any(size not in known for size in made.sizes):
         return "a size is not that of something it reads"
     return made
+
+
+FEWEST_QUERIES, FEWEST_SCORES = 16, 1 << 16
+
+
+def contraction_for(made: Contraction) -> ContractionKernel | str:
+    """The kernel of a contraction shaped like attention, or why there is none.
+
+    Wherever there is a kernel it is taken, but for what `F.scaled_dot_product_attention` does
+    without a mask tensor, which is not asked about. On one thread, 4 heads of 64 and 2048
+    positions, that call with a mask takes 3.3 times as long with a bias such as ALiBi's, 1.7 times
+    with one that is read for each pair, and 50 times with a window of 256 among 8192 positions
+    (`bench/attention.py`). How little there may be to do is seen when it runs: `is_worth`.
+    """
+    try:
+        return forward(made)
+    except UnsupportedError as reason:
+        return str(reason)
+
+
+def is_worth(queries: int, scores: int) -> bool:
+    """Whether a kernel is faster for so many queries, and so many scores of all lanes together.
+
+    With 32 x 32 positions in 32 lanes both take the same time, with 64 x 64 the kernel takes two
+    thirds of PyTorch's; with 8 queries of 256 keys it takes longer, with 16 as long, with 32 two
+    thirds. Keys and values are laid out anew for it, and a call of an operator has its price.
+    """
+    return queries >= FEWEST_QUERIES and scores >= FEWEST_SCORES

@@ -75,7 +75,7 @@ def loaded(
     functions = {}
     for symbol in symbols:
         functions[symbol] = getattr(library, symbol)
-        functions[symbol].restype = None
+        functions[symbol].restype = ctypes.c_long  # of what gives nothing, it is not looked at
         functions[symbol].argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     return functions
 

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
+from ..compiler.artifact import KernelCall
 from ..compiler.costs import kernel_for
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.cpp.unsupported import UnsupportedError
 from ..dsl.core import DType
 from . import cpp
+from .attention import Fused
 from .loops import loop
 from .operators import REALS, Compiled, Operator, notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..compiler.artifact import KernelCall
+    from ..compiler.artifact import ContractionCall
     from ..compiler.emit.cpp.borders import Border
     from ..compiler.emit.cpp.kernel import Kernel
     from ..dsl.ops import ScanAttrs
@@ -49,12 +51,15 @@ def _kernel_for(scan: ScanAttrs) -> Kernel | str:
     return kernel_for(scan)
 
 
-def functions(calls: Sequence[KernelCall]) -> tuple[tuple[str, Callable[..., Any]], ...]:
+def functions(
+    calls: Sequence[KernelCall | ContractionCall],
+) -> tuple[tuple[str, Callable[..., Any]], ...]:
     """The functions that emitted source calls. Those that are new are compiled together."""
     new = [call for call in calls if call.name not in _known]
     library = Compiled(cpp.compiler() or "", [call.kernel for call in new])
     for call in new:
-        _known[call.name] = _Scan(call, library).run
+        made = _Scan(call, library) if isinstance(call, KernelCall) else Fused(call, library)
+        _known[call.name] = made.run
     return tuple((call.name, _known[call.name]) for call in calls)
 
 

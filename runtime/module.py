@@ -17,7 +17,7 @@ from ..compiler.emit import emit
 from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
-from . import border, emitted
+from . import attention, border, emitted
 from .kernels import chosen, functions
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ def build(
 ) -> Any:
     """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn.
     Without `kernels` it is PyTorch alone."""
-    artifact = emit(graph, checked, passes=passes, kernels=chosen if kernels else None)
+    artifact = emit(
+        graph,
+        checked,
+        passes=passes,
+        kernels=chosen if kernels else None,
+        contractions=attention.chosen if kernels else None,
+    )
     module = emitted.loaded(artifact.source, artifact.name, functions(artifact.kernels))
     bases = (base or Model, getattr(module, artifact.entry))
     own = {"__module__": module.__name__, "_emitted": bases[1].forward}

@@ -15,6 +15,7 @@ from . import cpp
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..compiler.emit.cpp.attention.kernel import ContractionKernel
     from ..compiler.emit.cpp.borders import Border
     from ..compiler.emit.cpp.kernel import Kernel
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 REALS = {torch.float32: "float", torch.float64: "double"}
 HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
-_LIBRARY: Any = torch.library.Library("neuraxis", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch
+LIBRARY: Any = torch.library.Library("neuraxis", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch
 _said: set[str] = set()
 
 
@@ -37,7 +38,7 @@ def notice(text: str) -> None:
 class Compiled:
     """Kernels that are compiled together by a compiler, for each dtype when it is first needed."""
 
-    def __init__(self, command: str, kernels: Sequence[Kernel]) -> None:
+    def __init__(self, command: str, kernels: Sequence[Kernel | ContractionKernel]) -> None:
         self.command = command
         self.kernels = {kernel.symbol: kernel for kernel in kernels}
         self.found: dict[torch.dtype, dict[str, Any] | None] = {}
@@ -49,7 +50,7 @@ class Compiled:
             try:
                 self.found[dtype] = cpp.loaded(self.command, sources, self.kernels, REALS[dtype])
             except cpp.CompileError as error:
-                notice(f"{error}: recurrences are run step by step in PyTorch")
+                notice(f"{error}: what it was to run is run by PyTorch")
                 self.found[dtype] = None
         functions = self.found[dtype]
         return None if functions is None else functions[symbol]
@@ -75,9 +76,9 @@ class Operator:
         self.orders, self.results = tuple(orders), tuple(results)
         given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
         made = ", ".join(["Tensor"] * len(self.results))
-        _LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
-        _LIBRARY.impl(name, self._run, "CPU")
-        torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=_LIBRARY)
+        LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
+        LIBRARY.impl(name, self._run, "CPU")
+        torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=LIBRARY)
         self.call: Any = getattr(torch.ops.neuraxis, name).default
 
     def __call__(self, operands: Tensors, every: int) -> tuple[torch.Tensor, ...]:
@@ -87,7 +88,7 @@ class Operator:
 
     def differentiable(self, backward: Any, setup: Any) -> None:
         """Give PyTorch the rule of the way back, for when it traces the operator."""
-        torch.library.register_autograd(self.call, backward, setup_context=setup, lib=_LIBRARY)
+        torch.library.register_autograd(self.call, backward, setup_context=setup, lib=LIBRARY)
 
     # ---- what is made
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...dsl.program import CheckedModel
     from ..graph import Graph
     from .pytorch.writer import Choice
+    from .recognise.selection import Contractions
 
 
 def emit(
@@ -26,15 +27,16 @@ def emit(
     target: str = "torch",
     passes: Sequence[str] = (),
     kernels: Choice | None = None,
+    contractions: Contractions | None = None,
 ) -> Artifact:
     """Source for a graph, and all that a runtime must know of it. The header names the passes.
 
-    Recurrences for which `kernels` has a kernel are calls that the runtime provides; without it the
-    source needs PyTorch alone.
+    Recurrences for which `kernels` has a kernel are calls that the runtime provides, and so are
+    contractions shaped like attention; without both the source needs PyTorch alone.
     """
     if target != "torch":
         raise ValueError(f"no target is called {target}")
-    program = Program.of(graph, model, kernels)
+    program = Program.of(graph, model, kernels, contractions)
     text = laid_out(program, passes)
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes

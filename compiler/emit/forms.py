@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...dsl.core import Axis, Node
     from ...dsl.sizes import Size
+    from ..attention import Found
+    from .cpp.attention.kernel import ContractionKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,19 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class Contracted:
+    """A contraction shaped like attention as a kernel: reads what it does, then its gates."""
+
+    found: Found
+    kernel: ContractionKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What comes of the same call as the value that it reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slide:
     """One axis of a convolution or a pooling: windows `tap` at places `out` over `axis`.
 
@@ -133,6 +148,8 @@ Form = (
     | Spread
     | Linear
     | Attention
+    | Contracted
+    | Beside
     | Convolution
     | Pool
     | CrossEntropy

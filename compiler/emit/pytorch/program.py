@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from ....dsl.program import CheckedModel
     from ....dsl.sizes import Size
-    from ...artifact import KernelCall
+    from ...artifact import ContractionCall, KernelCall
     from ...graph import Graph
+    from ..recognise.selection import Contractions
     from .writer import Choice
 
 KEPT = {"param", "state"}
@@ -73,10 +74,17 @@ class Program:
     tails: Tails = field(default_factory=lambda: Tails({}))
     module: Module = field(default_factory=lambda: Module(()))
     kernels: Choice | None = None
-    calls: dict[str, KernelCall] = field(default_factory=dict)
+    contractions: Contractions | None = None
+    calls: dict[str, KernelCall | ContractionCall] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph, model: CheckedModel, kernels: Choice | None = None) -> Program:
+    def of(
+        cls,
+        graph: Graph,
+        model: CheckedModel,
+        kernels: Choice | None = None,
+        contractions: Contractions | None = None,
+    ) -> Program:
         """The program of a graph, planned."""
         known = flow(graph, titles(model.body, model.aliases))
         count = len(known.results) - len(model.updates)
@@ -84,7 +92,7 @@ class Program:
         for name, site in zip(known.results[count:], model.updates, strict=True):
             updates.setdefault(name, []).append(site)
         root, updated = functions(known, updates)
-        program = cls(model, known, root, kernels=kernels)
+        program = cls(model, known, root, kernels=kernels, contractions=contractions)
         program.updates = tuple(
             (name, site)
             for name, site in zip(known.results[count:], model.updates, strict=True)
@@ -107,7 +115,11 @@ class Program:
         own = self.flow_of(function)
         results = (*self.results, *(name for name, _ in self.updates))
         self.plans[id(function)] = plan(
-            own, function, self.plans, results=results if function is self.root else None
+            own,
+            function,
+            self.plans,
+            results=results if function is self.root else None,
+            contractions=self.contractions,
         )
 
     def flow_of(self, function: Function) -> Flow:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ..forms import (
     Attention,
     BatchNorm,
+    Beside,
+    Contracted,
     Convolution,
     Core,
     CrossEntropy,
@@ -19,6 +21,7 @@ from ..forms import (
 )
 from .attention import write_attention
 from .calls import write_batch_norm, write_cross_entropy, write_norm, write_pointwise
+from .contracted import write_beside, write_contracted
 from .contractions import write_contract, write_linear
 from .convolutions import write_convolution, write_pool
 from .pointwise import write_map, write_spread
@@ -45,6 +48,8 @@ FORMS: dict[type[Form], Rule] = {
     Spread: write_spread,
     Linear: write_linear,
     Attention: write_attention,
+    Contracted: write_contracted,
+    Beside: write_beside,
     Convolution: write_convolution,
     Pool: write_pool,
     CrossEntropy: write_cross_entropy,

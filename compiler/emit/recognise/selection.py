@@ -16,10 +16,13 @@ from ....dsl.ops import (
     ReduceAttrs,
     RenameAttrs,
 )
+from ...attention import contraction
 from ..flow import LEAVES
 from ..forms import (
     Attention,
     BatchNorm,
+    Beside,
+    Contracted,
     Convolution,
     Core,
     CrossEntropy,
@@ -39,11 +42,15 @@ from .picking import picked
 from .windows import convolution, pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ....dsl.core import Node
+    from ...attention import Contraction
+    from ..cpp.attention.kernel import ContractionKernel
     from ..flow import Flow
     from ..functions import Function
+
+    Contractions = Callable[[Contraction], ContractionKernel | None]
 
 NICKNAMES: dict[type[Form], str] = {
     LayerNorm: "normed",
@@ -51,6 +58,8 @@ NICKNAMES: dict[type[Form], str] = {
     BatchNorm: "normed",
     Linear: "projected",
     Attention: "attended",
+    Contracted: "attended",
+    Beside: "total",
     Pointwise: "active",
     Convolution: "convolved",
     CrossEntropy: "loss",
@@ -86,17 +95,29 @@ class Plan:
 
 
 def plan(
-    flow: Flow, function: Function, inner: Mapping[int, Plan], results: Sequence[str] | None = None
+    flow: Flow,
+    function: Function,
+    inner: Mapping[int, Plan],
+    results: Sequence[str] | None = None,
+    contractions: Contractions | None = None,
 ) -> Plan:
-    """The pieces of a function whose callees are planned already. `results` are the program's."""
+    """The pieces of a function whose callees are planned already. `results` are the program's.
+
+    Contractions for which `contractions` has a kernel are pieces.
+    """
     own = [item for item in function.items if isinstance(item, str)]
-    return _Selector(flow, frozenset(own)).plan(function, inner, results)
+    selector = _Selector(flow, frozenset(own), contractions=contractions)
+    return selector.plan(function, inner, results)
 
 
-def plan_body(flow: Flow, weights: frozenset[str] = frozenset()) -> Plan:
+def plan_body(
+    flow: Flow,
+    weights: frozenset[str] = frozenset(),
+    contractions: Contractions | None = None,
+) -> Plan:
     """The pieces of a program that stands alone, such as a scan's body, given parameters there."""
     own = [n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES and n not in flow.closed]
-    selector = _Selector(flow, frozenset(own), weights)
+    selector = _Selector(flow, frozenset(own), weights, contractions)
     selector.uses.update(flow.results)
     selector.take([n for n in flow.nodes if flow.nodes[n].op.name not in LEAVES], {})
     return selector.finished(())
@@ -104,9 +125,15 @@ def plan_body(flow: Flow, weights: frozenset[str] = frozenset()) -> Plan:
 
 class _Selector:
     def __init__(
-        self, flow: Flow, own: frozenset[str], weights: frozenset[str] = frozenset()
+        self,
+        flow: Flow,
+        own: frozenset[str],
+        weights: frozenset[str] = frozenset(),
+        contractions: Contractions | None = None,
     ) -> None:
         self.flow, self.own, self.weights = flow, own, weights
+        self.contractions = contractions
+        self.totals: dict[str, str] = {}  # logs of sums that contractions give beside their result
         self.view = View(flow, own)
         self.uses: Counter[str] = Counter()
         self.pieces: dict[str, Piece] = {}
@@ -128,6 +155,7 @@ class _Selector:
 
     def take(self, items: Sequence[str | Call], inner: Mapping[int, Plan]) -> None:
         """Choose forms for what is needed, last first."""
+        self._find_totals(items)
         for item in reversed(items):
             if isinstance(item, Call):
                 self.uses.update([*item.takes, *inner[id(item.function)].borrowed])
@@ -185,6 +213,8 @@ class _Selector:
 
     def piece(self, node: Node) -> Piece:
         """The node in the first form that fits."""
+        if node.name in self.totals:
+            return Piece(node, Beside(), (self.totals[node.name],))
         for found in (self._idiom(node), self._product(node), self._affine(node)):
             if found is not None:
                 return found
@@ -227,6 +257,9 @@ class _Selector:
         return Piece(node, Spread(axes[0]), (one,))
 
     def _product(self, node: Node) -> Piece | None:
+        contracted = self._contracted(node)
+        if contracted is not None:
+            return contracted
         for recognise in (attention, convolution, pool, picked):
             found = recognise(self.view, node)
             if found is not None and self.view.free(node.name, found[2]):
@@ -234,6 +267,33 @@ class _Selector:
                 if self._are_floats(read[:2]):
                     return Piece(node, form, read)
         return self._linear(node)
+
+    def _contracted(self, node: Node) -> Piece | None:
+        """A contraction shaped like attention, unless it is one that PyTorch has a kernel for."""
+        if self.contractions is None or not isinstance(node.attrs, ContractAttrs):
+            return None
+        usual = attention(self.view, node)
+        if usual is not None and not usual[0].masks and not usual[0].signs:
+            return None
+        found = contraction(self.view, node)
+        if found is None or any(self._is_weight(read.name) for read in found.reads[1:3]):
+            return None
+        kernel = self.contractions(found.contraction)
+        if kernel is None:
+            return None
+        read = (*(own.name for own in found.reads), *(gate.read.name for gate in found.gates))
+        return Piece(node, Contracted(found, kernel), read)
+
+    def _find_totals(self, items: Sequence[str | Call]) -> None:
+        """Logs of sums that are asked for beside the result of a contraction."""
+        if not any(_is_total(self.flow.nodes[n]) for n in items if isinstance(n, str)):
+            return
+        for name in items:
+            found = self._contracted(self.flow.nodes[name]) if isinstance(name, str) else None
+            if found is not None and isinstance(found.form, Contracted):
+                total = found.form.found.total
+                if total is not None:
+                    self.totals[total] = found.node.name
 
     def _linear(self, node: Node) -> Piece | None:
         """A contraction with something that shares no other axis with the value."""
@@ -293,3 +353,7 @@ class _Selector:
         if isinstance(form, Convolution):
             return frozenset(slide.tap.name for slide in form.slides)
         return frozenset()
+
+
+def _is_total(node: Node) -> bool:
+    return isinstance(node.attrs, ReduceAttrs) and node.attrs.fn == "logsumexp"
