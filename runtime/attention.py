@@ -7,7 +7,6 @@ numbers that are too large), what PyTorch would run is run instead.
 from __future__ import annotations
 
 import ctypes
-import math
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ def chosen(made: Contraction) -> ContractionKernel | None:
     """The kernel of a contraction, if this machine can have it and it is worth it."""
     if cpp.compiler() is None:
         if not cpp.switched_off():
-            notice("no C++ compiler: attention is run in PyTorch alone")
+            notice("no C++ compiler: attention is run by PyTorch alone")
         return None
     found = _kernel_for(made)
     return None if isinstance(found, str) else found
@@ -104,8 +103,10 @@ class Fused:
             if not on_cpu or len(floats) > 1 or next(iter(floats)) not in REALS:
                 return False
             sizes = self.operator.sizes(operands)
-            lanes = math.prod(sizes[axis.name] for axis in self.made.lanes)
-            return is_worth(sizes[QUERY], lanes * sizes[QUERY] * sizes[KEY])
+            scores = sizes[QUERY] * sizes[KEY]
+            for axis in self.made.lanes:
+                scores *= sizes[axis.name]
+            return is_worth(sizes[QUERY], scores)
 
         return run
 

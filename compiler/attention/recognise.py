@@ -40,11 +40,19 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Total:
+    """The node that is the log of the sum of the exponentials, and of which axes of the result each
+    of its own is made."""
+
+    name: str
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Found:
     """A contraction, what it reads, and which values it hides.
 
-    `axes` are the lanes, `t` and `v` of the result by the names of the program. `total` is the node
-    that is the log of the sum of the exponentials, if there is one.
+    `axes` are the lanes, `t` and `v` of the result by the names of the program.
     """
 
     contraction: Contraction
@@ -52,7 +60,7 @@ class Found:
     gates: tuple[Gate, ...]
     axes: tuple[Axis, ...]
     inner: frozenset[str]
-    total: str | None = None
+    total: Total | None = None
 
 
 def contraction(view: View, root: Node) -> Found | None:
@@ -107,7 +115,7 @@ class _Search:
         made = writing.contracted(top, places, self.score, inputs, softmax=softmax)
         self.inner |= writing.inner
         total = self._total(top, places) if softmax else None
-        inside = {*self.inner, root.name, *([total] if total else [])}
+        inside = {*self.inner, root.name, *([total.name] if total else [])}
         for name in self.inner:
             if name not in flow.closed and not inside.issuperset(flow.users[name]):
                 raise Unfit
@@ -248,7 +256,7 @@ class _Search:
             ),
         )
 
-    def _total(self, top: str, places: Places) -> str | None:
+    def _total(self, top: str, places: Places) -> Total | None:
         """The node that is the log of the sum of the exponentials of what is normalised."""
         flow = self.view.flow
         others = [user for user in flow.users[top] if user not in self.inner]
@@ -257,5 +265,7 @@ class _Search:
         attrs = flow.nodes[others[0]].attrs
         if not isinstance(attrs, ReduceAttrs) or attrs.fn != "logsumexp" or len(attrs.axes) != 1:
             return None
-        whole = all(len(own) == 1 for own in places.values())
-        return others[0] if places[attrs.axes[0]] == (self.key,) and whole else None
+        if places[attrs.axes[0]] != (self.key,):
+            return None
+        axes = names(flow.nodes[others[0]].axes)
+        return Total(others[0], tuple(names(places[axis]) for axis in axes))

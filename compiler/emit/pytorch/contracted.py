@@ -37,12 +37,18 @@ def write_contracted(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     own = dict(zip((*names(made.lanes), QUERY, VALUE), names(found.axes), strict=True))
     value = Value(targets[0], tuple(own[axis] for axis in results[0]))
     if found.total is not None:
-        total = w.flow.nodes[found.total]
-        targets.append(w.names.take(w.label(total, "total")))
-        w.values[total.name] = Value(targets[1], tuple(own[axis] for axis in results[1]))
+        targets.append(w.names.take("total"))
     ending = "," if len(targets) == 1 else ""
     listed = ", ".join(one.text for one in given)
     w.line(f"{', '.join(targets)}{ending} = {name}({listed})", piece.node)
+    if found.total is not None:
+        node = w.flow.nodes[found.total.name]
+        total = Value(targets[1], tuple(own[axis] for axis in results[1]))
+        if any(len(group) > 1 for group in found.total.groups):
+            flat = w.flattened(total, found.total.groups)
+            total = w.assign(flat, w.label(node, "total"), node)
+            total = replace(total, layout=names(node.axes))
+        w.values[node.name] = total
     for gate in found.gates:
         factor = _given(w, gate.read, tensor=False)
         factor = replace(factor, layout=tuple(own[axis] for axis in factor.axes))

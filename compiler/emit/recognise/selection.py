@@ -293,7 +293,7 @@ class _Selector:
             if found is not None and isinstance(found.form, Contracted):
                 total = found.form.found.total
                 if total is not None:
-                    self.totals[total] = found.node.name
+                    self.totals[total.name] = found.node.name
 
     def _linear(self, node: Node) -> Piece | None:
         """A contraction with something that shares no other axis with the value."""
