@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..compiler.costs import kernel_for
+from ..compiler.attention import contraction, describe
+from ..compiler.costs import FEWEST_QUERIES, FEWEST_SCORES, contraction_for, kernel_for
 from ..compiler.emit.cpp.adjoint import adjoint
+from ..compiler.emit.cpp.attention.kernel import backward
 from ..compiler.emit.cpp.unsupported import UnsupportedError
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
     BatchNorm,
+    Contracted,
     Convolution,
     Core,
     CrossEntropy,
@@ -24,10 +27,13 @@ from ..compiler.emit.forms import (
     Pool,
     RMSNorm,
 )
+from ..compiler.emit.recognise.patterns import View
 from ..compiler.emit.recognise.selection import plan_body
-from ..compiler.recurrences import describe, priced
+from ..compiler.recurrences import describe as recurrence
+from ..compiler.recurrences import priced
 from ..compiler.show import called
 from ..dsl import sizes
+from ..dsl.core import DType
 from ..dsl.diagnostics import SpecError
 from ..dsl.ops import (
     PARAM,
@@ -40,7 +46,7 @@ from ..dsl.ops import (
     ScanAttrs,
 )
 from ..dsl.program import SweepInput
-from . import cpp
+from . import attention, cpp
 from .lowering import address, needed
 from .sources import Given
 from .sweep import Sweep
@@ -48,6 +54,8 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..compiler.attention import Contraction
+    from ..compiler.emit.cpp.attention.kernel import ContractionKernel
     from ..compiler.emit.flow import Flow
     from ..compiler.emit.forms import Form
     from ..compiler.emit.recognise.selection import Plan
@@ -71,7 +79,7 @@ Line = tuple[str, str, str]  # what it is, its address, and how it is done
 def explain_model(checked: CheckedModel, graph: Graph) -> list[str]:
     """A line for each attention, recurrence and the like; equal turns share one."""
     found = flow(graph, titles(checked.body, checked.aliases))
-    reading = _Reading(found, plan_body(found))
+    reading = _Reading(found, plan_body(found, contractions=attention.chosen))
     groups: dict[Line, list[str]] = {}
     for kind, where, how in reading.lines():
         groups.setdefault((kind, re.sub(r"\[\d+\]", "[*]", where), how), []).append(where)
@@ -99,6 +107,20 @@ def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
             yield found.source
             with suppress(UnsupportedError):
                 yield adjoint(attrs, found.lanes).kernel.source
+    plan = plan_body(flow(graph), contractions=_contracted)
+    for piece in plan.pieces.values():
+        if isinstance(piece.form, Contracted) and piece.form.kernel.symbol not in done:
+            done.add(piece.form.kernel.symbol)
+            yield piece.form.kernel.source
+            with suppress(UnsupportedError):
+                made = piece.form.found.contraction
+                floats = [node.name for node in made.more if node.dtype is DType.FLOAT]
+                yield backward(made, floats).source
+
+
+def _contracted(made: Contraction) -> ContractionKernel | None:
+    found = contraction_for(made)
+    return None if isinstance(found, str) else found
 
 
 class _Reading:
@@ -115,7 +137,14 @@ class _Reading:
                 case Attention(causal=causal, masks=masks):
                     seen = ", causal" if causal else ", masked" if masks else ""
                     how = f"F.scaled_dot_product_attention{seen}: the pattern is not stored"
+                    why = self._no_kernel(piece.node) if masks or piece.form.signs else ""
+                    yield "attention", where, f"{how}{why}"
+                case Contracted(found=contracted):
+                    least = f"from {FEWEST_QUERIES} queries and {FEWEST_SCORES} scores on"
+                    how = f"a kernel, {least}: neither scores nor pattern are stored"
                     yield "attention", where, how
+                    for kind, how in describe(contracted.contraction):
+                        yield kind, where, how
                 case Convolution(slides=slides):
                     yield "convolution", where, f"F.conv{len(slides)}d"
                 case Linear():
@@ -148,6 +177,7 @@ class _Reading:
                 result = self._attended(node)
                 if result is not None:
                     how = f"in the open, because {self._obstacle(node, result)}"
+                    how += self._no_kernel(result)
                     yield "attention", self.where(result), how
             case ScanAttrs():
                 yield from self._recurrence(node, attrs)
@@ -171,9 +201,19 @@ class _Reading:
             yield "recurrence", where, f"{'step by step' if found is None else 'a kernel'} {how}"
         yield "cost", where, priced(attrs)
         if attrs.carries:
-            yield from describe(attrs, self.where)
+            yield from recurrence(attrs, self.where)
 
     # ---- attention in the open
+
+    def _no_kernel(self, result: Node) -> str:
+        """Why an attention whose inner values nobody reads has no kernel."""
+        found = contraction(View(self.flow, frozenset(self.flow.nodes)), result)
+        if found is None:
+            return ""
+        if cpp.compiler() is None:
+            return "; no kernel: there is no C++ compiler, or none is wanted"
+        reason = contraction_for(found.contraction)
+        return f"; no kernel: {reason}" if isinstance(reason, str) else ""
 
     def _attended(self, pattern: Node) -> Node | None:
         """What a softmax weighs, if it is the pattern of an attention."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .contraction import Contraction
+from .describe import describe
 from .recognise import Found, contraction
 
-__all__ = ["Contraction", "Found", "contraction"]
+__all__ = ["Contraction", "Found", "contraction", "describe"]

@@ -32,9 +32,19 @@ class Condition:
 
 
 def conditions(tile: Tile, *, softmax: bool) -> tuple[Condition, ...]:
-    """All that must hold where a weight is not zero."""
+    """All that must hold where a weight is not zero, but for what depends on the score."""
     found = dict.fromkeys(_nothing(tile, tile.weight, -math.inf if softmax else 0.0))
-    return tuple(_condition(tile, name, holds) for name, holds in found)
+    scored = _scored(tile)
+    return tuple(_condition(tile, name, holds) for name, holds in found if name not in scored)
+
+
+def _scored(tile: Tile) -> set[str]:
+    """What is computed of the score."""
+    found = {tile.score}
+    for name, step in tile.steps.items():
+        if not found.isdisjoint(step.operands):
+            found.add(name)
+    return found
 
 
 def _nothing(tile: Tile, name: str, value: float) -> Iterator[tuple[str, bool]]:

@@ -64,18 +64,22 @@ class Found:
 
 
 def contraction(view: View, root: Node) -> Found | None:
-    """The contraction whose result is `root`, if it is one and nobody reads what it hides."""
+    """The contraction whose result is `root`, if it is one and nobody reads what it hides.
+
+    Of two that it is, that which is normalised.
+    """
     if not isinstance(root.attrs, ContractAttrs) or len(root.attrs.axes) != 1:
         return None
     read = view.flow.reads[root.name]
     if len(read) != 2 or root.dtype is not DType.FLOAT:
         return None
+    both: list[Found] = []
     for weight, value in (read, read[::-1]):
         try:
-            return _Search(view, root, value).found(weight)
+            both.append(_Search(view, root, value).found(weight))
         except Unfit:
             continue
-    return None
+    return max(both, key=lambda found: found.contraction.softmax, default=None)
 
 
 @dataclass

@@ -42,6 +42,7 @@ WEIGHTS = {
     "softmax": "softmax[s](where({mask}, {x}, -inf))",
     "sigmoid": "where({mask}, sigmoid({x}), 0)",
     "relu": "where({mask}, max({x}, 0) ^ 2, 0)",
+    "relu_block": "where({mask}, relu({x}), 0)",
     "exp": "exp(where({mask}, 0.3 * {x}, -inf))",
 }
 

@@ -283,7 +283,7 @@ def test_what_is_small_is_run_by_pytorch(
     program: neuraxis.Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(attention._Operator, "__call__", None)
+    monkeypatch.setattr(attention.ContractionOperator, "__call__", None)
     model = program.model("alibi").double()
     given_ = inputs(model, {"b": 1, "t": 8})
     (wanted,) = oracle(model, given_, {"b": 1, "t": 8})

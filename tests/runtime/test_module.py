@@ -84,6 +84,12 @@ def test_a_shift_may_be_longer_than_its_axis() -> None:
     assert small(torch.ones(2)).tolist() == [1, 1]
 
 
+def test_a_function_of_a_size_is_computed_in_the_floats_around_it() -> None:
+    model = made("model m(x[b, t]) -> [b, t]:\n    return x - log(|t|)\n").double()
+    found = model(torch.zeros(1, 5, dtype=torch.float64))
+    assert abs(found[0, 0].item() + np.log(5)) < 1e-15
+
+
 def test_a_quantile_is_computed_of_any_floats() -> None:
     middle = made(
         "model middle(x[t]) -> []:\n    quantile_of = quantile[t](x, 0.25)\n    return quantile_of\n"

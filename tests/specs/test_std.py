@@ -55,6 +55,8 @@ CALLS = {
     "attention[h = 2, k = 4](x)": "h s k",
     "causal_attention[h = 2, k = 4](x)": "h s d'",
     "scored_attention[h = 2, k = 4](x)": "h s n",
+    "sink_attention[h = 2, k = 4](x)": "h s k",
+    "sigmoid_attention[h = 2, k = 4](x)": "h s k",
     "grouped_attention[h = 2, g = 1, k = 4](x)": "g u pair f half",
     "mlp(x)": "m",
     "glu(x)": "m gate",

@@ -182,6 +182,24 @@ def test_grouped_attention_with_rope(probe: Any, groups: int) -> None:
     close(run.site("attn.z", X).arranged("bhtk"), z)
 
 
+def test_an_attention_sink(probe: Any) -> None:
+    run = layer(probe, "sink_attention[h = 4, k = 8](x)")
+    w = tensors(run)
+    q, key, v = (heads(w, f"attn.{name}") for name in ("q", "key", "v"))
+    scores = (q @ key.mT / 8**0.5).masked_fill(torch.ones(T, T).triu(1) > 0, -torch.inf)
+    sink = w["attn.sink"][:, None, None].expand(B, 4, T, 1)
+    pattern = torch.cat([scores, sink], -1).softmax(-1)[..., :-1]
+    close(run(X), joined(w, "attn.out", pattern @ v))
+
+
+def test_sigmoid_attention(probe: Any) -> None:
+    run = layer(probe, "sigmoid_attention[h = 4, k = 8](x)")
+    w = tensors(run)
+    q, key, v = (heads(w, f"attn.{name}") for name in ("q", "key", "v"))
+    pattern = (q @ key.mT / 8**0.5 - np.log(T)).sigmoid().tril()
+    close(run(X), joined(w, "attn.out", pattern @ v))
+
+
 def test_cross_attention(probe: Any) -> None:
     run = probe(
         "model probe[d = 6, e = 5](x[b, t, d], y[b, s, e]) -> [b, t, d]:\n"

@@ -83,6 +83,8 @@ def _floats(w: Writer, values: list[Value], *, exact: bool = False) -> list[Valu
     has_float = any(v.dtype is DType.FLOAT and not v.plain for v in values)
     for value in values:
         alone = not has_float or (exact and value.dtype is DType.BOOL)
+        if value.plain and value.dtype is DType.INT and alone:
+            value = replace(value, dtype=DType.FLOAT)  # as a tensor, of the floats around it
         if not value.plain and value.dtype is not DType.FLOAT and alone:
             value = w.cast(value, DType.FLOAT)
             has_float = True

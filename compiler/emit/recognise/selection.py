@@ -276,7 +276,11 @@ class _Selector:
         if usual is not None and not usual[0].masks and not usual[0].signs:
             return None
         found = contraction(self.view, node)
-        if found is None or any(self._is_weight(read.name) for read in found.reads[1:3]):
+        if found is None:
+            return None
+        if not found.contraction.softmax and any(
+            self._is_weight(read.name) for read in found.reads[:3]
+        ):  # a perceptron
             return None
         kernel = self.contractions(found.contraction)
         if kernel is None:

@@ -7,21 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .....dsl.core import DType, names
-from ....attention.contraction import KEY, QUERY, VALUE
-from ....attention.masks import conditions
+from ....attention.contraction import QUERY, VALUE
 from ....attention.tile import slopes, tile
 from ...environment import environment
 from .blocks import certain, constants, seen
-from .points import Points
+from .parts import Level, Parts, Returned
 from .tensors import Tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .....dsl.core import Node
     from ....attention.contraction import Contraction
-    from ....attention.masks import Condition
-    from ....attention.tile import Tile
     from .tensors import Tensor
 
 FIXED = 5  # numbers of a call in front of the sizes of lanes: threads, T, S, D, E
@@ -42,16 +38,6 @@ class ContractionKernel:
     sizes: tuple[str, ...]
     returns: tuple[tuple[str, ...], ...] = ()
     """Of a way back: the axes of each gradient; lanes that the input lacks are to be summed."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """The lines that make a value: once for a lane, for a row, and at each vector."""
-
-    lane: Sequence[str] = ()
-    row: Sequence[str] = ()
-    point: Sequence[str] = ()
-    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +78,7 @@ def forward(made: Contraction, *, title: str = "Attention") -> ContractionKernel
     tensors.add("z", (*lanes, QUERY, VALUE), read=False)
     if made.softmax:
         tensors.add("total", (*lanes, QUERY), read=False)
-    parts = _Parts(made, tile(made), tensors)
+    parts = Parts(made, tile(made), tensors)
     for word, count in (
         *(("turned", "SP * D"), ("values", "SP * EP"), ("q", "QUERIES * D")),
         *(
@@ -135,7 +121,7 @@ def backward(
             own = (*lanes, *(axis for axis in own if axis not in lanes))
         returns.append(own)
         tensors.add(word, own, read=False)
-    parts = _Parts(made, slopes(made, wanted), tensors)
+    parts = Parts(made, slopes(made, wanted), tensors)
     for word, count in (
         *(("turned", "SP * D"), ("rows_k", "SP * DP"), ("turned_v", "SP * E")),
         *(("dk", "SP * DP"), ("dv", "SP * EP"), ("q", "QUERIES * DP"), ("g", "QUERIES * EP")),
@@ -147,7 +133,7 @@ def backward(
     ahead = parts.level(points)
     first = len(points.lines["point"])
     score = points.value(made.score and points.tile.slope[made.score], DType.FLOAT)
-    back = _Returned(made, points, parts)
+    back = Returned(made, points, parts)
     for node in more:
         back.add(node)
     pulled = points.lines["point"][first:]
@@ -170,129 +156,13 @@ def _inputs(made: Contraction) -> Tensors:
     return tensors
 
 
-class _Parts:
-    """What both kernels have: numbers, what masks say of blocks, what is held close by."""
-
-    def __init__(self, made: Contraction, own: Tile, tensors: Tensors) -> None:
-        self.made, self.tile, self.tensors = made, own, tensors
-        self.conditions: tuple[Condition, ...] = conditions(tile(made), softmax=made.softmax)
-        self.buffers: list[str] = []
-        self.bytes: list[str] = []
-        self.held: list[str] = []
-        self.first: list[str] = []
-        for node in made.more:
-            if KEY in node.axis_names and QUERY not in node.axis_names and node.name in own.steps:
-                self._hold(node)
-
-    @property
-    def sizes(self) -> tuple[str, ...]:
-        """Axes whose sizes a call says."""
-        tables = [axis for node in self.made.more if (axis := self.made.table(node)) is not None]
-        return (*names(self.made.lanes), *tables)
-
-    def buffer(self, word: str, count: str, kind: str = "real") -> None:
-        """Memory of a lane."""
-        self.bytes.append(f"room<{kind}>({count})")
-        self.buffers.append(f"{kind} *const __restrict {word} = arena.take<{kind}>({count});")
-
-    def _hold(self, node: Node) -> None:
-        """What differs from key to key is put into memory once, as vectors of it are read."""
-        word, kind = f"h_{node.name}", "real" if node.dtype is DType.FLOAT else "word"
-        self.buffer(word, "SP", kind)
-        own = f"p_{node.name}[s * s_{node.name}]"
-        values = {
-            DType.FLOAT: own,
-            DType.BOOL: f"{own} ? -1 : 0",
-            DType.INT: f"narrowed({own}, bad)",
-        }
-        self.held.append(f"for (long s = from; s < until; ++s) {word}[s] = {values[node.dtype]};")
-
-    def points(self, *, known: bool) -> Points:
-        """Lines of the tile; in whole blocks, where that is asked, conditions are known to hold."""
-        held = {own.name: own.holds for own in self.conditions if own.bounds} if known else {}
-        return Points(self.made, self.tile, held)
-
-    def level(self, points: Points) -> Level:
-        """The lines that make the weight, or what is normalised."""
-        made = points.value(self.tile.weight, DType.FLOAT)
-        return Level(points.lines["lane"], points.lines["row"], points.lines["point"], made)
-
-    def alive(self) -> Level:
-        """Whether a weight may differ from zero, for what is not seen from bounds."""
-        points = self.points(known=False)
-        asked = [own for own in self.conditions if not own.exact]
-        made = [
-            points.value(own.name, DType.BOOL)
-            if own.holds
-            else f"~{points.value(own.name, DType.BOOL)}"
-            for own in asked
-        ]
-        lines = points.lines
-        if asked and not lines["point"]:
-            lines["point"].append("(void)s;")
-        return Level(
-            lines["lane"], lines["row"], lines["point"], " & ".join(f"({m})" for m in made)
-        )
-
-
-class _Returned:
-    """What is added up for the gradients of inputs beside query, key and value."""
-
-    def __init__(self, made: Contraction, points: Points, parts: _Parts) -> None:
-        self.made, self.points, self.parts = made, points, parts
-        self.sums: list[str] = []
-        self.taken: list[str] = []
-        self.summed: list[str] = []
-        self.finish: list[str] = []
-
-    def add(self, node: Node) -> None:
-        """An input."""
-        name, slope = node.name, self.points.tile.slope
-        own = f"p_d_{name}"
-        if self.made.table(node) is not None:
-            self._table(node)
-            return
-        if name not in slope:
-            return
-        value = f"chosen(there, {self.points.value(slope[name], DType.FLOAT)}, vec{{}})"
-        if self.made.is_pair(node):
-            to = f"{own} + t * t_d_{name} + s"
-            self.taken.append(f"store<false>({to}, load<false>({to}, S - s) + {value}, S - s);")
-        elif KEY in node.axis_names:
-            self.parts.buffer(f"d_{name}", "SP")
-            to = f"d_{name} + s"
-            self.taken.append(f"store<true>({to}, load<true>({to}, W) + {value}, W);")
-            line = f"{own}[s * s_d_{name}] += d_{name}[s];"
-            self.finish.append(f"for (long s = from; s < until; ++s) {line}")
-        else:
-            self.sums.append(f"vec sum_{name} = {{}};")
-            self.taken.append(f"sum_{name} += {value};")
-            if QUERY in node.axis_names:
-                self.summed.append(f"{own}[t * t_d_{name}] += sum_across(sum_{name});")
-            else:
-                self.parts.first.append(f"double all_{name} = 0;")
-                self.summed.append(f"all_{name} += sum_across(sum_{name});")
-                self.finish.append(f"*{own} += all_{name};")
-
-    def _table(self, node: Node) -> None:
-        """A table, at the positions that were read."""
-        tile_, axis = self.points.tile, self.made.table(node)
-        for name, picked in tile_.picked.items():
-            if picked.table == node.name and name in tile_.slope:
-                at = self.points.value(picked.at, DType.INT)
-                value = self.points.value(tile_.slope[name], DType.FLOAT)
-                self.taken.append(
-                    f"put_back(p_d_{node.name}, f_d_{node.name}, c_{axis}, {at}, S - s, {value});"
-                )
-
-
 def _laid_out(
     template: str,
     title: str,
-    parts: _Parts,
+    parts: Parts,
     shared: tuple[str, ...],
     ahead: Level,
-    back: _Returned | None = None,
+    back: Returned | None = None,
     pulled: Sequence[str] = (),
     score: str = "",
 ) -> ContractionKernel:
