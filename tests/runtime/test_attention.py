@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.runtime.scored import Scored, scored
 
 import neuraxis
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.runtime import attention, kernels, operators
 from neuraxis.runtime.program import Program
 from neuraxis.testing import assert_close, check_lowering
-from tests.runtime.scored import Scored, scored
 
 if TYPE_CHECKING:
     from pathlib import Path
