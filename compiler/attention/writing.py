@@ -140,7 +140,8 @@ class Writing:
         axes = {axis.name for own in names(node.axes) for axis in places[own]}
         pair = {self.query.name, self.key.name}
         leads = self.opens(name) and name not in flow.closed
-        inside = leads or pair <= axes or (name in flow.closed and axes and axes <= pair)
+        positions = name in flow.closed and axes and axes <= pair and node.dtype is not DType.FLOAT
+        inside = leads or pair <= axes or positions
         alone = name in flow.closed or leads or len(flow.users[name]) == 1
         if not inside or not alone or name in flow.lengths or not self.view.opens(name):
             if leads:

@@ -21,6 +21,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "where(t > s, {x}, 0.5 * {x})": (),
     "{x} + log_sigmoid(early) * float(s - t // 2)": ("early[h, s]",),
     "{x} + stop({x})": (),
+    "{x} / sqrt(1.0 + t * t)": (),
     "{x} - log(1.0 + |s|)": (),
 }
 MASKS: Mapping[str, tuple[str, ...]] = {
