@@ -164,6 +164,13 @@ def test_a_result_that_is_a_number_is_a_tensor() -> None:
     assert torch.equal(made(torch.zeros(3, dtype=torch.float64)), torch.ones(3).double())
 
 
+def test_a_long_argument_by_name_is_broken_behind_its_name() -> None:
+    long = " + ".join(f"number_{at}" for at in range(12))
+    lines = wrapped(f"x = f(first, mask={long}, scale=0.4)", 8)
+    ast.parse(textwrap.dedent("\n".join(lines)))
+    assert any(line.strip() == "mask=(" for line in lines)
+
+
 def test_a_long_line_of_results_is_broken_at_its_commas() -> None:
     terms = ", ".join(f"x{n} {'+@'[n % 2]} {'y' * 20}" for n in range(5))
     assert wrapped(f"return {terms}", 8)[:3] == [

@@ -45,6 +45,9 @@ def _parts(text: str) -> tuple[str, str, str]:
     for at, char, depth in _scan(text):
         if char == "=" and not depth and text[at - 1] == text[at + 1] == " ":
             return text[: at + 2], text[at + 2 :], ""
+    word, equals, rest = text.partition("=")
+    if equals and word.isidentifier() and rest[:1] != "=":  # an argument by name
+        return f"{word}=", rest, ""
     return "", text, ""
 
 
