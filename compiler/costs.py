@@ -45,9 +45,10 @@ def contraction_for(made: Contraction) -> ContractionKernel | str:
     Wherever there is a kernel it is taken, but for what `F.scaled_dot_product_attention` does
     without a mask tensor, which is not asked about. On one thread, 4 heads of 64 and 2048
     positions, that call with a mask takes 3.3 times as long with a bias such as ALiBi's, 1.7 times
-    with one that is read for each pair, and 50 times with a window of 256 among 8192 positions
+    with one that is read for each pair, and 47 times with a window of 256 among 8192 positions
     (`bench/attention.py`); with 8 to 256 features and 512 positions, in float32 and float64, there
-    and back, 1.2 to 9 times as long. How little there may be to do is seen when it runs: `is_worth`.
+    and back, 1.2 to 9 times as long. How little there may be to do is seen when it runs:
+    `is_worth`.
     """
     try:
         return forward(made)
