@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..dsl.elaborate.under import elaborate_under
 from ..dsl.ops import InputAttrs
 from ..dsl.program import InputDecl, ResultDecl
 from .decoding import Decoded, Stepper, decode, stream
+from .decoding.forms import decoded_axis
 from .mistakes import mistake
 from .module import Model, build
 from .ragged import check_updates, given_lengths, padded
@@ -250,6 +252,11 @@ class SpecModel(Model):
         return found
 
     # ---- position after position
+
+    @cached_property
+    def decoded_axis(self) -> str:
+        """The axis along which the model is decoded if none is named. Raises SpecError."""
+        return decoded_axis(self.checked)
 
     def stepper(self, axis: str | None = None) -> Stepper:
         """The model a part at a time along an axis (by default the last run-time axis that its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from . import attention, border, emitted
 from .kernels import chosen, functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -130,6 +131,10 @@ class Model(nn.Module):
                 value.copy_(drawn_)
                 trained = isinstance(held[name], nn.Parameter)
                 held[name] = nn.Parameter(value) if trained else value
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Put parameters side by side in memory where the emitted code wants them so."""
         for module in self.modules():
             lay_out: Callable[[Any], None] | None = getattr(type(module), "lay_out", None)
             if lay_out is not None:
@@ -272,6 +277,14 @@ class Model(nn.Module):
         self._calls = owner._calls
         owner._calls += 1
         return self.forward(*given)
+
+
+def links(one: Model, other: Model) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
+    """Where two models hold what has the same address: a dictionary of each, and the name there."""
+    for stored in one._artifact.stored:
+        with suppress(KeyError):
+            held, name = _slot(other, stored)
+            yield _slot(one, stored)[0], held, name
 
 
 def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph:

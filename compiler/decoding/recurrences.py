@@ -10,8 +10,8 @@ from ...dsl.core import Axis
 from ...dsl.items import body_inputs, body_results, item_attrs
 from ...dsl.ops import (
     CONCAT,
-    INDEX,
     ITEM,
+    RENAME,
     AlongAttrs,
     ConcatAttrs,
     ContractAttrs,
@@ -22,7 +22,6 @@ from ...dsl.ops import (
     RenameAttrs,
     ScanAttrs,
     ScatterAttrs,
-    Select,
     Slice,
     Window,
 )
@@ -100,7 +99,8 @@ def _once(work: Derivation, node: Node, attrs: ScanAttrs, given: list[str]) -> s
     axis = attrs.axis.name
     for place, (inside, value) in enumerate(zip(body_inputs(attrs.body), given, strict=True)):
         if attrs.carries <= place < attrs.carries + attrs.steps:
-            value = work.put(INDEX, IndexAttrs(Select(axis, 0)), (value,), inside)
+            # the one position is a view: a selection would move up and split what is above
+            value = work.put(RENAME, RenameAttrs((((axis,), ()),)), (value,), inside)
         own[inside.name] = value
     for step in attrs.body.steps:
         if step.node.name not in own:

@@ -12,7 +12,6 @@ from ...dsl.diagnostics import Slug
 from ...dsl.program import PROMPT
 from ..border import mismatch
 from ..mistakes import mistake
-from .forms import decoded_axis
 from .sampling import Sampling, stream_of
 from .stepper import Stepper
 
@@ -126,6 +125,9 @@ class _Run:
         for place, prompt in enumerate(self.prompts):
             groups.setdefault(len(prompt), []).append(place)
         runs = [self._group(length, rows) for length, rows in groups.items()]
+        if len(runs) == 1 and not self.stops:
+            yield from runs[0]
+            return
         order = [
             row * self.samples + sample
             for rows in groups.values()
@@ -180,7 +182,7 @@ class _Run:
         if PROMPT in self.model._defaults:
             others[PROMPT] = torch.tensor(length, device=self.prompts[0].device)
         prompts = torch.stack([self.prompts[row] for row in rows])
-        scores = self._scores(stepper(**{self.decl.name: prompts}, **others), 0)
+        scores = self._scores(stepper(**{self.decl.name: prompts}, **others))
         if self.samples > 1:
             scores = scores.repeat_interleave(self.samples, 0)
             others = self._repeated(stepper, others)
@@ -197,13 +199,14 @@ class _Run:
             given[self.decl.name] = new[:, None]
             given[position] = torch.tensor(stepper.position, device=new.device)
             with torch.no_grad():
-                scores = self._scores(stepper.advance(form, given), 1)
+                scores = self._scores(stepper.advance(form, given))
             stepper.position += 1
 
-    def _scores(self, found: Any, time: int) -> torch.Tensor:
-        """The scores [row, vocab] among the results, which have the new position if `time` is 1."""
+    @staticmethod
+    def _scores(found: Any) -> torch.Tensor:
+        """The scores [row, vocab] at the last position, among the results."""
         first: torch.Tensor = found[0] if isinstance(found, tuple) else found
-        return first.select(1, -1) if time else first
+        return first.select(1, -1)
 
     def _others(self, rows: list[int]) -> dict[str, torch.Tensor]:
         """What else the model is given, for these prompts."""
@@ -249,7 +252,7 @@ def _fed(model: SpecModel, axis: str | None) -> InputDecl:
     """The input that is decoded: whole numbers along the axis, of which the first result gives
     scores along one axis more."""
     checked = model.checked
-    axis = axis or decoded_axis(checked)
+    axis = axis or model.decoded_axis
     found = [d for d in checked.inputs if axis in d.order and d.dtype is DType.INT]
     if len(found) != 1:
         message = f"`{checked.name}` has {len(found)} inputs of whole numbers along `{axis}`"

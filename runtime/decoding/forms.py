@@ -9,11 +9,12 @@ from ...compiler.build import build as graph_of
 from ...compiler.context import Context
 from ...compiler.decoding import NotCausalError, derive
 from ...compiler.driver import compile_graph
+from ...dsl import sizes as size_rules
 from ...dsl.diagnostics import Slug
-from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Select
+from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Slice
 from ...dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..mistakes import mistake
-from ..module import Model, build, lifted
+from ..module import Model, build, lifted, links
 
 if TYPE_CHECKING:
     from ...compiler.decoding import Decoding, State
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Form:
-    """A graph as a module, the inputs that it takes of the model, and which states it gives."""
+    """A graph as a module, the inputs that it takes of the model, and which states it gives.
+    `links` are where it and the model hold the same parameters."""
 
     module: Any
     inputs: tuple[str, ...]
     gives: tuple[State, ...]
+    links: tuple[tuple[dict[str, Any], dict[str, Any], str], ...]
 
 
 class Forms:
@@ -75,8 +78,11 @@ class Forms:
             else:
                 made = step_form(checked, self.decoding(option), model, seed=seed)
             self._forms[key] = made
-        self._forms[key].module._share(model)  # parameters may have been replaced since
-        return self._forms[key]
+        form = self._forms[key]
+        if any(mine[name] is not own[name] for mine, own, name in form.links):
+            form.module._share(model)  # parameters have been replaced since, or states
+            form.module._lay_out()
+        return form
 
 
 def derived(checked: CheckedModel, axis: str, count: int | None, extra: int = 0) -> Decoding:
@@ -114,21 +120,18 @@ def prefill_form(
         with graph.edit() as edit:
             names_ = list(edit.results)
             for place, name in enumerate(names_[: decoding.results]):
-                node = edit.node(name)
-                if node.axis_names >= {decoding.axis.name}:
-                    how = IndexAttrs(Select(decoding.axis.name, -1))
+                node, axis = edit.node(name), decoding.axis
+                if axis.name in node.axis_names:
+                    # the axis stays, so that attention is recognised
+                    start = size_rules.subtract(axis.size, 1)
+                    how = IndexAttrs(Slice(axis.name, start, axis.size))
                     names_[place] = edit.add(
                         INDEX, how, [name], span=node.span, scope=node.scope, made_by="decode"
                     )
             edit.set_results(names_)
         graph = edit.graph
-    decls = [_without(d, decoding.axis.name) if last else d for d in checked.results]
-    results = [*decls, *(_stored(decoding, state) for state in decoding.states)]
+    results = [*checked.results, *(_stored(decoding, state) for state in decoding.states)]
     return _form(checked, graph, results, decoding.states, shared, seed, f"{checked.name}_prefill")
-
-
-def _without(decl: ResultDecl, axis: str) -> ResultDecl:
-    return replace(decl, order=tuple(name for name in decl.order if name != axis))
 
 
 def _stored(decoding: Decoding, state: State) -> ResultDecl:
@@ -232,4 +235,6 @@ def _form(
     graph = compile_graph(graph, Context())
     around = model_of(checked, graph, results, name)
     module: Model = build(graph, around, seed=seed, shared=shared)
-    return Form(module, tuple(decl.name for decl in around.inputs), states)
+    return Form(
+        module, tuple(decl.name for decl in around.inputs), states, tuple(links(module, shared))
+    )

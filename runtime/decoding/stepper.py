@@ -10,7 +10,7 @@ import torch
 from ...dsl import sizes
 from ...dsl.ops import InputAttrs
 from ..border import mismatch, tensor
-from .forms import Forms, decoded_axis
+from .forms import Forms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Stepper:
         self, model: SpecModel, axis: str | None = None, *, last: bool = False, extra: int = 0
     ) -> None:
         self.model, self.last, self.extra = model, last, extra
-        self.axis = axis or decoded_axis(model.checked)
+        self.axis = axis or model.decoded_axis
         self.forms = Forms.of(model, self.axis, extra)
         self.states = self.forms.decoding(1).states  # what has no step is refused before it is run
         self.room = ROOM
@@ -65,7 +65,7 @@ class Stepper:
 
     def _read(self, given: Mapping[str, torch.Tensor]) -> tuple[Any, ...]:
         form = self.forms.prefill(last=self.last)
-        found = _several(form.module(**{name: given[name] for name in form.inputs}))
+        found = _several(form.module(*(given[name] for name in form.inputs)))
         count = len(self.model.checked.results)
         for state, value in zip(form.gives, found[count:], strict=True):
             self.kept[state.site] = self._stored(state, value)
