@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..dsl import sizes
 from ..dsl.items import body_inputs
 from .emit.cpp.attention.kernel import forward
 from .emit.cpp.kernel import kernel
@@ -50,6 +51,10 @@ def contraction_for(made: Contraction) -> ContractionKernel | str:
     and back, 1.2 to 9 times as long. How little there may be to do is seen when it runs:
     `is_worth`.
     """
+    spoken = [sizes.symbols(axis.size) for node in made.inputs for axis in node.axes]
+    read = {symbol for symbols in spoken if len(symbols) == 1 for symbol in symbols}
+    if any(not symbols <= read for symbols in spoken):
+        return "a size is not that of something it reads"
     try:
         return forward(made)
     except UnsupportedError as reason:

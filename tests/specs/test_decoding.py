@@ -104,6 +104,16 @@ def test_a_shipped_model_that_sees_everything_has_no_step() -> None:
     assert "`layer[0].attn.z` looks ahead" in found.message
 
 
+@pytest.mark.cxx
+def test_kernels_of_a_prompt_and_of_several_positions() -> None:
+    text = MODEL.format("window_attention[h = 2, k = 2](x, window = 3)")
+    text = text.replace(
+        "    return", "    x_3 = x_2 + linear_attention[h = 2, k = 2, v = 2](x_2)\n    return"
+    )
+    text = text.replace("(x_2)\n\n", "(x_3)\n")
+    check_decoding(Program.from_text(text), parts=(4, 2, 1, 3), dtype="float32")
+
+
 def test_experts_that_a_router_picks() -> None:
     text = MODEL.format("dot[e](gate, many)").replace(
         "    x_2",
