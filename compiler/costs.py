@@ -8,7 +8,7 @@ from ..dsl import sizes
 from ..dsl.items import body_inputs
 from .emit.cpp.attention.kernel import forward
 from .emit.cpp.kernel import kernel
-from .emit.cpp.unsupported import UnsupportedError
+from .emit.unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from ..dsl.ops import ScanAttrs

@@ -13,7 +13,6 @@ from ..compiler.attention import contraction, describe
 from ..compiler.costs import FEWEST_QUERIES, FEWEST_SCORES, contraction_for, kernel_for
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.cpp.attention.kernel import backward
-from ..compiler.emit.cpp.unsupported import UnsupportedError
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
@@ -29,6 +28,7 @@ from ..compiler.emit.forms import (
 )
 from ..compiler.emit.recognise.patterns import View
 from ..compiler.emit.recognise.selection import plan_body
+from ..compiler.emit.unsupported import UnsupportedError
 from ..compiler.recurrences import describe as recurrence
 from ..compiler.recurrences import priced
 from ..compiler.show import called

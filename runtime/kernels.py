@@ -15,7 +15,7 @@ from torch.compiler import is_compiling
 from ..compiler.artifact import KernelCall
 from ..compiler.costs import kernel_for
 from ..compiler.emit.cpp.adjoint import adjoint
-from ..compiler.emit.cpp.unsupported import UnsupportedError
+from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
 from . import cpp
 from .attention import Fused

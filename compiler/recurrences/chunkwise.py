@@ -15,7 +15,6 @@ from ...dsl.ops import INDEX, IndexAttrs, Select
 from .corrections import Sides, sides, solved
 from .interpret import Unsaid
 from .parts import correction
-from .scans import scan
 from .segments import segments
 from .stack import Stack
 
@@ -100,8 +99,7 @@ class Chunked:
         ends = [] if cut.end is None else [cut.end]
         joined = [rows.row.name]
         if self._sides is not None:
-            reach = cut.left(make, cut.to_end, rows.as_other(self._sides.left))
-            ends.append(make.renamed(reach, {rows.other.name: rows.row.name}))
+            ends.append(cut.left(make, cut.to_end, self._sides.left))
             ends += self._solved(self._sides, fresh)
             joined += names(tuple(self._sides.ranks))
         ends.append(make.total([self._kept(f) for f in self._inputs]))
@@ -118,8 +116,7 @@ class Chunked:
             return [inner.map("add", kept, next(rest))], outputs
 
         start = [(self._stack.start(), self._stack.axes)]
-        steps = [make.spread(end, [rows.chunk]) for end in ends]
-        (last,), (self._start, *self._w) = scan(make, rows.chunk, start, steps, step)
+        (last,), (self._start, *self._w) = rows.joined(start, ends, step)
         return last
 
     def _solved(self, own: Sides, fresh: Callable[[str], str]) -> list[str]:
@@ -131,21 +128,12 @@ class Chunked:
             make,
             rows,
             own.rank,
-            lambda above: self._score(own.right, make.renamed(left, above), over),
+            lambda above: cut.score(make, own.right, make.renamed(left, above), over),
             [cut.read(make, own.right, cut.start), make.spread(come, [rows.row, *own.ranks])],
             fresh,
         )
 
     # ---- sums over the rows above
-
-    def _score(self, right: str, key: str, over: Sequence[str]) -> str:
-        """How much each row reads of what came in at others, summed over axes of the carry."""
-        make, between = self._make, self._cut.between
-        if self._cut.block is not None:
-            return make.contract(over, self._cut.read(make, right, between), key)
-        if over and not make.has(between, over):
-            return make.map("mul", make.contract(over, right, key), between)
-        return make.contract(over, right, between, key)
 
     def _brought(self, right: str, factors: Sequence[str], over: Sequence[str]) -> str:
         """What each row reads of an input, summed over the rows above it."""
@@ -153,20 +141,21 @@ class Chunked:
         others = [rows.as_other(f) for f in factors]
         keys = [f for f in others if make.has(f, over)]
         values = [f for f in others if f not in keys]
-        score = self._score(right, make.product(keys), over)
+        score = self._cut.score(make, right, make.product(keys), over)
         more = [make.product(values)] if values else []
         return make.contract([rows.other.name], score, *more)
 
     def _kept(self, factors: Sequence[str]) -> str:
         """What is left of an input at the end of the chunk."""
-        make, rows, cut = self._make, self._rows, self._cut
-        others = [rows.as_other(f) for f in factors]
+        make, cut = self._make, self._cut
         if cut.to_end is not None:  # into the factors that have its axes, or into the smallest
             own = set(names(make.axes(cut.to_end)))
-            others.sort(key=lambda f: (not set(names(make.axes(f))) <= own, len(make.axes(f))))
-            count = max(sum(set(names(make.axes(f))) <= own for f in others), 1)
-            others = [cut.left(make, cut.to_end, make.product(others[:count])), *others[count:]]
-        return make.contract([rows.other.name], *others)
+            ordered = sorted(
+                factors, key=lambda f: (not set(names(make.axes(f))) <= own, len(make.axes(f)))
+            )
+            count = max(sum(set(names(make.axes(f))) <= own for f in ordered), 1)
+            factors = [cut.left(make, cut.to_end, make.product(ordered[:count])), *ordered[count:]]
+        return make.contract([self._rows.row.name], *factors)
 
     # ---- reading
 
@@ -212,7 +201,7 @@ class Chunked:
             w = rows.as_other(self._w[0])
             both = [axis for axis in over if make.has(w, [axis])]
             rest = [axis for axis in over if axis not in both]
-            score = self._score(with_, rows.as_other(self._sides.left), rest)
+            score = cut.score(make, with_, rows.as_other(self._sides.left), rest)
             gone = [rows.other.name, *both, *names(tuple(self._sides.ranks))]
             parts.append(make.contract(gone, score, w))
         return make.total(parts)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...dsl.ops import INDEX, IndexAttrs, Select
-from .scans import scan
 
 if TYPE_CHECKING:
     from .algebra import Maker
@@ -112,7 +111,7 @@ class Doubled:
         for name in self._names:
             axes = self._outside.found.body.node(name).axes
             starts.append((self._outside.operands[name], axes))
-        last, before = scan(make, rows.chunk, starts, ends, step)
+        last, before = rows.joined(starts, ends, step)
         whole = []
         for line, u, name in zip(decays, inputs, self._names, strict=True):
             value = rows.merge(make.total([*_applied(make, line, [*before]), u]))

@@ -13,7 +13,7 @@ from .classify import classify
 from .doubling import Doubled
 from .forms import Form, choices
 from .outside import Outside
-from .rows import Rows
+from .rows import OneChunk, Rows
 from .stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 MADE_BY = "parallelise"
 
 
-def parallel(edit: Edit, name: str, ctx: Context, sites: set[str]) -> None:
+def parallel(edit: Edit, name: str, ctx: Context, sites: set[str], *, whole: bool = False) -> None:
     """Compute a scan in the parallel forms that its groups have; nothing if none has one.
 
-    `sites` are addresses that are taken.
+    `sites` are addresses that are taken. With `whole` the scan is one chunk; its size is a power of
+    two.
     """
     node = edit.node(name)
     assert isinstance(node.attrs, ScanAttrs)
@@ -39,7 +40,12 @@ def parallel(edit: Edit, name: str, ctx: Context, sites: set[str]) -> None:
     make = Maker(edit, node, MADE_BY)
     outside = Outside(make, found, edit.operands(name), sites)
     fresh = found.algebra.fresh
-    rows = Rows(make, node.attrs.axis, ctx.chunk, fresh, reverse=node.attrs.reverse)
+    axis = node.attrs.axis
+    rows = (
+        OneChunk(make, axis, fresh)
+        if whole
+        else Rows(make, axis, ctx.chunk, fresh, reverse=node.attrs.reverse)
+    )
     for group, choice in zip(found.groups, chosen, strict=True):
         match choice.form:
             case Form.STEPS:

@@ -21,6 +21,7 @@ from ....dsl.ops import (
     ScatterAttrs,
     Window,
 )
+from ..backward import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..flow import Flow
     from .statements import Statement
 
-UNKNOWN = 4  # what the size of an axis is taken for that is known when the kernel runs
 VECTOR = 8  # numbers side by side
 STATE = 32 << 10  # bytes of the carries of one tile of lanes, at most
 WIDEST = 512  # a wide strip of lanes reads memory in its order

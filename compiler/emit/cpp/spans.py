@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ....dsl.ops import MAP, MapAttrs
 from ..flow import flow
+from ..simplify import simplified
 from .groups import grouped, kept
 from .loops import Lines, write_copy
 from .memory import Memory, Sizes
 from .nests import write_group
 from .places import Place
-from .simplify import simplified
 from .statements import Statements
 
 if TYPE_CHECKING:

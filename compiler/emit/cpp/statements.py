@@ -25,9 +25,9 @@ from ....dsl.ops import (
     Slice,
     Window,
 )
+from ..unsupported import UnsupportedError
 from .expressions import LINES, REDUCTIONS
 from .places import Place, Term, plus, times
-from .unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

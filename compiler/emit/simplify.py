@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ....dsl.core import without
-from ....dsl.ops import (
+from ...dsl.core import without
+from ...dsl.ops import (
     CONST,
     CONTRACT,
     MAP,
@@ -21,13 +21,13 @@ from ....dsl.ops import (
     ReduceAttrs,
     StopAttrs,
 )
-from ...graph import Graph
+from ..graph import Graph
 from .unsupported import UnsupportedError
 
 if TYPE_CHECKING:
-    from ....dsl.core import Body, Node
-    from ....dsl.ops import Attrs, OpDef
-    from ...graph import Edit
+    from ...dsl.core import Body, Node
+    from ...dsl.ops import Attrs, OpDef
+    from ..graph import Edit
 
 
 def simplified(body: Body) -> Body:
