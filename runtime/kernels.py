@@ -19,6 +19,7 @@ from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
 from . import cpp
 from .attention import Fused
+from .eager import is_eager
 from .loops import loop
 from .operators import REALS, Compiled, Operator, notice
 
@@ -88,20 +89,22 @@ class _Scan:
     @property
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results."""
-        count = self.count
+        count, operator = self.count, self.operator
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
             if not fits(operands):
                 return tuple(self.loop(*operands))
-            learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
+            learns = torch.is_grad_enabled() and any([x.requires_grad for x in operands])
             every = self.kernel.every if learns else 0
             if is_compiling():
-                return self.operator(operands, every)[:count]
+                return operator(operands, every)[:count]
+            if is_eager(operands):
+                return (_recorded(self, every, *operands) if learns else operator(operands, 0))[:count]
             return tuple(_differentiable(self, every, *operands)[:count])
 
         def fits(operands: Tensors) -> bool:
             floats = {x.dtype for x in operands if x.is_floating_point()}
-            on_cpu = all(x.device.type == "cpu" for x in operands)
+            on_cpu = all([x.is_cpu for x in operands])
             return on_cpu and len(floats) == 1 and next(iter(floats)) in REALS
 
         return run
@@ -287,4 +290,17 @@ class _Differentiable(torch.autograd.Function):
         return ctx.scan.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
 
 
+class _Recorded(_Differentiable):
+    """The same for tensors that no transform looks at, which PyTorch calls with less ado."""
+
+    @staticmethod
+    def forward(ctx: Any, scan: _Scan, every: int, *operands: torch.Tensor) -> Any:
+        found = scan.operator(operands, every)
+        _Differentiable.setup_context(ctx, (scan, every, *operands), found)
+        return found
+
+    setup_context = torch.autograd.Function.setup_context
+
+
 _differentiable: Any = _Differentiable.apply
+_recorded: Any = _Recorded.apply

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_compiling
 
 from ..compiler.emit.cpp.kernel import CHUNK
 from ..dsl.core import DType
 from . import cpp
+from .calls import HALVES, Calls
+from .eager import is_eager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     Tensors = Sequence[torch.Tensor]
     Order = tuple[str, ...]
 
-REALS = {torch.float32: "float", torch.float64: "double"}
+REALS = {torch.float32: "float", torch.float64: "double", **dict.fromkeys(HALVES, "float")}
+"""In what a kernel computes for floats of a dtype."""
 HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
 LIBRARY: Any = torch.library.Library("neuraxis", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch
 _said: set[str] = set()
@@ -41,18 +44,19 @@ class Compiled:
     def __init__(self, command: str, kernels: Sequence[Kernel | ContractionKernel]) -> None:
         self.command = command
         self.kernels = {kernel.symbol: kernel for kernel in kernels}
-        self.found: dict[torch.dtype, dict[str, Any] | None] = {}
+        self.found: dict[str, dict[str, Any] | None] = {}
 
     def function(self, symbol: str, dtype: torch.dtype) -> Any:
         """The compiled function, or None if the compiler fails."""
-        if dtype not in self.found:
+        real = REALS[dtype]
+        if real not in self.found:
             sources = [kernel.source for kernel in self.kernels.values()]
             try:
-                self.found[dtype] = cpp.loaded(self.command, sources, self.kernels, REALS[dtype])
+                self.found[real] = cpp.loaded(self.command, sources, self.kernels, real)
             except cpp.CompileError as error:
                 notice(f"{error}: what it was to run is run by PyTorch")
-                self.found[dtype] = None
-        functions = self.found[dtype]
+                self.found[real] = None
+        functions = self.found[real]
         return None if functions is None else functions[symbol]
 
 
@@ -74,6 +78,7 @@ class Operator:
     ) -> None:
         self.kernel, self.library, self.instead = kernel, library, instead
         self.orders, self.results = tuple(orders), tuple(results)
+        self.calls = Calls(kernel, self.orders, self.results, self._made)
         given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
         made = ", ".join(["Tensor"] * len(self.results))
         LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
@@ -83,7 +88,8 @@ class Operator:
 
     def __call__(self, operands: Tensors, every: int) -> tuple[torch.Tensor, ...]:
         """The results."""
-        found = self.call(*operands, every)
+        direct = not is_compiling() and is_eager(operands)
+        found = self._run(*operands, every) if direct else self.call(*operands, every)
         return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
     def differentiable(self, backward: Any, setup: Any) -> None:
@@ -105,12 +111,13 @@ class Operator:
     def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
         """Memory for the results."""
         sizes = self.sizes(operands, every)
-        like = next(x for x in operands if x.is_floating_point())
+        floats = [x for x in operands if x.is_floating_point()]
+        like = next((x for x in floats if x.dtype in HALVES), floats[0])
         made = []
         for border, order in zip(self.kernel.results, self.results, strict=True):
             known = {axis.name: axis.size for axis in border.axes}
             shape = [sizes.get(name, known[name]) for name in order]
-            made.append(like.new_empty(shape, dtype=HELD.get(border.dtype, like.dtype)))
+            made.append(like.new_empty(shape, dtype=_held(border, like.dtype)))
         return made
 
     def _fake(self, *given: Any) -> Any:
@@ -125,36 +132,12 @@ class Operator:
         function = self.library.function(self.kernel.symbol, dtype)
         if function is None and self.instead is not None:
             return self._given_out(self.instead(*operands, every))
-        made = self._made(operands, every)
-        ins, outs = self.kernel.operands, self.kernel.results
-        held = [dense(*row) for row in zip(operands, self.orders, ins, strict=True)]
-        views = [_arranged(*row) for row in zip(made, self.results, outs, strict=True)]
-        sizes = self.sizes(operands, every)
-        known = {own.size: sizes[own.name] for b in self.kernel.borders for own in b.axes}
-        numbers = [sizes[self.kernel.axis.name], torch.get_num_threads(), every]
-        numbers += [known[size] for size in self.kernel.sizes]
-        for border, value in zip((*ins, *outs), (*held, *views), strict=True):
-            numbers += value.stride()[: len(border.outer)]
-        pointers = [value.data_ptr() for value in (*held, *views)]
-        function(
-            ctypes.byref((ctypes.c_void_p * len(pointers))(*pointers)),
-            ctypes.byref((ctypes.c_long * len(numbers))(*numbers)),
-        )
-        return self._given_out(made)
+        return self._given_out(self.calls(function, operands, every))
 
 
-def _arranged(value: torch.Tensor, order: Sequence[str], border: Border) -> torch.Tensor:
-    return value.permute([order.index(name) for name in (*border.outer, *border.inner)])
-
-
-def dense(value: torch.Tensor, order: Sequence[str], border: Border) -> torch.Tensor:
-    """The tensor with its axes as the kernel has them, the inner ones densely in memory."""
-    value = _arranged(value, order, border)
-    step, first = 1, len(border.outer)
-    for size, stride in zip(
-        reversed(value.shape[first:]), reversed(value.stride()[first:]), strict=True
-    ):
-        if size > 1 and stride != step:
-            return value.contiguous()
-        step *= size
-    return value
+def _held(border: Border, dtype: torch.dtype) -> torch.dtype:
+    """What a result holds, of operands that hold floats of a dtype: what is summed up is wide."""
+    if border.dtype is not DType.FLOAT:
+        return HELD[border.dtype]
+    wide = dtype in HALVES and border.kind not in ("last", "output")
+    return torch.float32 if wide else dtype

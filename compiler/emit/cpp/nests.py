@@ -18,14 +18,12 @@ from .places import Term, times
 from .points import SCALARS, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .groups import Group
     from .loops import Lines
     from .memory import Memory
     from .statements import Statement
-
-REGISTERS = 8  # sums held at once
 
 
 def write_group(memory: Memory, group: Group, lines: Lines) -> None:
@@ -55,9 +53,8 @@ class _Nest:
         self.rows = bool(rows and sums)
         self.sums = sums
         count = sum(self._in_registers(own) and not self._across(own) for own in sums)
-        self.unroll = 4
-        while self.unroll * max(count, 1) * (4 if self.rows else 1) > REGISTERS and self.unroll > 1:
-            self.unroll //= 2
+        self.unroll = f"side_by_side({max(count, 1) * (4 if self.rows else 1)})"
+        self.later = [own for own in sums if self._is_later(own)]
 
     # ---- kinds of sums
 
@@ -68,6 +65,12 @@ class _Nest:
     def _in_registers(self, own: Statement) -> bool:
         """Whether all loops inside of where a sum starts are over what it sums."""
         return all(a.name in own.reduced or self.memory.is_rows(a.name) for a in self.inner)
+
+    def _is_later(self, own: Statement) -> bool:
+        """Whether a sum ends when all loops are done: many across vectors are taken together."""
+        if not self._in_registers(own):
+            return True
+        return self._across(own) and not self.rows and bool(self._kept_axes(own))
 
     def _sum(self, own: Statement) -> str:
         """The variable of a sum that is held in registers."""
@@ -98,10 +101,14 @@ class _Nest:
                 with self.lines.block(head, "});"):
                     self.lines.add("constexpr int U = decltype(count)::value;")
                     self._inside()
-            self._finish(across)
-        for own in self.sums:
-            if not self._in_registers(own):
-                self._collect(own)
+            for own in across:
+                if own in self.later:
+                    place = self.memory.partial(own, across=True)
+                    at = place.pointer(self.point.indices())
+                    self.lines.add(f"store<true>({at}, {self._sum(own)}, W);")
+            self._finish([own for own in across if own not in self.later])
+        for own in self.later:
+            self._collect(own)
 
     def _inside(self) -> None:
         own = [o for o in self.sums if self._in_registers(o) and not self._across(o)]
@@ -110,9 +117,23 @@ class _Nest:
             if self.vector is None:
                 self._point()
             else:
-                self._unrolled(self._point)
+                self._unrolled_point()
         if own:
             self._finish(own, vectors=True)
+
+    def _unrolled_point(self) -> None:
+        """A few vectors; what they add to a sum across them that lies in memory is added once."""
+        sums = [o for o in self.sums if self._across(o) and not self._in_registers(o)]
+        for own in sums:
+            self.lines.add(f"vec {self._more(own)} = {self._start(own)};")
+        self._unrolled(self._point)
+        for own in sums:
+            at = self.memory.partial(own, across=True).pointer(self.point.indices())
+            total = f"{_combine(own)}(load<true>({at}, W), {self._more(own)})"
+            self.lines.add(f"store<true>({at}, {total}, W);")
+
+    def _more(self, own: Statement) -> str:
+        return f"more_{self.memory.word(own.node)}"
 
     def _unrolled(self, inside: Callable[[], None]) -> None:
         self.lines.add("#pragma GCC unroll 8")
@@ -176,12 +197,10 @@ class _Nest:
                 target += "[u]"
             self.lines.add(f"{target} = {row.step.format(target, value)};")
             return
-        place = self.memory.partial(own, across=self._across(own))
         if self._across(own):
-            at = f"{place.pointer(self.point.indices())}"
-            step = row.step.format(f"load<true>({at}, W)", value)
-            self.lines.add(f"store<true>({at}, {step}, W);")
+            self.lines.add(f"{self._more(own)} = {row.step.format(self._more(own), value)};")
             return
+        place = self.memory.partial(own, across=False)
         old = read(self.memory, place, self.point.indices(), self.vector, self.size)
         new = row.step.format(old, value)
         self.lines.add(self.point.stored(place, new))
@@ -246,30 +265,43 @@ class _Nest:
                     )
 
     def _collect(self, own: Statement) -> None:
-        """Write a sum out that was held in memory."""
+        """Write a sum out that was held in memory; across vectors, of several places at once."""
         memory, across = self.memory, self._across(own)
         place = memory.partial(own, across=across)
         axes = self._kept_axes(own)
-        vector = None if across else self.vector
-        loops = [axis for axis in memory.ordered(axes) if axis.name != vector]
+        ordered = memory.ordered(axes)
+        vector = self.vector
+        if across:
+            is_line = bool(ordered) and not memory.is_rows(ordered[-1].name)
+            vector = ordered[-1].name if is_line else None
+        loops = [axis for axis in ordered if axis.name != vector]
         with nested(memory, loops, self.lines):
             indices = memory.indices(axes)
-            if across:
-                total = f"together(load<true>({place.pointer(indices)}, W), {_combine(own)})"
-                result = self._result(own, total)
-                for target in memory.targets(own):
-                    self.lines.add(stored(memory, target, indices, None, 0, result))
-            elif vector is None:
-                result = self._result(own, place.element(indices))
-                for target in memory.targets(own):
-                    self.lines.add(stored(memory, target, indices, None, 0, result))
-            else:
-                indices[vector] = "j"
-                with self.lines.block(f"for (long j = 0; j < {self.size}; j += W)"):
-                    total = read(memory, place, indices, vector, self.size)
-                    result = self._result(own, total)
-                    for target in memory.targets(own):
-                        self.lines.add(stored(memory, target, indices, vector, self.size, result))
+            if vector is None:
+                total = place.element(indices)
+                if across:
+                    total = f"together(load<true>({place.pointer(indices)}, W), {_combine(own)})"
+                self._write_total(own, total, indices, None, 0)
+                return
+            indices[vector] = "j"
+            size = memory.extent(next(axis for axis in axes if axis.name == vector))
+            with self.lines.block(f"for (long j = 0; j < {size}; j += W)"):
+                total = read(memory, place, indices, vector, size)
+                if across:
+                    total = f"totals({place.pointer(indices)}, {size} - j, {_combine(own)})"
+                self._write_total(own, total, indices, vector, size)
+
+    def _write_total(
+        self,
+        own: Statement,
+        total: str,
+        indices: Mapping[str, Term],
+        vector: str | None,
+        size: Term,
+    ) -> None:
+        result = self._result(own, total)
+        for target in self.memory.targets(own):
+            self.lines.add(stored(self.memory, target, indices, vector, size, result))
 
 
 def _fn(own: Statement) -> str:
@@ -280,4 +312,4 @@ def _combine(own: Statement) -> str:
     """A lambda of what a reduction does with two."""
     step = REDUCTIONS[_fn(own)].step
     text = "a + b" if "{1} * {1}" in step else step.format("a", "b")
-    return f"[](real a, real b) {{ return {text}; }}"
+    return f"[](auto a, auto b) {{ return {text}; }}"

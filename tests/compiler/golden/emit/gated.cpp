@@ -51,7 +51,7 @@ void run_scan_here(void *const *p, const long *n, Arena &arena, long l_i_v, long
     const real *__restrict given_4 = given_4_0 + t * s_given_4_0;
     real *__restrict output_6 = output_6_0 + t * s_output_6_0;
     {
-      over<4>(16, [&](auto count, long j0) __attribute__((always_inline)) {
+      over<side_by_side(1)>(16, [&](auto count, long j0) __attribute__((always_inline)) {
         constexpr int U = decltype(count)::value;
         vec sum_o_5[U];
         for (auto &one : sum_o_5) one = spread(real(0));

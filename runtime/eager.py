@@ -1,0 +1,29 @@
+"""Whether PyTorch does nothing with operations but run them, so that a kernel can be called as it
+is: no transform, no tracing, no subclass of tensors looks on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.autograd import forward_ad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PLAIN = frozenset([torch.Tensor, torch.nn.Parameter])
+
+
+def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether these are numbers in the memory of the CPU, and nothing but the kernel is wanted."""
+    if (
+        torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+        or forward_ad._current_level >= 0
+    ):
+        return False
+    return all(
+        type(x) in PLAIN and x.is_cpu and x.layout is torch.strided and not x.is_neg()
+        for x in tensors
+    )
