@@ -106,7 +106,7 @@ def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
             done.add(found.symbol)
             yield found.source
             with suppress(UnsupportedError):
-                yield adjoint(attrs, found.lanes).kernel.source
+                yield adjoint(attrs, found).kernel.source
     plan = plan_body(flow(graph), contractions=_contracted)
     for piece in plan.pieces.values():
         if isinstance(piece.form, Contracted) and piece.form.kernel.symbol not in done:

@@ -14,6 +14,7 @@ from torch.compiler import is_compiling
 
 from ..compiler.artifact import KernelCall
 from ..compiler.costs import kernel_for
+from ..compiler.emit.backward import given_out
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
@@ -74,6 +75,8 @@ class _Scan:
             call.name, call.kernel, library, call.orders, call.results, self._instead
         )
         self.operator.differentiable(self._backward, self._setup)
+        self.given_out = given_out(call.scan)
+        self.ways: dict[tuple[frozenset[int], frozenset[int]], _WayBack | None] = {}
 
     @cached_property
     def loop(self) -> Callable[..., Any]:
@@ -99,7 +102,9 @@ class _Scan:
             if is_compiling():
                 return operator(operands, every)[:count]
             if is_eager(operands):
-                return (_recorded(self, every, *operands) if learns else operator(operands, 0))[:count]
+                return (_recorded(self, every, *operands) if learns else operator(operands, 0))[
+                    :count
+                ]
             return tuple(_differentiable(self, every, *operands)[:count])
 
         def fits(operands: Tensors) -> bool:
@@ -117,33 +122,45 @@ class _Scan:
 
     # ---- the way back
 
-    @cached_property
-    def way_back(self) -> _WayBack | None:
-        """The kernel of the way back, if there is one."""
-        try:
-            return _WayBack(self)
-        except UnsupportedError:
-            return None
+    def way_back(self, wanted: frozenset[int], came: frozenset[int]) -> _WayBack | None:
+        """The kernel of the way back to these operands from these results, if there is one."""
+        if (wanted, came) not in self.ways:
+            try:
+                self.ways[wanted, came] = _WayBack(self, wanted, came)
+            except UnsupportedError:
+                self.ways[wanted, came] = None
+        return self.ways[wanted, came]
+
+    def remembered(self, output: Tensors) -> Tensors:
+        """The results that the way back reads."""
+        if self.given_out is None:
+            return output[self.count :]
+        return [output[self.call.scan.carries + at] for at in self.given_out]
 
     def gradients(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None]:
-        """Gradients of operands from those of results."""
-        back = self.way_back
+        """Gradients of operands from those of results, and what was remembered."""
+        kept = before if self.given_out is None else ()
         lost = any(value.dim() == 1 and not value.numel() for value in kept)
-        if back is None or lost or torch.is_grad_enabled() or not back.compiles(operands):
-            return self.pulled_back(operands, gradients, wanted)
-        return back(operands, kept, gradients, wanted)
+        if not lost and not torch.is_grad_enabled():
+            places = frozenset(at for at, need in enumerate(wanted) if need)
+            came = frozenset(at for at, one in enumerate(gradients) if one is not None)
+            back = self.way_back(places, came)
+            if back is not None and back.compiles(operands):
+                return back(operands, before, gradients, wanted)
+        return self.pulled_back(operands, gradients, wanted)
 
     def _setup(self, ctx: Any, inputs: Any, output: Any) -> None:
         *operands, ctx.every = inputs
-        ctx.save_for_backward(*operands, *(output[self.count :] if self.kernel.kept else ()))
+        every = output if isinstance(output, (tuple, list)) else (output,)
+        ctx.save_for_backward(*operands, *self.remembered(every))
 
     def _backward(self, ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
         count = len(self.call.orders)
-        operands, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        operands, before = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         wanted = ctx.needs_input_grad[:count]
-        return *self.gradients(operands, kept, gradients[: self.count], wanted), None
+        return *self.gradients(operands, before, gradients[: self.count], wanted), None
 
     def pulled_back(
         self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
@@ -183,21 +200,28 @@ class _Scan:
 
 
 class _WayBack:
-    """The kernel of the way back of one recurrence. Raises UnsupportedError where there is none."""
+    """The kernel of the way back of one recurrence, to operands that are wanted from results that
+    have gradients. Raises UnsupportedError where there is none."""
 
-    def __init__(self, scan: _Scan) -> None:
-        self.scan = scan
-        made = adjoint(scan.call.scan, scan.kernel.lanes)
-        self.returns, call = made.returns, scan.call
-        count, carries = scan.count, call.scan.carries
-        self.float_results = [
-            at for at in range(count) if scan.kernel.results[at].dtype is DType.FLOAT
-        ]
-        orders = [*call.results[count:], *call.orders[carries:]]
-        orders += [call.results[at] for at in self.float_results]
+    def __init__(self, scan: _Scan, wanted: frozenset[int], came: frozenset[int]) -> None:
+        self.scan, call = scan, scan.call
+        made = adjoint(call.scan, scan.kernel, wanted, came)
+        self.returns, self.given_out = made.returns, made.given_out
+        carries = call.scan.carries
+        floats = [at for at in sorted(came) if scan.kernel.results[at].dtype is DType.FLOAT]
+        self.came = floats
+        orders: list[tuple[str, ...]] = []
+        if made.given_out is None:
+            orders += call.results[scan.count :]
+        else:
+            for at, place in enumerate(made.given_out):
+                orders += [call.orders[at], call.results[carries + place]]
+        orders += call.orders[carries:]
+        orders += [call.results[at] for at in floats]
         results = [(*border.outer, *border.inner) for border in made.kernel.results]
+        which = "_".join("".join(map(str, sorted(one))) for one in (wanted, came))
         self.operator = Operator(
-            f"{call.name}_back",
+            f"{call.name}_back_{which}",
             made.kernel,
             Compiled(scan.operator.library.command, [made.kernel]),
             orders,
@@ -206,22 +230,14 @@ class _WayBack:
         self.order = dict(zip(made.kernel.results, results, strict=True))
 
     def __call__(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None]:
         """Gradients of operands from those of results."""
-        scan = self.scan
-        sizes = scan.operator.sizes(operands, scan.kernel.every)
-        like = next(x for x in operands if x.is_floating_point())
-        came = []
-        for at in self.float_results:
-            one = gradients[at]
-            if one is None:
-                known = {axis.name: axis.size for axis in scan.kernel.results[at].axes}
-                shape = [sizes.get(name, known[name]) for name in scan.call.results[at]]
-                one = like.new_zeros(shape)
-            came.append(one)
-        carries = scan.call.scan.carries
-        given = [*kept, *operands[carries:], *came]
+        scan, carries = self.scan, self.scan.call.scan.carries
+        known = [*before]
+        if self.given_out is not None:
+            known = [x for pair in zip(operands, before, strict=False) for x in pair]
+        given = [*known, *operands[carries:], *(gradients[at] for at in self.came)]
         made = dict(zip(self.order, self.operator(given, scan.kernel.every), strict=True))
         return [
             self._gathered(at, [made[border] for border in self.returns[at]], self.returns[at])
@@ -267,14 +283,14 @@ class _Differentiable(torch.autograd.Function):
         ctx.mark_non_differentiable(
             *output[scan.count :], *(x for x in output[: scan.count] if not x.is_floating_point())
         )
-        ctx.save_for_backward(*operands, *output[scan.count :])
+        ctx.save_for_backward(*operands, *scan.remembered(output))
         ctx.save_for_forward(*operands)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
         scan, wanted = ctx.scan, ctx.needs_input_grad[2:]
-        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
-        return None, None, *scan.gradients(operands, kept, gradients[: scan.count], wanted)
+        operands, before = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *scan.gradients(operands, before, gradients[: scan.count], wanted)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, scan: _Scan, _: int, *operands: torch.Tensor) -> Any:

@@ -39,13 +39,31 @@ class Backward:
     (those at `carried`, then what has come back to the constants at `summed`), the inputs of the
     step, and the cotangents of its float outputs (`came`). It gives the new carries, the cotangents
     of the per-step values at `stepped`, and two factors for each constant in `products`.
+
+    Only operands in `wanted` get cotangents, carries all the same; only results in `came` have some.
     """
 
-    def __init__(self, scan: ScanAttrs, lanes: Sequence[Axis]) -> None:
+    def __init__(
+        self,
+        scan: ScanAttrs,
+        lanes: Sequence[Axis],
+        wanted: Collection[int] | None = None,
+        came: Collection[int] | None = None,
+    ) -> None:
         self.scan = scan
         self.own = body_inputs(scan.body)
-        self.step = _lifted(scan.body, scan, lanes)
-        self.floats = [at for at, node in enumerate(self.own) if node.dtype is DType.FLOAT]
+        step = _lifted(scan.body, scan, lanes)
+        results = [
+            name
+            for at, name in enumerate(step.results)
+            if at < scan.carries or came is None or at in came
+        ]
+        self.step = Body(step.steps, tuple(results))
+        self.floats = [
+            at
+            for at, node in enumerate(self.own)
+            if node.dtype is DType.FLOAT and (at < scan.carries or wanted is None or at in wanted)
+        ]
         self.carried = [at for at in self.floats if at < scan.carries]
         first = scan.carries + scan.steps
         self.stepped = [at for at in self.floats if scan.carries <= at < first]
@@ -101,6 +119,21 @@ class Backward:
         rest = [step for step in back.steps if step.node.op is not INPUT]
         inputs = [*carries, *given[:count], *self.came]
         return Body((*(Step(node, ()) for node in inputs), *rest, *added), tuple(results))
+
+
+def given_out(scan: ScanAttrs) -> tuple[int, ...] | None:
+    """Which output each carry is after the step, if all of them are outputs: then nothing has to be
+    kept for the way back."""
+    body, count = scan.body, scan.carries
+    nodes = {step.node.name: step.node for step in body.steps}
+    found = []
+    for node, name in zip(body_inputs(body), body.results[:count], strict=False):
+        outputs = body.results[count:]
+        same = nodes[name].axis_names == node.axis_names and nodes[name].dtype is node.dtype
+        if name not in outputs or not same:
+            return None
+        found.append(outputs.index(name))
+    return tuple(found)
 
 
 def volume(node: Node, hidden: Collection[str]) -> int:

@@ -45,13 +45,23 @@ class Borders:
         self.pointers: list[str] = []
 
     def add(
-        self, memory: Memory, kind: str, axes: NodeAxes, dtype: DType, moving: str | None = None
+        self,
+        memory: Memory,
+        kind: str,
+        axes: NodeAxes,
+        dtype: DType,
+        moving: str | None = None,
+        lies: tuple[str, ...] = (),
     ) -> tuple[Border, Place]:
-        """A tensor, and where this lane of it lies; along `moving`, a pointer will be moved."""
+        """A tensor, and where this lane of it lies; along `moving`, a pointer will be moved.
+
+        Its inner axes are in the order of memory, or as it `lies`, if these are the same.
+        """
         word = f"{kind}_{len(self.found)}"
         own = names(axes)
         rows = {memory.axes.rows.name} if memory.axes.rows else set()
         inner = memory.axes.sorted(set(own) - rows)
+        inner = lies if set(lies) == set(inner) else inner
         border = Border(word, kind, axes, tuple(a for a in own if a not in inner), inner, dtype)
         sizes = {axis.name: axis.size for axis in axes}
         strides: dict[str, Term] = {}

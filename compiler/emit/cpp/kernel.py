@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ....dsl.core import Axis
 from ....dsl.sizes import symbol
+from ..backward import given_out
 from ..environment import environment
 from .axes import analysed
 from .borders import READ, Border, Borders
@@ -138,7 +139,7 @@ def kernel(scan: ScanAttrs, *, title: str = "A recurrence") -> Kernel:
     start, check, finish = Lines(), Lines(depth=3), Lines()
     for node, place, buffer in zip(span.carries, starts, buffers, strict=True):
         write_copy(memory, node.axes, place, buffer, start)
-    for node, buffer in zip(span.carries, buffers, strict=True):
+    for node, buffer in zip(span.carries, buffers, strict=True) if given_out(scan) is None else ():
         whole = (CHUNK, *node.axes)
         border, place = borders.add(memory, "kept", whole, node.dtype, CHUNK.name)
         check.add(borders.moved(border, CHUNK.name, "(i / every)"))

@@ -43,9 +43,20 @@ def write_copy(memory: Memory, axes: NodeAxes, source: Place, target: Place, lin
     same = source.dtype is target.dtype is DType.FLOAT
     vector = memory.vector_of(axes, not same)
     loops = [axis for axis in memory.ordered(axes) if axis.name != vector]
+    turned = _turned(source, target, loops, vector) if vector is not None else None
+    if turned is not None:
+        loops.remove(turned)
     with nested(memory, loops, lines):
         indices = memory.indices(axes)
-        if vector is None:
+        if turned is not None and vector is not None:
+            across = next(axis for axis in axes if axis.name == vector)
+            indices = {a: at for a, at in indices.items() if a not in (turned.name, vector)}
+            given = (
+                *(source.pointer(indices), source.strides[vector], target.pointer(indices)),
+                *(target.strides[turned.name], memory.extent(across), memory.extent(turned)),
+            )
+            lines.add(f"transposed({', '.join(map(str, given))});")
+        elif vector is None:
             lines.add(f"{target.element(indices)} = {source.element(indices)};")
         else:
             size = memory.extent(next(axis for axis in axes if axis.name == vector))
@@ -53,6 +64,14 @@ def write_copy(memory: Memory, axes: NodeAxes, source: Place, target: Place, lin
                 indices[vector] = "j"
                 value = read(memory, source, indices, vector, size)
                 lines.add(stored(memory, target, indices, vector, size, value))
+
+
+def _turned(source: Place, target: Place, loops: Sequence[Axis], vector: str) -> Axis | None:
+    """The axis along which the source is dense, where the target is along the vector."""
+    if source.strides.get(vector, 0) in (0, 1) or target.strides.get(vector) != 1:
+        return None
+    dense = (axis for axis in loops if source.strides.get(axis.name) == 1)
+    return next((axis for axis in dense if axis.name in target.strides), None)
 
 
 @contextmanager

@@ -111,7 +111,7 @@ extern "C" void scan_here(void *const *p, const long *n) {
   const long lanes = 1L * c_l_i_v * c_l_i_b;
 #pragma omp parallel num_threads(std::max(1L, std::min(threads, lanes)))
   {
-    Arena arena;
+    Arena &arena = own_arena;
 #pragma omp for schedule(static)
     for (long lane = 0; lane < lanes; ++lane) {
       long rest = lane;
