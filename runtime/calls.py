@@ -75,7 +75,7 @@ class Calls:
         views = [_arranged(*row) for row in zip(made, self.results, outs, strict=True)]
         known: dict[object, int] = {}
         axis = self.kernel.axis
-        steps = axis.size
+        steps = axis.size if isinstance(axis.size, int) else 0
         for border, value in zip((*ins, *outs), (*held, *views), strict=True):
             sizes = dict(zip((*border.outer, *border.inner), value.shape, strict=True))
             known |= {own.size: sizes[own.name] for own in border.axes}

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..compiler.artifact import ContractionCall
-    from ..compiler.emit.cpp.borders import Border
     from ..compiler.emit.cpp.kernel import Kernel
     from ..dsl.ops import ScanAttrs
 
@@ -97,7 +96,7 @@ class _Scan:
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
             if not fits(operands):
                 return tuple(self.loop(*operands))
-            learns = torch.is_grad_enabled() and any([x.requires_grad for x in operands])
+            learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
             every = self.kernel.every if learns else 0
             if is_compiling():
                 return operator(operands, every)[:count]
@@ -109,7 +108,7 @@ class _Scan:
 
         def fits(operands: Tensors) -> bool:
             floats = {x.dtype for x in operands if x.is_floating_point()}
-            on_cpu = all([x.is_cpu for x in operands])
+            on_cpu = all(x.is_cpu for x in operands)
             return on_cpu and len(floats) == 1 and next(iter(floats)) in REALS
 
         return run
@@ -206,7 +205,7 @@ class _WayBack:
     def __init__(self, scan: _Scan, wanted: frozenset[int], came: frozenset[int]) -> None:
         self.scan, call = scan, scan.call
         made = adjoint(call.scan, scan.kernel, wanted, came)
-        self.returns, self.given_out = made.returns, made.given_out
+        self.given_out = made.given_out
         carries = call.scan.carries
         floats = [at for at in sorted(came) if scan.kernel.results[at].dtype is DType.FLOAT]
         self.came = floats
@@ -227,7 +226,11 @@ class _WayBack:
             orders,
             results,
         )
-        self.order = dict(zip(made.kernel.results, results, strict=True))
+        places = {border: at for at, border in enumerate(made.kernel.results)}
+        self.gathered = [
+            _gathering(order, [(places[border], results[places[border]]) for border in borders])
+            for order, borders in zip(call.orders, made.returns, strict=True)
+        ]
 
     def __call__(
         self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
@@ -237,29 +240,13 @@ class _WayBack:
         known = [*before]
         if self.given_out is not None:
             known = [x for pair in zip(operands, before, strict=False) for x in pair]
-        given = [*known, *operands[carries:], *(gradients[at] for at in self.came)]
-        made = dict(zip(self.order, self.operator(given, scan.kernel.every), strict=True))
+        came = [one for at in self.came if (one := gradients[at]) is not None]
+        given = [*known, *operands[carries:], *came]
+        made = self.operator(given, scan.kernel.every)
         return [
-            self._gathered(at, [made[border] for border in self.returns[at]], self.returns[at])
-            if need
-            else None
-            for at, need in enumerate(wanted)
+            gather(made) if need and gather is not None else None
+            for gather, need in zip(self.gathered, wanted, strict=True)
         ]
-
-    def _gathered(self, at: int, values: Tensors, borders: Sequence[Border]) -> torch.Tensor:
-        """What came back to an operand: summed over what it lacks."""
-        order = self.scan.call.orders[at]
-        if len(values) == 1:
-            (own,) = (self.order[border] for border in borders)
-            gone = [place for place, name in enumerate(own) if name not in order]
-            value = values[0].sum(gone) if gone else values[0]
-            own = tuple(name for name in own if name in order)
-            return value.permute([own.index(name) for name in order])
-        letters: dict[str, int] = {}
-        given: list[Any] = []
-        for value, border in zip(values, borders, strict=True):
-            given += [value, [letters.setdefault(n, len(letters)) for n in self.order[border]]]
-        return torch.einsum(*given, [letters[name] for name in order])
 
     def compiles(self, operands: Tensors) -> bool:
         """Whether the compiler takes it."""
@@ -268,16 +255,40 @@ class _WayBack:
         return self.operator.library.function(kernel.symbol, dtype) is not None
 
 
-class _Differentiable(torch.autograd.Function):
-    """The operator with all rules of differentiation."""
+def _gathering(
+    order: tuple[str, ...], parts: Sequence[tuple[int, tuple[str, ...]]]
+) -> Callable[[Tensors], torch.Tensor] | None:
+    """What makes of a kernel's results the cotangent of an operand whose axes stand in this order:
+    summed over what the operand lacks. The parts are places of results, and their axes."""
+    if not parts:
+        return None
+    if len(parts) > 1:
+        letters: dict[str, int] = {}
+        for _, own in parts:
+            letters |= {
+                n: len(letters) + at for at, n in enumerate(n for n in own if n not in letters)
+            }
+        given = [(at, [letters[name] for name in own]) for at, own in parts]
+        wanted = [letters[name] for name in order]
+        return lambda made: torch.einsum(*(x for at, own in given for x in (made[at], own)), wanted)
+    ((place, own),) = parts
+    gone = [at for at, name in enumerate(own) if name not in order]
+    left = [name for name in own if name in order]
+    turn = [left.index(name) for name in order]
+
+    def single(made: Tensors) -> torch.Tensor:
+        value = made[place].sum(gone) if gone else made[place]
+        return value.permute(turn)
+
+    return single
+
+
+class _Rules(torch.autograd.Function):
+    """The rules of differentiation of the operator."""
 
     @staticmethod
-    def forward(scan: _Scan, every: int, *operands: torch.Tensor) -> Any:
-        return scan.operator(operands, every)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        scan, _, *operands = inputs
+    def remember(ctx: Any, scan: _Scan, operands: Tensors, output: Tensors) -> None:
+        """Save what the rules read."""
         ctx.scan = scan
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(
@@ -293,29 +304,40 @@ class _Differentiable(torch.autograd.Function):
         return None, None, *scan.gradients(operands, before, gradients[: scan.count], wanted)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, scan: _Scan, _: int, *operands: torch.Tensor) -> Any:
-        found = torch.vmap(scan.loop, in_dims[2:], randomness=info.randomness)(*operands)
-        like = next(x for x in found if x.is_floating_point())
-        kept = tuple(like.new_empty(0) for _ in range(scan.kernel.kept))
-        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
-
-    @staticmethod
     def jvp(ctx: Any, _: None, __: None, *tangents: torch.Tensor | None) -> Any:
         wanted = [tangent is not None for tangent in tangents]
         given = [tangent for tangent in tangents if tangent is not None]
         return ctx.scan.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
 
 
-class _Recorded(_Differentiable):
-    """The same for tensors that no transform looks at, which PyTorch calls with less ado."""
+class _Differentiable(_Rules):
+    """The operator for all transforms."""
+
+    @staticmethod
+    def forward(scan: _Scan, every: int, *operands: torch.Tensor) -> Any:
+        return scan.operator(operands, every)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        scan, _, *operands = inputs
+        _Rules.remember(ctx, scan, operands, output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, scan: _Scan, _: int, *operands: torch.Tensor) -> Any:
+        found = torch.vmap(scan.loop, in_dims[2:], randomness=info.randomness)(*operands)
+        like = next(x for x in found if x.is_floating_point())
+        kept = tuple(like.new_empty(0) for _ in range(scan.kernel.kept))
+        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
+
+
+class _Recorded(_Rules):
+    """The operator where no transform looks on; PyTorch calls it with less ado."""
 
     @staticmethod
     def forward(ctx: Any, scan: _Scan, every: int, *operands: torch.Tensor) -> Any:
         found = scan.operator(operands, every)
-        _Differentiable.setup_context(ctx, (scan, every, *operands), found)
+        _Rules.remember(ctx, scan, operands, found)
         return found
-
-    setup_context = torch.autograd.Function.setup_context
 
 
 _differentiable: Any = _Differentiable.apply

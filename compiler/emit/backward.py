@@ -40,7 +40,7 @@ class Backward:
     step, and the cotangents of its float outputs (`came`). It gives the new carries, the cotangents
     of the per-step values at `stepped`, and two factors for each constant in `products`.
 
-    Only operands in `wanted` get cotangents, carries all the same; only results in `came` have some.
+    Only operands in `wanted` get cotangents, and all carries; only results in `came` have some.
     """
 
     def __init__(

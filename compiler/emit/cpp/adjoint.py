@@ -102,7 +102,11 @@ class _Adjoint:
 
     def made(self) -> Adjoint:
         """The kernel, and what its results are."""
-        news = self._kept() if self.given_out is None else self._outputs()
+        news = None
+        if self.given_out is None:
+            news = self._kept()
+        else:
+            self._outputs()
         self._read()
         returns = self._written()
         back = self.back.write(depth=3)
