@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .memory import empty
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -59,7 +61,7 @@ class Calls:
             if len(self.plans) == MOST:
                 self.plans.clear()
             self.plans[key] = plan
-        made = [torch.empty(shape, dtype=_wide(dtype)) for shape, dtype in plan.made]
+        made = [empty(shape, _wide(dtype)) for shape, dtype in plan.made]
         for at in plan.copied:
             held[at] = _dense(held[at], self.orders[at], self.kernel.operands[at])
         found = self.pointers(*[x.data_ptr() for x in held], *[x.data_ptr() for x in made])

@@ -18,15 +18,37 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class Mark:
+    """A place between lines, at which more can be added later."""
+
+    at: int
+    depth: int
+
+
+@dataclass
 class Lines:
     """Lines of C++, indented as they nest."""
 
     lines: list[str] = field(default_factory=list)
     depth: int = 1
+    marks: list[Mark] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         """Append a line."""
         self.lines.append("  " * self.depth + text)
+
+    def mark(self) -> Mark:
+        """The place behind the last line."""
+        self.marks.append(Mark(len(self.lines), self.depth))
+        return self.marks[-1]
+
+    def add_at(self, mark: Mark, *texts: str) -> None:
+        """Add lines at a place, behind those that were added there before."""
+        start = mark.at
+        self.lines[start:start] = ["  " * mark.depth + text for text in texts]
+        for other in self.marks:
+            if other is mark or other.at > start:
+                other.at += len(texts)
 
     @contextmanager
     def block(self, head: str, tail: str = "}") -> Iterator[None]:

@@ -15,7 +15,7 @@ from .alone import write_line, write_put
 from .expressions import REDUCTIONS
 from .loops import nested, read, stored
 from .places import Term, times
-from .points import SCALARS, Point
+from .points import SCALARS, Hoist, Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ class _Nest:
         self.rows = bool(rows and sums)
         self.sums = sums
         count = sum(self._in_registers(own) and not self._across(own) for own in sums)
-        self.unroll = f"side_by_side({max(count, 1) * (4 if self.rows else 1)})"
+        self.held = max(count, 1) * (4 if self.rows else 1)
         self.later = [own for own in sums if self._is_later(own)]
 
     # ---- kinds of sums
@@ -95,7 +95,7 @@ class _Nest:
                 self._inside()
             else:
                 head = (
-                    f"over<{self.unroll}>({self.size}, [&](auto count, long j0) "
+                    f"over<side_by_side({self.held})>({self.size}, [&](auto count, long j0) "
                     "__attribute__((always_inline))"
                 )
                 with self.lines.block(head, "});"):
@@ -113,13 +113,22 @@ class _Nest:
     def _inside(self) -> None:
         own = [o for o in self.sums if self._in_registers(o) and not self._across(o)]
         self._declare(own)
+        loops = self.lines.mark()
         with nested(self.memory, self.inner, self.lines):
             if self.vector is None:
                 self._point()
             else:
+                inner, written = frozenset(axis.name for axis in self.inner), self._written()
+                self.point.hoist = Hoist(inner, loops, self.lines.mark(), written)
                 self._unrolled_point()
+                self.point.hoist = None
         if own:
             self._finish(own, vectors=True)
+
+    def _written(self) -> frozenset[str]:
+        """The bases of all that is written inside of the loops."""
+        targets = [place for own in self.group.made for place in self.memory.targets(own)]
+        return frozenset(place.base for place in targets)
 
     def _unrolled_point(self) -> None:
         """A few vectors; what they add to a sum across them that lies in memory is added once."""
@@ -130,7 +139,16 @@ class _Nest:
         for own in sums:
             at = self.memory.partial(own, across=True).pointer(self.point.indices())
             total = f"{_combine(own)}(load<true>({at}, W), {self._more(own)})"
+            alone = self._in_one_turn(own)
+            if alone is not None:
+                total = f"{alone} ? {self._more(own)} : {total}"
             self.lines.add(f"store<true>({at}, {total}, W);")
+
+    def _in_one_turn(self, own: Statement) -> str | None:
+        """Whether what comes to each place of a sum is all that there is, as C++ asks."""
+        if not isinstance(self.size, int) or any(a.name in own.reduced for a in self.inner):
+            return None
+        return f"in_one_turn({self.held}, {self.size})"
 
     def _more(self, own: Statement) -> str:
         return f"more_{self.memory.word(own.node)}"
@@ -251,6 +269,9 @@ class _Nest:
         axes = self._kept_axes(own)
         vector = None if across else self.vector
         loops = [axis for axis in memory.ordered(axes) if axis.name != vector]
+        alone = self._in_one_turn(own) if across else None
+        if alone is not None:
+            self.lines.add(f"if (!{alone})")
         with nested(memory, loops, self.lines):
             indices = memory.indices(axes)
             if across:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....dsl.core import Axes as NodeAxes
@@ -12,13 +13,24 @@ from .loops import read, stored
 from .places import Term, plus, times
 
 if TYPE_CHECKING:
-    from .loops import Lines
+    from .loops import Lines, Mark
     from .memory import Memory
     from .places import Place
     from .statements import Statement
 
 SCALARS = {DType.FLOAT: "real", DType.INT: "int64_t", DType.BOOL: "bool"}
 VECTORS = {DType.FLOAT: "vec", DType.BOOL: "mask"}
+
+
+@dataclass
+class Hoist:
+    """The places before the `inner` loops and before the vectors of one turn of them; what lies at
+    a base that is `written` here is read where it is needed."""
+
+    inner: frozenset[str]
+    loops: Mark
+    vectors: Mark
+    written: frozenset[str]
 
 
 class Point:
@@ -31,6 +43,7 @@ class Point:
             self.size = memory.extent(next(axis for axis in axes if axis.name == vector))
         self.values: dict[str, tuple[str, DType]] = {}
         self.stores: list[str] = []
+        self.hoist: Hoist | None = None
 
     def type_of(self, dtype: DType) -> str:
         """What C++ calls a value here."""
@@ -59,14 +72,39 @@ class Point:
             place = memory.place(name)
             text = read(memory, place, self.indices(), self.vector, self.size)
             variable = f"{memory.word(memory.flow.nodes[name])}_here"
-            self.lines.add(f"const {self.type_of(place.dtype)} {variable} = {text};")
-            self.values[name] = variable, place.dtype
+            self.values[name] = self._read(place, variable, text), place.dtype
         text, held = self.values[name]
         if dtype is None or held is dtype:
             return text
         if self.vector is None:
             return f"{SCALARS[dtype]}({text})"
         return f"numbers({text})" if dtype is DType.FLOAT else f"({text} != spread(0))"
+
+    def _read(self, place: Place, variable: str, text: str) -> str:
+        """Read what lies at a place, in the outermost of the loops in which it is the same."""
+        kind, hoist = self.type_of(place.dtype), self.hoist
+        varies = {name for name, step in place.strides.items() if step != 0}
+        if hoist is None or place.base in hoist.written:
+            self.lines.add(f"const {kind} {variable} = {text};")
+            return variable
+        inside = bool(varies & hoist.inner)
+        if self.vector not in varies:
+            mark = hoist.vectors if inside else hoist.loops
+            self.lines.add_at(mark, f"const {kind} {variable} = {text};")
+            return variable
+        if inside or not hoist.inner:
+            self.lines.add(f"const {kind} {variable} = {text};")
+            return variable
+        self.lines.add_at(
+            hoist.loops,
+            f"{kind} {variable}[U];",
+            "#pragma GCC unroll 8",
+            "for (int u = 0; u < U; ++u) {",
+            "  const long j = j0 + u * W;",
+            f"  {variable}[u] = {text};",
+            "}",
+        )
+        return f"{variable}[u]"
 
     def done(self) -> None:
         """Write what was kept: after all is read, for a carry is written where it is read."""
