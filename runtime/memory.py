@@ -31,7 +31,9 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         for at, storage in enumerate(_remembered):
             if storage.nbytes() == size and _is_free(storage):
                 _remembered.append(_remembered.pop(at))
-                return torch.empty(0, dtype=dtype).set_(storage, 0, torch.Size(shape))
+                found = torch.empty(0, dtype=dtype)
+                found.set_(storage, 0, torch.Size(shape))  # type: ignore[call-overload]  # torch
+                return found
         made = torch.empty(shape, dtype=dtype)
         _remembered.append(made.untyped_storage())
         while sum(storage.nbytes() for storage in _remembered) > MOST:

@@ -55,18 +55,23 @@ void run_scan_here(void *const *p, const long *n, Arena &arena, long l_i_v, long
         constexpr int U = decltype(count)::value;
         vec sum_o_5[U];
         for (auto &one : sum_o_5) one = spread(real(0));
+        vec x_3_here[U];
+        #pragma GCC unroll 8
+        for (int u = 0; u < U; ++u) {
+          const long j = j0 + u * W;
+          x_3_here[u] = load<16 % W == 0>(given_3 + j, 16 - j);
+        }
         for (long i_k = 0; i_k < 4; ++i_k) {
+          const vec x_1_here = spread(given_1[i_k]);
+          const vec x_2_here = spread(given_2[i_k]);
+          const vec x_4_here = spread(given_4[i_k]);
           #pragma GCC unroll 8
           for (int u = 0; u < U; ++u) {
             const long j = j0 + u * W;
-            const vec x_1_here = spread(given_1[i_k]);
             const vec x_0_here = load<true>(carry_0 + i_k * pad(16) + j, 16 - j);
             const vec mul_6 = x_1_here * x_0_here;
-            const vec x_2_here = spread(given_2[i_k]);
-            const vec x_3_here = load<16 % W == 0>(given_3 + j, 16 - j);
-            const vec mul_7 = x_2_here * x_3_here;
+            const vec mul_7 = x_2_here * x_3_here[u];
             const vec S_8 = mul_6 + mul_7;
-            const vec x_4_here = spread(given_4[i_k]);
             sum_o_5[u] = sum_o_5[u] + x_4_here * S_8;
             store<true>(carry_0 + i_k * pad(16) + j, S_8, 16 - j);
           }
