@@ -239,6 +239,11 @@ class _Scan:
             turned = "[::-1]" if attrs.reverse else ""
             text = f"torch.stack({self.outputs[index]}{turned}, {at})"
             layout.insert(at, attrs.axis.name)
+            if not isinstance(attrs.axis.size, int):
+                axes = {axis.name: axis for axis in node.axes}
+                nothing = Value("0", (), node.dtype, plain=True)
+                nothing = w.exactly(nothing, [axes[axis] for axis in layout])
+                text = f"{text} if {self.outputs[index]} else {nothing.text}"
             value = Value(text, tuple(layout), node.dtype)
             w.values[node.name] = w.assign(value, w.label(node, "stacked"), node)
 

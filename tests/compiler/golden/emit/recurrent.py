@@ -193,7 +193,7 @@ class Recurrent(Part):
         self.lay_out()
 
     def forward(self, x):
-        b = x.shape[0]
+        b, t, _ = x.shape
         # linear: linear.nax:9
         linear, linear_3, linear_5 = F.linear(
             x, *self._beside(self.linear, self.linear[3], self.linear[5])
@@ -210,7 +210,7 @@ class Recurrent(Part):
             u = torch.sigmoid(linear_3_t + linear_4)
             y = (1 - u) * torch.tanh(linear_5_t + r * y) + u * y
             y_steps.append(y)
-        y_2 = torch.stack(y_steps, 1)
+        y_2 = torch.stack(y_steps, 1) if y_steps else torch.zeros(b, t, 4, dtype=x.dtype, device=x.device)
         add = self.calls + 1
         out = y_2 + add
         self.calls = add.detach()
