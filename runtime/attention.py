@@ -16,7 +16,7 @@ from torch.compiler import is_compiling
 from ..compiler.attention.contraction import KEY, QUERY
 from ..compiler.costs import contraction_for, is_worth
 from ..compiler.emit.cpp.attention.kernel import backward
-from ..compiler.emit.cpp.unsupported import UnsupportedError
+from ..compiler.emit.unsupported import UnsupportedError
 from . import cpp
 from .alone import alone
 from .contracting import ContractionOperator, TooLargeError

@@ -20,6 +20,7 @@ from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
 from . import cpp
 from .attention import Fused
+from .calls import HALVES
 from .eager import is_eager
 from .loops import loop
 from .operators import REALS, Compiled, Operator, notice
@@ -109,7 +110,7 @@ class _Scan:
         def fits(operands: Tensors) -> bool:
             floats = {x.dtype for x in operands if x.is_floating_point()}
             on_cpu = all(x.is_cpu for x in operands)
-            return on_cpu and len(floats) == 1 and next(iter(floats)) in REALS
+            return on_cpu and len(floats) == 1 and next(iter(floats)) in (*REALS, *HALVES)
 
         return run
 

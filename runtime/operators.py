@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     Tensors = Sequence[torch.Tensor]
     Order = tuple[str, ...]
 
-REALS = {torch.float32: "float", torch.float64: "double", **dict.fromkeys(HALVES, "float")}
-"""In what a kernel computes for floats of a dtype."""
+REALS = {torch.float32: "float", torch.float64: "double"}
 HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
 LIBRARY: Any = torch.library.Library("neuraxis", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch
 _said: set[str] = set()
@@ -48,7 +47,7 @@ class Compiled:
 
     def function(self, symbol: str, dtype: torch.dtype) -> Any:
         """The compiled function, or None if the compiler fails."""
-        real = REALS[dtype]
+        real = REALS[torch.float32 if dtype in HALVES else dtype]
         if real not in self.found:
             sources = [kernel.source for kernel in self.kernels.values()]
             try:

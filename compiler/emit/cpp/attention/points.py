@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from .....dsl.core import DType
 from .....dsl.ops import INPUT, ConstAttrs, IotaAttrs, MapAttrs, StopAttrs
 from ....attention.contraction import KEY, QUERY
+from ...unsupported import UnsupportedError
 from ..expressions import OPERATORS, computed_in
 from ..expressions import literal as number
-from ..unsupported import UnsupportedError
 from .whole import Range, ranged
 
 if TYPE_CHECKING:

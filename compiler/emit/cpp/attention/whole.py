@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .....dsl.core import DType
 from .....dsl.ops import INPUT, ConstAttrs, IotaAttrs, MapAttrs
-from ..unsupported import UnsupportedError
+from ...unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from ....attention.tile import Tile
