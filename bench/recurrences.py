@@ -1,9 +1,12 @@
-"""Recurrences as kernels, against the loop in PyTorch, PyTorch's own, and C++ written by hand.
+"""Recurrences as kernels, against the loop in PyTorch, PyTorch's own, matrix products in chunks,
+and C++ written by hand.
 
-    python bench/recurrences.py [--hand FOLDER] [--pairs 40] [--steps 512 2048]
+    python bench/recurrences.py [--hand FOLDER] [--pairs 40] [--steps 512 2048 8192] [--no-loop]
+    python bench/recurrences.py --threads
 
-One thread. FOLDER holds gla.cpp, delta.cpp and scan.cpp, with the functions that are called below.
-A ratio is ours / theirs, so less is faster; the loops are timed in few pairs, they are slow.
+One thread, or with `--threads` two against one by the wall clock, where nothing else runs. FOLDER
+holds gla.cpp, delta.cpp and scan.cpp, with the functions that are called below. A ratio is
+ours / theirs, so less is faster; the loops are timed in few pairs, they are slow.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import ctypes
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +25,11 @@ from paired import machine, pairs, use_threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-use_threads(1)
+use_threads(2 if "--threads" in sys.argv else 1)
 
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from chunkwise import PEERS  # noqa: E402
 
 from neuraxis.runtime.program import Program  # noqa: E402
 
@@ -197,12 +202,27 @@ def pointer(value: torch.Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(value.data_ptr())
 
 
+def shared_out(label: str, model: Any, given: list[torch.Tensor], count: int) -> None:
+    """Two threads against one."""
+    for word, way in (("forward", forward), ("both", both)):
+        run = way(model, given)
+
+        def with_threads(threads: int, run: Callable[[], object] = run) -> None:
+            torch.set_num_threads(threads)
+            run()
+
+        found = pairs(lambda: with_threads(2), lambda: with_threads(1), count)
+        print(f"{label} {word}, two threads / one, wall {found.wall}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hand", type=Path)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--steps", type=int, nargs="*", default=[512, 2048])
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--no-loop", action="store_true")
+    parser.add_argument("--threads", action="store_true")
     args = parser.parse_args()
     print(machine())
     program = Program.from_text(SPEC)
@@ -217,8 +237,17 @@ def main() -> None:
             label = f"{name} T={steps}"
             few = max(3, args.pairs // 10)
             os.environ.pop("NEURAXIS_CXX", None)
-            pairs(forward(ours, given), forward(loop, given), few).show(f"{label} forward / loop")
-            pairs(both(ours, given), both(loop, given), few).show(f"{label} both / loop")
+            if args.threads:
+                shared_out(label, ours, given, args.pairs)
+                continue
+            ways = {} if args.no_loop else {"loop": (loop, few)}
+            if name in PEERS:
+                ways[PEERS[name][0]] = (PEERS[name][1], args.pairs)
+            for word, (other, count) in ways.items():
+                pairs(forward(ours, given), forward(other, given), count).show(
+                    f"{label} forward / {word}"
+                )
+                pairs(both(ours, given), both(other, given), count).show(f"{label} both / {word}")
             if name == "cells":
                 own = torch.nn.GRU(256, 256, batch_first=True)
 
