@@ -50,3 +50,14 @@ def test_a_gradient_of_what_nearly_cancels_is_told_no_finer_than_it_is_rounded()
             return v6
         """)
     )
+
+
+def test_a_number_may_be_added_to_scores() -> None:
+    check_lowering(
+        program("""
+        model drawn[d = 4](x[b, t, d], strength[]) -> [b, t, g]:
+            q = linear[d -> g = 2](x)
+            scores = dot[g](q, x[t -> a, d = 0..2][d -> g]) + strength
+            return dot[a](softmax[a](scores), q[t -> a])
+        """)
+    )

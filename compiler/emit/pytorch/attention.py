@@ -115,8 +115,10 @@ def _shown(
         value = w.flattened(value, present)
     layout = tuple(group[0] if group else "*" for group in groups)
     value = aligned(value, layout)
-    if len(value.layout) < 2:
-        value = value.view("[None, :]", (None, *value.layout))
+    lacking = 2 - len(value.layout)
+    if lacking > 0:
+        dims = ["None"] * lacking + [":"] * len(value.layout)
+        value = value.view(f"[{', '.join(dims)}]", (*[None] * lacking, *value.layout))
     return value
 
 
