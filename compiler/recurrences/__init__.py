@@ -5,6 +5,7 @@ from __future__ import annotations
 from .classify import Group, Kind, Obstacle, Recurrence, classify
 from .describe import describe, priced
 from .forms import Choice, Form, choices
+from .newton import Turn, newton, solvable
 from .parallel import parallel
 
 __all__ = [
@@ -14,9 +15,12 @@ __all__ = [
     "Kind",
     "Obstacle",
     "Recurrence",
+    "Turn",
     "choices",
     "classify",
     "describe",
+    "newton",
     "parallel",
     "priced",
+    "solvable",
 ]

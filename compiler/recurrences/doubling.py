@@ -21,14 +21,23 @@ Matrix = list[list[str | None]]  # between the carries of a group; None is 0
 
 
 class Doubled:
-    """A group of elementwise linear carries, known for all steps."""
+    """A group of elementwise linear carries, known for all steps.
 
-    def __init__(self, outside: Outside, rows: Rows, group: Group) -> None:
+    `steps` are (A, u) of each step in chunks, where the group itself does not say them.
+    """
+
+    def __init__(
+        self,
+        outside: Outside,
+        rows: Rows,
+        group: Group,
+        steps: tuple[Matrix, list[str]] | None = None,
+    ) -> None:
         self._outside, self._rows, self._make = outside, rows, outside.make
         found = outside.found
         self._names = [found.carries[place] for place in group.carries]
         new = [found.scan.body.results[place] for place in group.carries]
-        decays, inputs = self._steps(group)
+        decays, inputs = self._steps(group) if steps is None else steps
         last, whole = self._solved(decays, inputs)
         self.last = dict(zip(group.carries, last, strict=True))
         self._new = dict(zip(new, whole, strict=True))

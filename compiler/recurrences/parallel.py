@@ -19,6 +19,8 @@ from .stepwise import Stepwise
 if TYPE_CHECKING:
     from ..context import Context
     from ..graph import Edit
+    from .classify import Group
+    from .outside import Solved
 
 MADE_BY = "parallelise"
 
@@ -47,22 +49,33 @@ def parallel(edit: Edit, name: str, ctx: Context, sites: set[str], *, whole: boo
         else Rows(make, axis, ctx.chunk, fresh, reverse=node.attrs.reverse)
     )
     for group, choice in zip(found.groups, chosen, strict=True):
-        match choice.form:
-            case Form.STEPS:
-                outside.solved.append(Stepwise(outside, group))
-            case Form.DOUBLING:
-                outside.solved.append(Doubled(outside, rows, group))
-            case Form.CHUNKS:
-                outside.solved.append(Chunked(outside, rows, group, fresh))
+        outside.solved.append(solved_for(choice.form, outside, rows, group))
+    put_in_place(edit, name, outside, ctx, MADE_BY)
+
+
+def solved_for(form: Form, outside: Outside, rows: Rows, group: Group) -> Solved:
+    """A group of carries, known for all steps."""
+    match form:
+        case Form.STEPS:
+            return Stepwise(outside, group)
+        case Form.DOUBLING:
+            return Doubled(outside, rows, group)
+        case Form.CHUNKS:
+            return Chunked(outside, rows, group, outside.found.algebra.fresh)
+
+
+def put_in_place(edit: Edit, name: str, outside: Outside, ctx: Context, made_by: str) -> None:
+    """Whoever reads the scan reads what was made, and the scan is gone."""
     last = {place: own for solved in outside.solved for place, own in solved.last.items()}
-    _replace(edit, name, outside, last, ctx)
+    _replace(edit, name, outside, last, ctx, made_by)
     for solved in outside.solved:
         if isinstance(solved, Stepwise):
             narrow(edit, solved.scan)
 
 
-def _replace(edit: Edit, name: str, outside: Outside, last: dict[int, str], ctx: Context) -> None:
-    """Whoever reads the scan reads what was made."""
+def _replace(
+    edit: Edit, name: str, outside: Outside, last: dict[int, str], ctx: Context, made_by: str
+) -> None:
     results = outside.found.scan.body.results
     for item, _ in edit.users(name):
         node = edit.node(item)
@@ -72,7 +85,7 @@ def _replace(edit: Edit, name: str, outside: Outside, last: dict[int, str], ctx:
         if node.attrs.index >= outside.found.scan.carries:
             new = outside.make.spread(new, node.axes)
         assert same(edit.type_of(new), (node.axes, node.dtype)), node
-        if instead(edit, node, new, ctx, MADE_BY) is None:
+        if instead(edit, node, new, ctx, made_by) is None:
             continue
         edit.redirect(item, new)
         edit.remove(item)
