@@ -1,9 +1,12 @@
-"""A recurrence by itself, as PyTorch runs it step by step."""
+"""A recurrence by itself, as PyTorch runs it without a kernel."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..compiler.context import Context
+from ..compiler.driver import compile_graph
 from ..compiler.emit.emit import emit
 from ..compiler.graph import Graph
 from ..dsl.core import Body, DType, Node, Step, names
@@ -14,13 +17,26 @@ from ..dsl.source import GENERATED
 from . import emitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..compiler.artifact import KernelCall
 
+    Function = Callable[..., tuple[Any, ...]]
 
-def loop(call: KernelCall) -> Callable[..., Any]:
-    """A function of the operands of a call, from a graph that holds nothing else."""
+SCAN_NODE = "scan"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A graph that holds nothing but one recurrence, called `SCAN_NODE`."""
+
+    name: str
+    graph: Graph
+    orders: tuple[tuple[str, ...], ...]  # of the results
+
+
+def alone(call: KernelCall) -> Alone:
+    """The recurrence of a call, whose inputs are the call's operands."""
     scan = call.scan
     steps, operands = [], []
     for at, (node, order) in enumerate(zip(body_inputs(scan.body), call.orders, strict=True)):
@@ -29,25 +45,55 @@ def loop(call: KernelCall) -> Callable[..., Any]:
         attrs = InputAttrs(order, axes, node.dtype)
         given = Node(f"given_{at}", INPUT, attrs, axes, node.dtype, GENERATED, f"x{at}")
         steps.append(Step(given, ()))
-        operands.append(given)
-    whole = Node("scan", SCAN, scan, (), DType.FLOAT, GENERATED)
-    steps.append(Step(whole, tuple(node.name for node in operands)))
+        operands.append(given.name)
+    whole = Node(SCAN_NODE, SCAN, scan, (), DType.FLOAT, GENERATED)
+    steps.append(Step(whole, tuple(operands)))
     results = []
     for index in range(len(call.results) - call.kernel.kept):
         item = item_attrs(scan, index)
         made = Node(f"item_{index}", ITEM, item, item.axes, item.dtype, GENERATED)
-        steps.append(Step(made, ("scan",)))
-        results.append(made)
-    body = Body(tuple(steps), tuple(node.name for node in results))
+        steps.append(Step(made, (SCAN_NODE,)))
+        results.append(made.name)
+    body = Body(tuple(steps), tuple(results))
+    return Alone(call.name, Graph.from_body(body), tuple(call.results[: len(results)]))
+
+
+def written(
+    name: str, graph: Graph, results: Sequence[str], orders: Sequence[tuple[str, ...]]
+) -> Function:
+    """A function of all inputs of a graph that gives a tuple: some of its values, with their axes
+    in these orders."""
+    with graph.edit() as edit:
+        edit.set_results(results)
+    graph = edit.graph
+    inputs = [graph.node(n) for n in graph.in_order() if graph.node(n).op is INPUT]
     model = CheckedModel(
-        call.name,
-        body,
-        tuple(InputDecl(n.site or "", names(n.axes), n.dtype, GENERATED) for n in operands),
-        tuple(ResultDecl(n.name, order) for n, order in zip(results, call.results, strict=False)),
+        name,
+        graph.to_body(),
+        tuple(InputDecl(n.site or "", names(n.axes), n.dtype, GENERATED) for n in inputs),
+        tuple(ResultDecl(n, order) for n, order in zip(results, orders, strict=True)),
         GENERATED,
     )
-    artifact = emit(Graph.from_body(body), model)
+    artifact = emit(graph, model)
     forward: Callable[..., Any] = getattr(
-        emitted.loaded(artifact.source, call.name), artifact.entry
+        emitted.loaded(artifact.source, name), artifact.entry
     )().forward
-    return forward
+
+    def run(*operands: Any) -> tuple[Any, ...]:
+        found = forward(*operands)
+        return found if isinstance(found, tuple) else (found,)
+
+    return run
+
+
+def loop(call: KernelCall) -> Function:
+    """A function of the operands of a call that goes step by step."""
+    own = alone(call)
+    return written(own.name, own.graph, own.graph.results, own.orders)
+
+
+def parallel(call: KernelCall) -> Function:
+    """The same in the parallel forms that its carries have."""
+    own = alone(call)
+    graph = compile_graph(own.graph, Context(recurrences="parallel"))
+    return written(own.name, graph, graph.results, own.orders)

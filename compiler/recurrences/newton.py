@@ -98,7 +98,7 @@ def newton(graph: Graph, name: str, ctx: Context) -> Turn:
                 outside.solved.append(solved_for(choice.form, outside, rows, group))
         guesses = [guess for own in turned for guess in own.guesses]
         residual = _largest(make, [miss for own in turned for miss in own.misses])
-        after = [own.solved.read(new) or new for own in turned for new in own.new]
+        after = [own.after.read(new) or new for own in turned for new in own.new]
         put_in_place(edit, name, outside, ctx, MADE_BY)
         starts = [start for own in turned for start in own.starts]
         results = edit.results
@@ -136,20 +136,33 @@ class _Turned:
             for f, h in zip(reached, self.guesses, strict=True)
         ]
         slopes = [self._slopes(name, given) for name in names_]
-        decays = []
-        constants = []
-        for p, value in enumerate(reached):
-            line = [column[p] for column in slopes]
-            pulls = [make.map("mul", a, old[n]) for a, n in zip(line, names_, strict=True)]
-            rest = make.map("sub", value, make.total(pulls))
-            constants.append(rows.split(make.spread(rest, [axis]), 0.0))
-            decays.append(
-                [
-                    rows.split(make.spread(a, [axis]), 1.0 if q == p else 0.0)
-                    for q, a in enumerate(line)
-                ]
-            )
-        self.solved = Doubled(outside, rows, group, ([[*line] for line in decays], constants))
+        lines = [[column[p] for column in slopes] for p in range(len(names_))]
+
+        def solution(lines: list[list[str]]) -> Doubled:
+            """Of the linear recurrence that goes through what the guess reaches."""
+            decays: list[list[str | None]] = []
+            constants = []
+            for p, line in enumerate(lines):
+                pulls = [make.map("mul", a, old[n]) for a, n in zip(line, names_, strict=True)]
+                rest = make.map("sub", reached[p], make.total(pulls))
+                constants.append(rows.split(make.spread(rest, [axis]), 0.0))
+                fills = [1.0 if q == p else 0.0 for q in range(len(line))]
+                decays.append(
+                    [
+                        rows.split(make.spread(a, [axis]), fill)
+                        for a, fill in zip(line, fills, strict=True)
+                    ]
+                )
+            return Doubled(outside, rows, group, (decays, constants))
+
+        self.solved = solution(lines)
+        self.after = solution([[self._held(a) for a in line] for line in lines])
+
+    def _held(self, slope: str) -> str:
+        """A slope of at most 1: at a wrong guess larger ones blow up over many steps. Whatever the
+        slopes, what solves the recurrence stays where it is."""
+        make = self._make
+        return make.map("max", make.map("min", slope, make.const(1.0)), make.const(-1.0))
 
     def _guess(self, carry: Node, axis: Axis, address: str) -> str:
         axes = (*carry.axes, axis)

@@ -312,7 +312,8 @@ def _if(s: Suite) -> None:
     ways = [f"tanh({x.text})", f"0.5 * {x.atom}", f"max({x.text}, 0)"]
     if known:
         axis = s.pick(known)
-        ways += [f"linear[{axis} -> {axis}]({x.text})", f"rmsnorm[{axis}]({x.text})"]
+        layers = [f"linear[{axis} -> {axis}]({x.text})", f"rmsnorm[{axis}]({x.text})"]
+        ways += [s.pick(layers)] if s.numbers else layers  # shared turns have one set of weights
     name = s.block.name()
     cases = ["if", "else"] if s.often() else ["if", "elif", "else"]
     for case in cases:

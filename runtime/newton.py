@@ -1,0 +1,61 @@
+"""A recurrence by Newton's method over all steps, and step by step where that does not end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..compiler.context import Context
+from ..compiler.recurrences import newton
+from ..dsl.core import names
+from .loops import SCAN_NODE, Alone, written
+from .operators import notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST = 16  # turns, each of which squares the error once it is small
+RESIDUAL = {torch.float32: 1e-5, torch.float64: 1e-9}
+"""At which residual the last turn is taken, which squares it: what is left is rounding."""
+
+
+class Newton:
+    """A function of a recurrence's operands, which gives a tuple of its results.
+
+    Guesses are improved without gradients until the residual is small; the last turn carries them.
+    Where it does not get small in so many turns, or is not a number, `loop` is run, with a notice.
+    """
+
+    def __init__(self, own: Alone, loop: Callable[..., tuple[Any, ...]]) -> None:
+        self.loop, self.name = loop, own.name
+        turn = newton(own.graph, SCAN_NODE, Context())
+        guesses = [names(turn.graph.node(name).axes) for name in turn.guesses]
+        self.count = len(turn.guesses)
+        self.start = written(f"{own.name}_start", turn.graph, turn.starts, guesses)
+        self.improve = written(
+            f"{own.name}_turn", turn.graph, (*turn.after, turn.residual), (*guesses, ())
+        )
+        self.finish = written(f"{own.name}_end", turn.graph, turn.results, own.orders)
+
+    def __call__(self, *operands: torch.Tensor) -> tuple[Any, ...]:
+        """The results, in the orders of the call."""
+        guesses = self.solution([x.detach() for x in operands])
+        return self.loop(*operands) if guesses is None else self.finish(*operands, *guesses)
+
+    def solution(self, operands: list[torch.Tensor]) -> list[torch.Tensor] | None:
+        """All states, nearly; None where that fails."""
+        floats = {x.dtype for x in operands if x.is_floating_point()}
+        small = RESIDUAL.get(next(iter(floats))) if len(floats) == 1 else None
+        if small is None:
+            return None
+        with torch.no_grad():
+            absent = [operands[0].new_empty(0)] * self.count
+            guesses = list(self.start(*operands, *absent))
+            for _ in range(MOST):
+                *after, residual = self.improve(*operands, *guesses)
+                if bool(residual <= small):
+                    return guesses
+                guesses = after
+        notice(f"Newton's method did not end in {MOST} turns: a recurrence is run step by step")
+        return None
