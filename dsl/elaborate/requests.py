@@ -119,6 +119,7 @@ def elaborated(study: Study, request: ModelRequest) -> CheckedModel:
         tuple(sorted(request.sizes.items(), key=lambda i: i[0])),
         request.inputs,
         str(request.values),
+        request.training,
     )
     if key not in study.models:
         model = elaborate_model(request, study.collector)

@@ -10,12 +10,12 @@ from ..diagnostics import Slug
 from .builtins import UNBUILT
 from .decodes import DECODE, decoded
 from .laying import laid, run_model
-from .requests import inputs_of, requested
+from .requests import elaborated, inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
 from .weights import called, model_tree, split_weights
 
 if TYPE_CHECKING:
-    from ..program import DataPart
+    from ..program import CheckedModel, DataPart
     from ..source import Span
     from .scope import Scope
     from .study import Study
@@ -56,8 +56,8 @@ class Runs:
         if isinstance(found, Run):
             before, earlier = self.plans[found.name]
             weights, given = weights or before, (*earlier, *given)
-            inputs = dict(found.inputs)
-            run = laid(self.study, step.name, found.model, inputs, given, step.span, scope, weights)
+            inputs, model = dict(found.inputs), self._of(found.model, weights)
+            run = laid(self.study, step.name, model, inputs, given, step.span, scope, weights)
         else:
             weights, given = weights or self.study.weights, (*self.given, *given)
             decodes = isinstance(step.value, s.Call) and step.value.target == s.Name(DECODE)
@@ -65,6 +65,13 @@ class Runs:
             run = make(step, weights, given, scope)
         self.plans[run.name] = weights, given
         return run
+
+    def _of(self, model: CheckedModel, weights: str | None) -> CheckedModel:
+        """The model of a run that is run again: others than what is trained have no dropout."""
+        request = model.request
+        if weights == self.study.weights or request is None or not request.training:
+            return model
+        return elaborated(self.study, replace(request, training=False))
 
     def _of_model(
         self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
@@ -84,7 +91,7 @@ class Runs:
         settled = {p.name for p in request.block.params if p.axes is None}
         values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
         request = replace(request, values={**request.values, **values})
-        if weights != self.study.weights:  # others are not trained, and so without dropout
+        if weights != self.study.weights:  # others are not trained
             request = replace(request, training=False)
         self._from_data(request.block, inputs)
         return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)

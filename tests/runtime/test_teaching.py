@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.runtime.small import same
 
 from neuraxis.dsl.diagnostics import SpecError
+from neuraxis.dsl.ops import RANDOM
 from neuraxis.runtime import session as sessions
 from neuraxis.runtime.program import Program
 from neuraxis.runtime.results import load
@@ -112,6 +113,28 @@ def test_a_run_with_other_weights_is_a_constant_and_one_with_its_own_learns(
     history = load(tmp_path / "out" / "twin" / "history.nc")
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-4)
     assert equal(weights(found, "base"), before)
+
+
+def test_a_run_again_with_other_weights_has_no_dropout(tmp_path: Path) -> None:
+    text = (
+        BASE.replace("L = 2, ", "")
+        + """
+train twin of line(p = 0.5) on points:
+    run own = line(p = 0.5)
+    run constant = own with base
+    loss = mean[b]((out - constant.out) ^ 2)
+    using sgd(lr = 0.1), batch 4, steps 1
+"""
+    )
+    body = session(text, tmp_path).program.checked.trainings["twin"].train.body
+    drawn = [step.node.name for step in body.steps if step.node.op is RANDOM]
+    assert drawn  # that of what is trained
+    below = set(drawn)
+    for step in body.steps:
+        if below & set(step.operands):
+            below.add(step.node.name)
+    wrong = [s.node.name for s in body.steps if (s.node.site or "").startswith("constant:")]
+    assert not below & set(wrong)
 
 
 def test_what_is_trained_may_be_read_by_its_own_writes(tmp_path: Path) -> None:
