@@ -10,6 +10,7 @@ from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Note, Severity, Slug, or_nearest
+from .indexing import limit
 from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
 from .values import HaltError, Known, Run, Value
 
@@ -301,6 +302,9 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
                         f"and {at} is none of them",
                         value.span,
                     )
+                if not isinstance(axis.size, int):
+                    message = f"`{axis_name}` has no position {at} that could be written"
+                    limit(scope, at + 1 if at >= 0 else -at, axis.size, message, item)
                 found = Known(sizes.add(axis.size, at)) if at < 0 else found
             return scope.map("eq", [index, scope.node(found, item.span)], item.span)
         case s.Binary(op, left, right):
