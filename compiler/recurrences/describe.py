@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...dsl import sizes
-from .classify import classify
+from .classify import Kind, classify
 from .costs import cost
 from .forms import Form, choices
 
@@ -26,6 +26,8 @@ def describe(scan: ScanAttrs, where: Callable[[Node], str]) -> Iterator[tuple[st
         yield "carry", carries, f"{group.kind}{easier}"
         if choice.form is not Form.STEPS:
             yield "parallel", carries, f"{choice.form}: {choice.why}"
+        elif group.kind is Kind.SEPARATE and not choice.why:
+            yield "parallel", carries, "Newton over all steps: each turn is an associative scan"
         elif choice.why:
             yield "parallel", carries, f"no form: {choice.why}"
 
