@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..dsl.core import Axes, Axis, Node
+    from ..dsl.core import Axes, Axis, Body, Node
     from ..dsl.ops import ScanAttrs
     from ..dsl.program import InputDecl, Limit, ResultDecl
     from ..dsl.source import Span
@@ -71,6 +71,23 @@ class ContractionCall:
     read: int
 
 
+@dataclass(frozen=True)
+class RegionCall:
+    """A region that the source calls by `name` and that the runtime provides.
+
+    The function is given what the body reads, and gives its results, their axes in these orders.
+    Of the operands, those in `moved` may have gradients. `spared` is that of the region.
+    """
+
+    name: str
+    body: Body
+    moved: tuple[int, ...]
+    spared: float
+    kernel: Kernel
+    orders: tuple[tuple[str, ...], ...]
+    results: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """Source, the class or function in it that is the model, and its border.
@@ -90,4 +107,4 @@ class Artifact:
     limits: tuple[Limit, ...]
     looks: tuple[Look, ...]
     span: Span
-    kernels: tuple[KernelCall | ContractionCall, ...] = ()
+    kernels: tuple[KernelCall | ContractionCall | RegionCall, ...] = ()

@@ -36,7 +36,8 @@ class _Plan:
 class Calls:
     """Calls of a kernel on tensors whose axes stand in these orders.
 
-    `made` gives empty results for operands, and after how many steps carries are kept.
+    `made` gives empty results for operands, and after how many steps carries are kept; `counts`
+    what a kernel is told first, for the sizes of axes, how many steps there are, and that number.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Calls:
         orders: Sequence[Order],
         results: Sequence[Order],
         made: Callable[[Tensors, int], Tensors],
+        counts: Callable[[dict[str, Any], int, int], list[int]],
     ) -> None:
         self.kernel, self.orders, self.results, self.made = kernel, orders, results, made
+        self.counts = counts
         self.count = len(kernel.borders)
         self.pointers = ctypes.c_void_p * self.count
         self.plans: dict[object, _Plan] = {}
@@ -76,13 +79,15 @@ class Calls:
         held = [_dense(*row) for row in zip(operands, self.orders, ins, strict=True)]
         views = [_arranged(*row) for row in zip(made, self.results, outs, strict=True)]
         known: dict[object, int] = {}
+        every_size: dict[str, Any] = {}
         axis = self.kernel.axis
         steps = axis.size if isinstance(axis.size, int) else 0
         for border, value in zip((*ins, *outs), (*held, *views), strict=True):
             sizes = dict(zip((*border.outer, *border.inner), value.shape, strict=True))
             known |= {own.size: sizes[own.name] for own in border.axes}
+            every_size |= sizes
             steps = sizes.get(axis.name, steps)
-        numbers = [steps, torch.get_num_threads(), every]
+        numbers = self.counts(every_size, steps, every)
         numbers += [known[size] for size in self.kernel.sizes]
         for border, value in zip((*ins, *outs), (*held, *views), strict=True):
             numbers += value.stride()[: len(border.outer)]

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..compiler.attention import contraction, describe
-from ..compiler.costs import FEWEST_QUERIES, FEWEST_SCORES, contraction_for, kernel_for
+from ..compiler.costs import (
+    FEWEST_QUERIES,
+    FEWEST_SCORES,
+    contraction_for,
+    kernel_for,
+    region_for,
+)
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.cpp.attention.kernel import backward
+from ..compiler.emit.cpp.regions.backward import backward as region_back
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
@@ -26,9 +33,11 @@ from ..compiler.emit.forms import (
     Pool,
     RMSNorm,
 )
+from ..compiler.emit.pytorch.program import Program
 from ..compiler.emit.recognise.patterns import View
 from ..compiler.emit.recognise.selection import plan_body
 from ..compiler.emit.unsupported import UnsupportedError
+from ..compiler.fusion.describe import described, priced_region
 from ..compiler.recurrences import describe as recurrence
 from ..compiler.recurrences import priced
 from ..compiler.show import called
@@ -52,18 +61,20 @@ from .sources import Given
 from .sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..compiler.attention import Contraction
     from ..compiler.emit.cpp.attention.kernel import ContractionKernel
     from ..compiler.emit.flow import Flow
     from ..compiler.emit.forms import Form
     from ..compiler.emit.recognise.selection import Plan
+    from ..compiler.fusion.region import Region
     from ..compiler.graph import Graph
     from ..dsl.core import Node
     from ..dsl.program import CheckedModel, CheckedStudy
     from .sources import Library
 
+NAMED = 2.0  # passes over memory: what a kernel would spare less than is not spoken of
 ASSUMED = 8  # the size of an axis whose data cannot be read
 CALLS: Mapping[type[Form], tuple[str, str]] = {
     Pool: ("pooling", "windows in one call"),
@@ -81,14 +92,35 @@ def explain_model(checked: CheckedModel, graph: Graph) -> list[str]:
     found = flow(graph, titles(checked.body, checked.aliases))
     reading = _Reading(found, plan_body(found, contractions=attention.chosen))
     groups: dict[Line, list[str]] = {}
-    for kind, where, how in reading.lines():
-        groups.setdefault((kind, re.sub(r"\[\d+\]", "[*]", where), how), []).append(where)
+    known = regions(checked, graph)
+    inside = reading.fused(known)
+    for kind, where, how in (*reading.lines(), *reading.regions(known)):
+        if kind == "norm" and _general(where) in inside:
+            continue
+        groups.setdefault((kind, _general(where), how), []).append(where)
     rows = [
         (kind, f"{general} ({len(own)} times)" if len(own) > 1 else own[0], how)
         for (kind, general, how), own in groups.items()
     ]
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(2)]
     return [f"  {kind:{widths[0]}}  {where:{widths[1]}}  {how}" for kind, where, how in rows]
+
+
+def _general(where: str) -> str:
+    """An address that stands for those of all turns."""
+    return re.sub(r"\[\d+\]", "[*]", where)
+
+
+def regions(checked: CheckedModel, graph: Graph) -> list[Region]:
+    """What of a model may be fused, kernel or not; equal turns share theirs."""
+    found: list[Region] = []
+
+    def look(region: Region) -> bool:
+        found.append(region)
+        return False
+
+    Program.of(graph, checked, contractions=attention.chosen, fusing=look)
+    return found
 
 
 def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
@@ -116,6 +148,13 @@ def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
                 made = piece.form.found.contraction
                 floats = [node.name for node in made.more if node.dtype is DType.FLOAT]
                 yield backward(made, floats).source
+    for region in regions(checked, graph):
+        kernel = region_for(region)
+        if not isinstance(kernel, str) and kernel.symbol not in done:
+            done.add(kernel.symbol)
+            yield kernel.source
+            with suppress(UnsupportedError):
+                yield region_back(region.body, kernel.lanes, region.moved).kernel.source
 
 
 def _contracted(made: Contraction) -> ContractionKernel | None:
@@ -156,6 +195,29 @@ class _Reading:
                 case form if type(form) in CALLS:
                     kind, how = CALLS[type(form)]
                     yield kind, where, how
+
+    def fused(self, found: Iterable[Region]) -> frozenset[str]:
+        """Where the values stand that kernels compute on the way, for all turns."""
+        taken = [region for region in found if self._taken(region)]
+        names = [name for region in taken for name in region.inside]
+        return frozenset(_general(self.where(self.flow.nodes[name])) for name in names)
+
+    @staticmethod
+    def _taken(region: Region) -> bool:
+        return cpp.compiler() is not None and not isinstance(region_for(region), str)
+
+    def regions(self, found: Iterable[Region]) -> Iterator[Line]:
+        """What one kernel computes, or would if it paid."""
+        for region in found:
+            given = [self.where(self.flow.nodes[name]) for name in region.gives]
+            where, made = _general(", ".join(given)), region_for(region)
+            taken = self._taken(region)
+            if not taken and region.spared < NAMED:
+                continue
+            why = f"; no kernel: {made}" if isinstance(made, str) else ""
+            how = "a kernel" if taken else "in PyTorch"
+            yield "region", where, f"{how}: {described(region)}{why}"
+            yield "cost", where, priced_region(region)
 
     def where(self, node: Node) -> str:
         """The address of a value, or what it is in which call."""

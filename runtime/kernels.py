@@ -1,4 +1,4 @@
-"""Recurrences that are run by kernels, with all rules of differentiation.
+"""Recurrences that are run by kernels, with all rules of differentiation; which regions are.
 
 Where a kernel cannot run (another device, a rare dtype, a transform, a second derivative), the loop
 that PyTorch would run is run instead.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
-from ..compiler.artifact import KernelCall
-from ..compiler.costs import kernel_for
+from ..compiler.artifact import KernelCall, RegionCall
+from ..compiler.costs import kernel_for, region_for
 from ..compiler.emit.backward import given_out
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
@@ -24,13 +24,16 @@ from .calls import HALVES
 from .eager import is_eager
 from .loops import loop
 from .operators import REALS, Compiled, Operator, notice
+from .regions import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..compiler.artifact import ContractionCall
     from ..compiler.emit.cpp.kernel import Kernel
+    from ..compiler.fusion.region import Region
     from ..dsl.ops import ScanAttrs
+    from .called import Called
 
     Tensors = Sequence[torch.Tensor]
     Gradients = Sequence[torch.Tensor | None]
@@ -53,14 +56,32 @@ def _kernel_for(scan: ScanAttrs) -> Kernel | str:
     return kernel_for(scan)
 
 
+def worth(region: Region) -> bool:
+    """Whether this machine can have the kernel of a region, and it is worth it."""
+    if isinstance(region_for(region), str):
+        return False
+    if cpp.compiler() is None:
+        if not cpp.switched_off():
+            notice("no C++ compiler: operations are run one after another in PyTorch")
+        return False
+    return True
+
+
 def functions(
-    calls: Sequence[KernelCall | ContractionCall],
+    calls: Sequence[KernelCall | ContractionCall | RegionCall],
 ) -> tuple[tuple[str, Callable[..., Any]], ...]:
     """The functions that emitted source calls. Those that are new are compiled together."""
     new = [call for call in calls if call.name not in _known]
     library = Compiled(cpp.compiler() or "", [call.kernel for call in new])
+    family = Family(library)
     for call in new:
-        made = _Scan(call, library) if isinstance(call, KernelCall) else Fused(call, library)
+        made: _Scan | Fused | Called
+        if isinstance(call, RegionCall):
+            made = family.region(call)
+        elif isinstance(call, KernelCall):
+            made = _Scan(call, library)
+        else:
+            made = Fused(call, library)
         _known[call.name] = made.run
     return tuple((call.name, _known[call.name]) for call in calls)
 

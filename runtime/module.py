@@ -19,7 +19,7 @@ from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import attention, border, emitted
-from .kernels import chosen, functions
+from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +50,7 @@ def build(
         passes=passes,
         kernels=chosen if kernels else None,
         contractions=attention.chosen if kernels else None,
+        fusing=worth if kernels else None,
     )
     module = emitted.loaded(artifact.source, artifact.name, functions(artifact.kernels))
     bases = (base or Model, getattr(module, artifact.entry))

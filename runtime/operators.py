@@ -77,7 +77,7 @@ class Operator:
     ) -> None:
         self.kernel, self.library, self.instead = kernel, library, instead
         self.orders, self.results = tuple(orders), tuple(results)
-        self.calls = Calls(kernel, self.orders, self.results, self._made)
+        self.calls = Calls(kernel, self.orders, self.results, self._made, self.counts)
         given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
         made = ", ".join(["Tensor"] * len(self.results))
         LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
@@ -107,6 +107,10 @@ class Operator:
         found[CHUNK.name] = (found[axis.name] + every - 1) // every if every else 0
         return found
 
+    def counts(self, sizes: dict[str, Any], steps: int, every: int) -> list[int]:
+        """What a kernel is told first: steps, threads, after how many steps carries are kept."""
+        return [steps, torch.get_num_threads(), every]
+
     def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
         """Memory for the results."""
         sizes = self.sizes(operands, every)
@@ -114,8 +118,7 @@ class Operator:
         like = next((x for x in floats if x.dtype in HALVES), floats[0])
         made = []
         for border, order in zip(self.kernel.results, self.results, strict=True):
-            known = {axis.name: axis.size for axis in border.axes}
-            shape = [sizes.get(name, known[name]) for name in order]
+            shape = shape_of(border, order, sizes)
             made.append(like.new_empty(shape, dtype=_held(border, like.dtype)))
         return made
 
@@ -132,6 +135,13 @@ class Operator:
         if function is None and self.instead is not None:
             return self._given_out(self.instead(*operands, every))
         return self._given_out(self.calls(function, operands, every))
+
+
+def shape_of(border: Border, order: Order, sizes: dict[str, Any]) -> list[Any]:
+    """The shape of a tensor; an axis may be of different sizes in different ones."""
+    known = {axis.name: axis.size for axis in border.axes}
+    found = [(known[name], sizes.get(name)) for name in order]
+    return [size if isinstance(size, int) else given for size, given in found]
 
 
 def _held(border: Border, dtype: torch.dtype) -> torch.dtype:

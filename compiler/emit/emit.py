@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...dsl.program import CheckedModel
+    from ..fusion.grouping import Worth
     from ..graph import Graph
     from .pytorch.writer import Choice
     from .recognise.selection import Contractions
@@ -28,15 +29,17 @@ def emit(
     passes: Sequence[str] = (),
     kernels: Choice | None = None,
     contractions: Contractions | None = None,
+    fusing: Worth | None = None,
 ) -> Artifact:
     """Source for a graph, and all that a runtime must know of it. The header names the passes.
 
     Recurrences for which `kernels` has a kernel are calls that the runtime provides, and so are
-    contractions shaped like attention; without both the source needs PyTorch alone.
+    contractions shaped like attention, and regions that `fusing` takes; without all of them the
+    source needs PyTorch alone.
     """
     if target != "torch":
         raise ValueError(f"no target is called {target}")
-    program = Program.of(graph, model, kernels, contractions)
+    program = Program.of(graph, model, kernels, contractions, fusing)
     text = laid_out(program, passes)
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...dsl.core import Axis, Node
     from ...dsl.sizes import Size
     from ..attention import Found
+    from ..fusion.region import Region
     from .cpp.attention.kernel import ContractionKernel
 
 
@@ -139,6 +140,17 @@ class CrossEntropy:
     mean: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One of the values that a kernel gives which computes several operations.
+
+    The first reads what the kernel does, the others read the first.
+    """
+
+    region: Region
+    index: int
+
+
 Form = (
     Core
     | LayerNorm
@@ -153,6 +165,7 @@ Form = (
     | Convolution
     | Pool
     | CrossEntropy
+    | Fused
 )
 
 

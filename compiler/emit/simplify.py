@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ...dsl.core import without
+from ...dsl.core import DType, without
 from ...dsl.ops import (
     CONST,
     CONTRACT,
@@ -21,8 +21,12 @@ from ...dsl.ops import (
     ReduceAttrs,
     StopAttrs,
 )
+from ..context import Context
 from ..graph import Graph
+from ..passes.regroup import regroup
 from .unsupported import UnsupportedError
+
+LEAST = 1e-30
 
 if TYPE_CHECKING:
     from ...dsl.core import Body, Node
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
 def simplified(body: Body) -> Body:
     """The body with fewer kinds of nodes. The types of its results stay."""
-    return Graph.from_body(body).rewrite(_rule).to_body()
+    return regroup(Graph.from_body(body).rewrite(_rule), Context()).to_body()
 
 
 def _rule(edit: Edit, node: Node) -> str | None:
@@ -41,6 +45,8 @@ def _rule(edit: Edit, node: Node) -> str | None:
     match node.attrs:
         case StopAttrs():
             return read[0]
+        case MapAttrs(fn="div") if _divides_often(edit, node):
+            return write.map("mul", read[0], write.map("reciprocal", read[1]))
         case ReduceAttrs(fn="var", axes=axes):
             gap = write.map("sub", read[0], write.reduce("mean", axes, read[0]))
             return write.reduce("mean", axes, write.map("mul", gap, gap))
@@ -63,6 +69,19 @@ def _rule(edit: Edit, node: Node) -> str | None:
         case ContractAttrs(axes=axes):
             return _factored(edit, node, write, axes)
     return None
+
+
+def _divides_often(edit: Edit, node: Node) -> bool:
+    """Whether one number divides many, and its reciprocal is finite: of a root it always is."""
+    if node.dtype is not DType.FLOAT:
+        return False
+    divisor = edit.node(edit.operands(node.name)[1])
+    match divisor.attrs:
+        case ConstAttrs(value=value):
+            return bool(node.axes) and LEAST < abs(value) < 1 / LEAST
+        case MapAttrs(fn="sqrt"):
+            return divisor.axis_names < node.axis_names
+    return False
 
 
 def _factored(edit: Edit, node: Node, write: _Write, axes: tuple[str, ...]) -> str | None:

@@ -9,9 +9,9 @@ from ...dsl import sizes
 from ...dsl.ops import AlongAttrs, ContractAttrs, MapAttrs, ReduceAttrs, ScanAttrs, broadcast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from ...dsl.core import Axes, Node, Step
+    from ...dsl.core import Axes, Body, Node, Step
     from ...dsl.sizes import Size
 
 NUMBER = 4  # bytes of a float32
@@ -32,16 +32,27 @@ class Cost:
 def cost(scan: ScanAttrs) -> Cost:
     """The cost of a step."""
     nodes = {step.node.name: step.node for step in scan.body.steps}
-    total: Size = 0
-    for step in scan.body.steps:
-        total = sizes.add(total, _flops(step, nodes))
     inputs = [node for node in nodes.values() if node.op.name == "input"]
     moved = inputs[scan.carries : scan.carries + scan.steps]
     moved += [nodes[name] for name in scan.body.results[scan.carries :]]
-    held: Size = 0
-    for node in moved:
-        held = sizes.add(held, _elements(node.axes))
-    return Cost(total, sizes.multiply(NUMBER, held))
+    return Cost(flops(scan.body), held(moved))
+
+
+def flops(body: Body) -> Size:
+    """Operations on numbers that a program takes, a pointwise function counted as one."""
+    nodes = {step.node.name: step.node for step in body.steps}
+    total: Size = 0
+    for step in body.steps:
+        total = sizes.add(total, _flops(step, nodes))
+    return total
+
+
+def held(nodes: Iterable[Node]) -> Size:
+    """The bytes of values in float32."""
+    total: Size = 0
+    for node in nodes:
+        total = sizes.add(total, _elements(node.axes))
+    return sizes.multiply(NUMBER, total)
 
 
 def _flops(step: Step, nodes: Mapping[str, Node]) -> Size:

@@ -95,8 +95,10 @@ def analysed(
     outputs: Sequence[Node],
     statements: Sequence[Statement],
     weights: Sequence[Node] = (),
+    vector: str | None = None,
 ) -> Axes:
-    """The axes of bodies that are run together. `weights` are inputs as they are without lanes."""
+    """The axes of bodies that are run together. `weights` are inputs as they are without lanes,
+    `vector` is the axis that is to be last in memory, if that is known."""
     seen: dict[str, Axis] = {}
     nodes = [node for flow in flows for node in flow.nodes.values()]
     for node in (*carries, *nodes):
@@ -105,7 +107,8 @@ def analysed(
     shared = set.intersection(*(set(names(node.axes)) for node in ends)) if ends else set()
     moved = set().union(*map(mixed, flows))
     lanes = tuple(axis for axis in seen.values() if axis.name in shared - moved)
-    vector = _vector(list(seen.values()), statements)
+    if vector not in seen:
+        vector = _vector(list(seen.values()), statements)
     rows = None
     if vector not in names(lanes):
         known = {node.name: node for node in (*nodes, *weights)}

@@ -131,13 +131,20 @@ def _repeat(statements: Statements, groups: list[Group], loops: Mapping[int, obj
                 inside = {other.node.name for other in home.statements} & set(own.near)
                 if (
                     own.kind == "map"
-                    and isinstance(own.node.attrs, MapAttrs)
-                    and own.node.attrs.fn in CHEAP
+                    and _is_cheap(statements, own)
                     and loops[own.order] == loops[reader.order]
                     and not inside
                 ):
                     group.again.append(own)
                     at_hand.add(name)
+
+
+def _is_cheap(statements: Statements, own: Statement) -> bool:
+    """Whether a value is rather computed again than kept."""
+    if not isinstance(own.node.attrs, MapAttrs):
+        return False
+    fn = own.node.attrs.fn
+    return fn in CHEAP or (fn == "pow" and statements.flow.numbers.get(own.near[1]) in (2, 3))
 
 
 def kept(statements: Statements, groups: list[Group]) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCALARS = {DType.FLOAT: "real", DType.INT: "int64_t", DType.BOOL: "bool"}
 VECTORS = {DType.FLOAT: "vec", DType.BOOL: "mask"}
+WHOLE = range(4, 17)  # powers that are products
 
 
 @dataclass
@@ -140,6 +141,8 @@ class Point:
             power = self.memory.flow.numbers.get(own.near[1]) if fn == "pow" else None
             if power in (2, 3) and node.dtype is DType.FLOAT:
                 text = " * ".join([self.value(own.near[0], wanted[0])] * int(power or 0))
+            elif power in WHOLE and node.dtype is DType.FLOAT:
+                text = f"raised<{int(power or 0)}>({self.value(own.near[0], wanted[0])})"
             else:
                 read_ = [self.value(n, d) for n, d in zip(own.near, wanted, strict=True)]
                 text = OPERATORS[fn].format(*read_)

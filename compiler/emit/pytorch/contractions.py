@@ -29,7 +29,8 @@ def write_linear(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     x = squeezed(w.need(piece.reads[0]))
     weight = squeezed(w.need(piece.reads[1]))
     bias = squeezed(w.need(piece.reads[2])) if len(piece.reads) > 2 else None
-    _store(w, piece.reads[1], x)
+    if _store(w, piece.reads[1], x):
+        weight = permuted(weight, _as_in(weight, x))
     return linear(w, x, weight, bias, piece, steady=w.constants.issuperset(piece.reads[1:]))
 
 
@@ -55,14 +56,22 @@ def linear(
     return _split(w, Value(f"{text})", (*rest, "*")), made, piece)
 
 
-def _store(w: Writer, name: str, x: Value) -> None:
-    """Say that memory should hold a parameter as `F.linear` wants it: products are faster so, and
-    its gradient, which comes in that order, is taken over without a copy."""
+def _store(w: Writer, name: str, x: Value) -> bool:
+    """Say that memory should hold a parameter as `F.linear` wants it, if it is one: products are
+    faster so, and its gradient, which comes in that order, is taken over without a copy."""
     attrs = w.flow.nodes[name].attrs
-    if isinstance(attrs, ParamAttrs) and attrs.trained:
-        own = names(attrs.axes)
-        made = [axis for axis in own if axis not in x.axes]
-        w.stored[w.flow.nodes[name].site or name] = (*made, *(a for a in own if a in x.axes))
+    if not isinstance(attrs, ParamAttrs) or not attrs.trained:
+        return False
+    own = names(attrs.axes)
+    made = [axis for axis in own if axis not in x.axes]
+    w.stored[w.flow.nodes[name].site or name] = (*made, *(a for a in x.axes if a in own))
+    return True
+
+
+def _as_in(weight: Value, x: Value) -> tuple[str, ...]:
+    """The axes of a weight, those that are summed in the order in which the value has them."""
+    summed = iter([axis for axis in x.axes if axis in weight.axes])
+    return tuple(next(summed) if axis in x.axes else axis for axis in weight.axes)
 
 
 def _matrix(w: Writer, weight: Value, made: tuple[str, ...], summed: tuple[str, ...]) -> str:

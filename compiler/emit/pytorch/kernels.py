@@ -1,4 +1,4 @@
-"""Writes recurrences as calls of kernels that the runtime provides."""
+"""Writes recurrences and regions as calls of kernels that the runtime provides."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from ....dsl.core import names
 from ....dsl.items import body_inputs
 from ....dsl.ops import ScanAttrs
-from ...artifact import KernelCall
-from .layout import Value, squeezed
+from ...artifact import KernelCall, RegionCall
+from ..cpp.regions.forward import forward
+from ..cpp.regions.rows import last_of
+from ..forms import Fused
+from .layout import Layout, Value, squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ....dsl.core import Axes, Node
+    from ....dsl.core import Axes, DType, Node
     from ..cpp.borders import Border
     from ..cpp.kernel import Kernel
     from ..forms import Piece
@@ -56,14 +59,52 @@ def _given(w: Writer, piece: Piece, scan: ScanAttrs) -> list[Value]:
         axes: Axes = node.axes
         if scan.carries <= index < scan.carries + scan.steps:
             axes = (scan.axis, *axes)
-        value = w.cast(squeezed(w.need(name)), node.dtype)
-        if value.plain or set(value.axes) != set(names(axes)):
-            own = {axis.name: axis for axis in axes}
-            order = [axis for axis in value.axes if axis in own]
-            order += [axis for axis in names(axes) if axis not in order]
-            value = w.exactly(value, [own[axis] for axis in order])
-        given.append(replace(w.tensor(value), dtype=node.dtype))
+        given.append(_operand(w, name, axes, node.dtype))
     return given
+
+
+def _operand(w: Writer, name: str, axes: Axes, dtype: DType) -> Value:
+    """A value as a tensor that has all of these axes."""
+    value = w.cast(squeezed(w.need(name)), dtype)
+    if value.plain or set(value.axes) != set(names(axes)):
+        own = {axis.name: axis for axis in axes}
+        order = [axis for axis in value.axes if axis in own]
+        order += [axis for axis in names(axes) if axis not in order]
+        value = w.exactly(value, [own[axis] for axis in order])
+    return replace(w.tensor(value), dtype=dtype)
+
+
+def write_fused(w: Writer, piece: Piece, wish: Layout | None) -> Value:
+    """A region as a call; all that it gives is written with the first of it."""
+    form = piece.form
+    assert isinstance(form, Fused)
+    region = form.region
+    if form.index:
+        w.need(piece.reads[0])
+        return w.values[piece.node.name]
+    inputs = body_inputs(region.body)
+    given = [
+        _operand(w, name, node.axes, node.dtype)
+        for name, node in zip(region.reads, inputs, strict=True)
+    ]
+    orders = tuple(value.axes for value in given)
+    kernel = forward(region.body, last_of(orders))
+    like = max(orders, key=len, default=())
+    results = tuple(_order(border, like) for border in kernel.results)
+    key = repr((kernel.symbol, region.moved, orders, results))
+    name = f"region_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
+    w.calls[name] = RegionCall(
+        name, region.body, region.moved, region.spared, kernel, orders, results
+    )
+    targets = []
+    for own, order in zip(region.gives, results, strict=True):
+        node = w.flow.nodes[own]
+        targets.append(w.target(node, "fused"))
+        w.values[own] = Value(targets[-1], order, node.dtype)
+    ending = "," if len(targets) == 1 else ""
+    listed = ", ".join(value.text for value in given)
+    w.line(f"{', '.join(targets)}{ending} = {name}({listed})", piece.node)
+    return w.values[piece.node.name]
 
 
 def _orders(
@@ -73,15 +114,16 @@ def _orders(
     steps = orders[scan.carries : scan.carries + scan.steps]
     usual = max(steps, key=len, default=())
 
-    def order(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
-        outer = [axis for axis in like if axis in border.outer]
-        outer += [axis for axis in border.outer if axis not in outer]
-        return (*outer, *border.inner)
-
     like = {"last": orders, "output": [usual] * len(kernel.results), "kept": orders}
     counts = dict.fromkeys(like, 0)
     found = []
     for border in kernel.results:
-        found.append(order(border, like[border.kind][counts[border.kind]]))
+        found.append(_order(border, like[border.kind][counts[border.kind]]))
         counts[border.kind] += 1
     return tuple(found)
+
+
+def _order(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
+    outer = [axis for axis in like if axis in border.outer]
+    outer += [axis for axis in border.outer if axis not in outer]
+    return (*outer, *border.inner)

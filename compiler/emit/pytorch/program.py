@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ....dsl import sizes as size_rules
 from ....dsl.core import Node, names
 from ....dsl.ops import INPUT, InputAttrs
+from ...fusion.grouping import fused
 from ..flow import Flow, flow, titles
 from ..functions import Call, Function, Path, functions, path_of
 from ..recognise.selection import Plan, plan
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from ....dsl.program import CheckedModel
     from ....dsl.sizes import Size
-    from ...artifact import ContractionCall, KernelCall
+    from ...artifact import ContractionCall, KernelCall, RegionCall
+    from ...fusion.grouping import Worth
     from ...graph import Graph
     from ..recognise.selection import Contractions
     from .writer import Choice
@@ -75,7 +77,8 @@ class Program:
     module: Module = field(default_factory=lambda: Module(()))
     kernels: Choice | None = None
     contractions: Contractions | None = None
-    calls: dict[str, KernelCall | ContractionCall] = field(default_factory=dict)
+    fusing: Worth | None = None
+    calls: dict[str, KernelCall | ContractionCall | RegionCall] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -84,6 +87,7 @@ class Program:
         model: CheckedModel,
         kernels: Choice | None = None,
         contractions: Contractions | None = None,
+        fusing: Worth | None = None,
     ) -> Program:
         """The program of a graph, planned."""
         known = flow(graph, titles(model.body, model.aliases))
@@ -92,7 +96,7 @@ class Program:
         for name, site in zip(known.results[count:], model.updates, strict=True):
             updates.setdefault(name, []).append(site)
         root, updated = functions(known, updates)
-        program = cls(model, known, root, kernels=kernels, contractions=contractions)
+        program = cls(model, known, root, kernels=kernels, contractions=contractions, fusing=fusing)
         program.updates = tuple(
             (name, site)
             for name, site in zip(known.results[count:], model.updates, strict=True)
@@ -114,13 +118,16 @@ class Program:
                 self._plan(item.function)
         own = self.flow_of(function)
         results = (*self.results, *(name for name, _ in self.updates))
-        self.plans[id(function)] = plan(
+        made = plan(
             own,
             function,
             self.plans,
             results=results if function is self.root else None,
             contractions=self.contractions,
         )
+        if self.fusing is not None:
+            made = fused(own, function.items, made, self.fusing)
+        self.plans[id(function)] = made
 
     def flow_of(self, function: Function) -> Flow:
         """The program as a function sees it: numbers that vary from turn to turn are arguments."""

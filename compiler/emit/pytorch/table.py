@@ -12,6 +12,7 @@ from ..forms import (
     Convolution,
     Core,
     CrossEntropy,
+    Fused,
     LayerNorm,
     Linear,
     Pointwise,
@@ -24,6 +25,7 @@ from .calls import write_batch_norm, write_cross_entropy, write_norm, write_poin
 from .contracted import write_beside, write_contracted
 from .contractions import write_contract, write_linear
 from .convolutions import write_convolution, write_pool
+from .kernels import write_fused
 from .pointwise import write_map, write_spread
 from .positions import (
     write_concat,
@@ -53,6 +55,7 @@ FORMS: dict[type[Form], Rule] = {
     Convolution: write_convolution,
     Pool: write_pool,
     CrossEntropy: write_cross_entropy,
+    Fused: write_fused,
 }
 OPS: dict[str, Rule] = {  # `const` is written as a number, leaves by name, `scan` with its items
     "iota": write_iota,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ....dsl.core import Axis, Node
     from ....dsl.ops import ScanAttrs
     from ....dsl.sizes import Size
-    from ...artifact import ContractionCall, KernelCall
+    from ...artifact import ContractionCall, KernelCall, RegionCall
     from ..cpp.kernel import Kernel
     from ..flow import Flow
     from ..forms import Piece
@@ -121,7 +121,7 @@ class Writer:
         # the order of axes in which memory should hold a parameter, by its address
         self.stored: dict[str, tuple[str, ...]] = {} if outer is None else outer.stored
         self.kernels: Choice | None = None  # which recurrences are calls of kernels
-        self.calls: dict[str, KernelCall | ContractionCall] = {}
+        self.calls: dict[str, KernelCall | ContractionCall | RegionCall] = {}
 
     # ---- values
 

@@ -19,6 +19,7 @@ from .experiments import sweeps
 from .graphs import graphs
 from .interventions import interventions
 from .lowering import check_graph, check_lowering
+from .pointwise import chains
 from .reading import check_any_text, check_formatting
 from .recurrent import check_parallel
 from .riding import check_lifting, check_ragged
@@ -29,6 +30,7 @@ from .sweeping import check_sweep_members
 
 __all__ = [
     "assert_close",
+    "chains",
     "check_any_text",
     "check_decoding",
     "check_disjoint_commute",

@@ -1,0 +1,1 @@
+"""Regions of a program as kernels: loops over rows, without a recurrence."""

@@ -1,0 +1,253 @@
+"""Functions of tensors that kernels compute, with all rules of differentiation.
+
+Where a kernel cannot run (another device, a rare dtype, a transform, a second derivative), what
+PyTorch would run is run instead.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.compiler import is_compiling
+
+from ..dsl.core import DType
+from .eager import is_eager
+from .operators import REALS, Operator, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..compiler.artifact import KernelCall, RegionCall
+    from ..compiler.emit.cpp.kernel import Kernel
+    from .operators import Compiled
+
+    Tensors = Sequence[torch.Tensor]
+    Gradients = Sequence[torch.Tensor | None]
+
+
+class Called:
+    """A kernel as it is called. What is kept for the way back are its last results."""
+
+    operator: Operator
+    kernel: Kernel
+    call: KernelCall | RegionCall
+
+    def start(self, call: KernelCall | RegionCall, library: Compiled, kind: type[Operator]) -> None:
+        """Make the operator of a call."""
+        self.call, self.kernel = call, call.kernel
+        self.count = len(call.results) - call.kernel.kept
+        self.operator = kind(
+            call.name, call.kernel, library, call.orders, call.results, self._instead
+        )
+        self.operator.differentiable(self._backward, self._setup)
+
+    @cached_property
+    def plain(self) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The same in PyTorch."""
+        raise NotImplementedError
+
+    def every(self, operands: Tensors, *, learns: bool) -> int:
+        """The number that the operator is given beside its tensors."""
+        raise NotImplementedError
+
+    def back(
+        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None] | None:
+        """Gradients of operands by a kernel, if there is one."""
+        raise NotImplementedError
+
+    def pays(self, operands: Tensors) -> bool:
+        """Whether the kernel is worth calling for tensors of this size."""
+        return True
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """A function of the operands that gives a tuple of the results."""
+        count = self.count
+
+        def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not (self.pays(operands) and fits(operands)):
+                return tuple(self.plain(*operands))
+            learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
+            every = self.every(operands, learns=learns)
+            if is_compiling():
+                return self.operator(operands, every)[:count]
+            if not is_eager(operands):
+                return tuple(_differentiable(self, every, *operands)[:count])
+            if learns:
+                return tuple(_reversible(self, every, *operands)[:count])
+            return self.operator(operands, every)[:count]
+
+        return run
+
+    def _instead(self, *given: Any) -> Tensors:
+        """Results in PyTorch, as those of the kernel; nothing is kept for the way back."""
+        found = [value.clone() for value in self.plain(*given[:-1])]
+        like = next(x for x in given[:-1] if x.is_floating_point())
+        return [*found, *(like.new_empty(0) for _ in range(self.kernel.kept))]
+
+    # ---- the way back
+
+    def gradients(
+        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
+        """Gradients of operands from those of results."""
+        lost = any(value.dim() == 1 and not value.numel() for value in kept)
+        if not lost and not torch.is_grad_enabled():
+            found = self.back(operands, kept, gradients, wanted)
+            if found is not None:
+                return found
+        return self.pulled_back(operands, gradients, wanted)
+
+    def _setup(self, ctx: Any, inputs: Any, output: Any) -> None:
+        *operands, ctx.every = inputs
+        ctx.save_for_backward(*operands, *(output[self.count :] if self.kernel.kept else ()))
+
+    def _backward(self, ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
+        count = len(self.call.orders)
+        operands, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        wanted = ctx.needs_input_grad[:count]
+        return *self.gradients(operands, kept, gradients[: self.count], wanted), None
+
+    def pulled_back(
+        self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
+        """The same by PyTorch; what it gives can be differentiated again."""
+        found, pull = self._reversed(operands, wanted)
+        pairs = zip(self.kernel.results, gradients, strict=False)
+        known = [one for border, one in pairs if border.dtype is DType.FLOAT]
+        own = [torch.zeros_like(x) if g is None else g for x, g in zip(found, known, strict=True)]
+        got = iter(pull(tuple(own)))
+        return [next(got) if need else None for need in wanted]
+
+    def moved(self, operands: Tensors, tangents: Tensors, wanted: Sequence[bool]) -> Any:
+        """The tangents of results: what pulls gradients back is linear, and is pulled back too."""
+        found, pull = self._reversed(operands, wanted)
+        none = tuple(torch.zeros_like(one) for one in found)
+        _, forward, *_ = torch.func.vjp(pull, none)
+        (made,) = forward(tuple(tangents))
+        got = iter(made)
+        kinds = [(border.dtype, border.kind) for border in self.kernel.results]
+        return tuple(
+            next(got) if dtype is DType.FLOAT and kind != "kept" else None for dtype, kind in kinds
+        )
+
+    def _reversed(self, operands: Tensors, wanted: Sequence[bool]) -> tuple[Any, Any]:
+        """The float results, and what pulls their gradients back to some operands."""
+        places = [at for at, need in enumerate(wanted) if need]
+
+        def results(*varied: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            given = list(operands)
+            for at, value in zip(places, varied, strict=True):
+                given[at] = value
+            return tuple(x for x in self.plain(*given) if x.is_floating_point())
+
+        found, pull, *_ = torch.func.vjp(results, *(operands[at] for at in places))
+        return found, pull
+
+
+def fits(operands: Tensors) -> bool:
+    """Whether kernels take these tensors."""
+    floats = {x.dtype for x in operands if x.is_floating_point()}
+    return len(floats) == 1 and floats <= REALS.keys() and all(x.is_cpu for x in operands)
+
+
+def filled(gradients: Gradients, at: int, called: Called, sizes: Any, like: torch.Tensor) -> Any:
+    """The gradient of a result; zeros where nothing came back."""
+    one = gradients[at]
+    if one is not None:
+        return one
+    border, order = called.kernel.results[at], called.call.results[at]
+    return like.new_zeros(shape_of(border, order, sizes))
+
+
+def gathered(
+    order: Sequence[str], values: Tensors, orders: Sequence[tuple[str, ...]]
+) -> torch.Tensor:
+    """What came back to an operand, one value or the factors of a product, with their axes in these
+    orders: summed over what the operand lacks."""
+    if len(values) == 1:
+        (own,) = orders
+        gone = [place for place, name in enumerate(own) if name not in order]
+        value = values[0].sum(gone) if gone else values[0]
+        own = tuple(name for name in own if name in order)
+        return value.permute([own.index(name) for name in order])
+    letters: dict[str, int] = {}
+    given: list[Any] = []
+    for value, names in zip(values, orders, strict=True):
+        given += [value, [letters.setdefault(n, len(letters)) for n in names]]
+    return torch.einsum(*given, [letters[name] for name in order])
+
+
+def float_results(called: Called) -> list[int]:
+    """Which results have gradients."""
+    results = called.kernel.results[: called.count]
+    return [at for at, border in enumerate(results) if border.dtype is DType.FLOAT]
+
+
+class _Reversible(torch.autograd.Function):
+    """A kernel and its way back, for tensors that nothing transforms; called in a tenth of the time
+    that PyTorch takes for the one that has all rules."""
+
+    @staticmethod
+    def forward(ctx: Any, called: Called, every: int, *operands: torch.Tensor) -> Any:
+        found = called.operator(operands, every)
+        count = called.count
+        ctx.called = called
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(
+            *found[count:], *(x for x in found[:count] if not x.is_floating_point())
+        )
+        ctx.save_for_backward(*operands, *found[count:])
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
+        called, wanted = ctx.called, ctx.needs_input_grad[2:]
+        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *called.gradients(operands, kept, gradients[: called.count], wanted)
+
+
+class _Differentiable(torch.autograd.Function):
+    """The operator with all rules of differentiation."""
+
+    @staticmethod
+    def forward(called: Called, every: int, *operands: torch.Tensor) -> Any:
+        return called.operator(operands, every)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        called, _, *operands = inputs
+        ctx.called = called
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(
+            *output[called.count :],
+            *(x for x in output[: called.count] if not x.is_floating_point()),
+        )
+        ctx.save_for_backward(*operands, *output[called.count :])
+        ctx.save_for_forward(*operands)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
+        called, wanted = ctx.called, ctx.needs_input_grad[2:]
+        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *called.gradients(operands, kept, gradients[: called.count], wanted)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, called: Called, _: int, *operands: torch.Tensor) -> Any:
+        found = torch.vmap(called.plain, in_dims[2:], randomness=info.randomness)(*operands)
+        like = next(x for x in found if x.is_floating_point())
+        kept = tuple(like.new_empty(0) for _ in range(called.kernel.kept))
+        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, __: None, *tangents: torch.Tensor | None) -> Any:
+        wanted = [tangent is not None for tangent in tangents]
+        given = [tangent for tangent in tangents if tangent is not None]
+        return ctx.called.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
+
+
+_differentiable: Any = _Differentiable.apply
+_reversible: Any = _Reversible.apply
