@@ -41,16 +41,24 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Provided:
+    """What a runtime has for a recurrence: a kernel for the CPU, if any, or others besides."""
+
+    kernel: Kernel | None
+
+
+@dataclass(frozen=True)
 class KernelCall:
     """A recurrence that the source calls by `name` and that the runtime provides.
 
     The function is given the scan's operands, their axes in these `orders`, and gives the last
-    carries and then the outputs, in the orders of `results`.
+    carries and then the outputs, in the orders of `results`. `kernel` is that for the CPU, if there
+    is one; the carries that it keeps come last.
     """
 
     name: str
     scan: ScanAttrs
-    kernel: Kernel
+    kernel: Kernel | None
     orders: tuple[tuple[str, ...], ...]
     results: tuple[tuple[str, ...], ...]
 

@@ -14,14 +14,13 @@ from torch.compiler import is_compiling
 
 from ..dsl.core import DType
 from .eager import is_eager
-from .operators import REALS, Operator, shape_of
+from .operators import REALS, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..compiler.artifact import KernelCall, RegionCall
-    from ..compiler.emit.cpp.kernel import Kernel
-    from .operators import Compiled
+    from .operators import AnyBorder, AnyKernel, AnyOperator
 
     Tensors = Sequence[torch.Tensor]
     Gradients = Sequence[torch.Tensor | None]
@@ -30,17 +29,13 @@ if TYPE_CHECKING:
 class Called:
     """A kernel as it is called. What is kept for the way back are its last results."""
 
-    operator: Operator
-    kernel: Kernel
+    operator: AnyOperator
+    kernel: AnyKernel
     call: KernelCall | RegionCall
 
-    def start(self, call: KernelCall | RegionCall, library: Compiled, kind: type[Operator]) -> None:
-        """Make the operator of a call."""
-        self.call, self.kernel = call, call.kernel
-        self.count = len(call.results) - call.kernel.kept
-        self.operator = kind(
-            call.name, call.kernel, library, call.orders, call.results, self._instead
-        )
+    def start(self) -> None:
+        """Say what the operator's rules are, once there is one."""
+        self.count = len(self.operator.results) - self.kernel.kept
         self.operator.differentiable(self._backward, self._setup)
 
     @cached_property
@@ -62,13 +57,18 @@ class Called:
         """Whether the kernel is worth calling for tensors of this size."""
         return True
 
+    def fits(self, operands: Tensors) -> bool:
+        """Whether the kernel takes these tensors."""
+        floats = {x.dtype for x in operands if x.is_floating_point()}
+        return len(floats) == 1 and floats <= REALS.keys() and all(x.is_cpu for x in operands)
+
     @property
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results."""
         count = self.count
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if not (self.pays(operands) and fits(operands)):
+            if not (self.pays(operands) and self.fits(operands)):
                 return tuple(self.plain(*operands))
             learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
             every = self.every(operands, learns=learns)
@@ -116,7 +116,8 @@ class Called:
     ) -> list[torch.Tensor | None]:
         """The same by PyTorch; what it gives can be differentiated again."""
         found, pull = self._reversed(operands, wanted)
-        pairs = zip(self.kernel.results, gradients, strict=False)
+        borders: Sequence[AnyBorder] = self.kernel.results
+        pairs = zip(borders, gradients, strict=False)
         known = [one for border, one in pairs if border.dtype is DType.FLOAT]
         own = [torch.zeros_like(x) if g is None else g for x, g in zip(found, known, strict=True)]
         got = iter(pull(tuple(own)))
@@ -148,12 +149,6 @@ class Called:
         return found, pull
 
 
-def fits(operands: Tensors) -> bool:
-    """Whether kernels take these tensors."""
-    floats = {x.dtype for x in operands if x.is_floating_point()}
-    return len(floats) == 1 and floats <= REALS.keys() and all(x.is_cpu for x in operands)
-
-
 def filled(gradients: Gradients, at: int, called: Called, sizes: Any, like: torch.Tensor) -> Any:
     """The gradient of a result; zeros where nothing came back."""
     one = gradients[at]
@@ -183,7 +178,7 @@ def gathered(
 
 def float_results(called: Called) -> list[int]:
     """Which results have gradients."""
-    results = called.kernel.results[: called.count]
+    results: Sequence[AnyBorder] = called.kernel.results[: called.count]
     return [at for at, border in enumerate(results) if border.dtype is DType.FLOAT]
 
 

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..compiler.attention import contraction, describe
-from ..compiler.costs import (
-    FEWEST_QUERIES,
-    FEWEST_SCORES,
-    contraction_for,
-    kernel_for,
-    region_for,
-)
-from ..compiler.emit.cpp.adjoint import adjoint
-from ..compiler.emit.cpp.attention.kernel import backward
-from ..compiler.emit.cpp.regions.backward import backward as region_back
+from ..compiler.costs import FEWEST_QUERIES, FEWEST_SCORES, contraction_for, kernel_for, region_for
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
@@ -36,13 +26,11 @@ from ..compiler.emit.forms import (
 from ..compiler.emit.pytorch.program import Program
 from ..compiler.emit.recognise.patterns import View
 from ..compiler.emit.recognise.selection import plan_body
-from ..compiler.emit.unsupported import UnsupportedError
 from ..compiler.fusion.describe import described, priced_region
 from ..compiler.recurrences import describe as recurrence
 from ..compiler.recurrences import priced
 from ..compiler.show import called
 from ..dsl import sizes
-from ..dsl.core import DType
 from ..dsl.diagnostics import SpecError
 from ..dsl.ops import (
     PARAM,
@@ -63,8 +51,6 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..compiler.attention import Contraction
-    from ..compiler.emit.cpp.attention.kernel import ContractionKernel
     from ..compiler.emit.flow import Flow
     from ..compiler.emit.forms import Form
     from ..compiler.emit.recognise.selection import Plan
@@ -121,45 +107,6 @@ def regions(checked: CheckedModel, graph: Graph) -> list[Region]:
 
     Program.of(graph, checked, contractions=attention.chosen, fusing=look)
     return found
-
-
-def kernel_sources(checked: CheckedModel, graph: Graph) -> Iterator[str]:
-    """The C++ of each kernel that a model has, and of its way back, once."""
-    done = set()
-    for name in graph.in_order():
-        attrs = graph.node(name).attrs
-        if not isinstance(attrs, ScanAttrs):
-            continue
-        found = kernel_for(attrs)
-        if isinstance(found, str):
-            line = graph.node(name).span.line
-            yield f"// {checked.name}, line {line}: no kernel: {found}\n"
-        elif found.symbol not in done:
-            done.add(found.symbol)
-            yield found.source
-            with suppress(UnsupportedError):
-                yield adjoint(attrs, found).kernel.source
-    plan = plan_body(flow(graph), contractions=_contracted)
-    for piece in plan.pieces.values():
-        if isinstance(piece.form, Contracted) and piece.form.kernel.symbol not in done:
-            done.add(piece.form.kernel.symbol)
-            yield piece.form.kernel.source
-            with suppress(UnsupportedError):
-                made = piece.form.found.contraction
-                floats = [node.name for node in made.more if node.dtype is DType.FLOAT]
-                yield backward(made, floats).source
-    for region in regions(checked, graph):
-        kernel = region_for(region)
-        if not isinstance(kernel, str) and kernel.symbol not in done:
-            done.add(kernel.symbol)
-            yield kernel.source
-            with suppress(UnsupportedError):
-                yield region_back(region.body, kernel.lanes, region.moved).kernel.source
-
-
-def _contracted(made: Contraction) -> ContractionKernel | None:
-    found = contraction_for(made)
-    return None if isinstance(found, str) else found
 
 
 class _Reading:

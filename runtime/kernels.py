@@ -1,7 +1,8 @@
 """Recurrences that are run by kernels, with all rules of differentiation; which regions are.
 
-Where a kernel cannot run (another device, a rare dtype, a transform, a second derivative), the loop
-that PyTorch would run is run instead.
+On the CPU they are C++, on a GPU Triton (`runtime/on_gpu.py`). Where a kernel cannot run (another
+device, a rare dtype, a transform, a second derivative), the loop that PyTorch would run is run
+instead.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
-from ..compiler.artifact import KernelCall, RegionCall
+from ..compiler.artifact import KernelCall, Provided, RegionCall
 from ..compiler.costs import kernel_for, region_for
 from ..compiler.emit.backward import given_out
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
-from . import cpp
+from . import cpp, gpu, on_gpu
 from .attention import Fused
 from .calls import HALVES
 from .eager import is_eager
@@ -41,14 +42,15 @@ if TYPE_CHECKING:
 _known: dict[str, Callable[..., Any]] = {}
 
 
-def chosen(scan: ScanAttrs) -> Kernel | None:
-    """The kernel of a recurrence, if this machine can have it and it is worth it."""
-    if cpp.compiler() is None:
-        if not cpp.switched_off():
-            notice("no C++ compiler: recurrences are run step by step in PyTorch")
-        return None
-    found = _kernel_for(scan)
-    return None if isinstance(found, str) else found
+def chosen(scan: ScanAttrs) -> Provided | None:
+    """What this machine has for a recurrence, if it is worth it."""
+    found: Kernel | None = None
+    if cpp.compiler() is not None:
+        own = _kernel_for(scan)
+        found = None if isinstance(own, str) else own
+    elif not cpp.switched_off():
+        notice("no C++ compiler: recurrences are run step by step in PyTorch")
+    return Provided(found) if found is not None or on_gpu.provides(scan) else None
 
 
 @lru_cache(maxsize=256)
@@ -72,28 +74,38 @@ def functions(
 ) -> tuple[tuple[str, Callable[..., Any]], ...]:
     """The functions that emitted source calls. Those that are new are compiled together."""
     new = [call for call in calls if call.name not in _known]
-    library = Compiled(cpp.compiler() or "", [call.kernel for call in new])
+    library = Compiled(
+        cpp.compiler() or "", [call.kernel for call in new if call.kernel is not None]
+    )
     family = Family(library)
     for call in new:
-        made: _Scan | Fused | Called
-        if isinstance(call, RegionCall):
-            made = family.region(call)
-        elif isinstance(call, KernelCall):
-            made = _Scan(call, library)
-        else:
-            made = Fused(call, library)
+        made: Fused | Called
+        if isinstance(call, KernelCall):
+            _known[call.name] = _by_device(call, library)
+            continue
+        made = family.region(call) if isinstance(call, RegionCall) else Fused(call, library)
         _known[call.name] = made.run
     return tuple((call.name, _known[call.name]) for call in calls)
+
+
+def _by_device(call: KernelCall, library: Compiled) -> Callable[..., Any]:
+    """A recurrence, by what there is for the device of its operands."""
+    on_cpu: Callable[..., Any] | None = None
+    if call.kernel is not None:
+        on_cpu = _Scan(call, call.kernel, library).run
+        if not gpu.runs_here():
+            return on_cpu
+    return on_gpu.Devices(call, on_cpu).run
 
 
 class _Scan:
     """One recurrence, as it is called."""
 
-    def __init__(self, call: KernelCall, library: Compiled) -> None:
-        self.call, self.kernel = call, call.kernel
-        self.count = len(call.results) - call.kernel.kept
+    def __init__(self, call: KernelCall, kernel: Kernel, library: Compiled) -> None:
+        self.call, self.kernel = call, kernel
+        self.count = len(call.results) - kernel.kept
         self.operator = Operator(
-            call.name, call.kernel, library, call.orders, call.results, self._instead
+            call.name, kernel, library, call.orders, call.results, self._instead
         )
         self.operator.differentiable(self._backward, self._setup)
         self.given_out = given_out(call.scan)

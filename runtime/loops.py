@@ -49,7 +49,7 @@ def alone(call: KernelCall) -> Alone:
     whole = Node(SCAN_NODE, SCAN, scan, (), DType.FLOAT, GENERATED)
     steps.append(Step(whole, tuple(operands)))
     results = []
-    for index in range(len(call.results) - call.kernel.kept):
+    for index in range(len(call.scan.body.results)):
         item = item_attrs(scan, index)
         made = Node(f"item_{index}", ITEM, item, item.axes, item.dtype, GENERATED)
         steps.append(Step(made, (SCAN_NODE,)))

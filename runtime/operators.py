@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from ..compiler.emit.cpp.attention.kernel import ContractionKernel
     from ..compiler.emit.cpp.borders import Border
     from ..compiler.emit.cpp.kernel import Kernel
+    from ..compiler.emit.triton.borders import Border as TritonBorder
+    from ..compiler.emit.triton.kernel import Kernel as TritonKernel
 
     Tensors = Sequence[torch.Tensor]
     Order = tuple[str, ...]
+    AnyKernel = Kernel | TritonKernel
+    AnyBorder = Border | TritonBorder
 
 REALS = {torch.float32: "float", torch.float64: "double"}
 HELD = {DType.INT: torch.int64, DType.BOOL: torch.bool}
@@ -59,29 +63,35 @@ class Compiled:
         return None if functions is None else functions[symbol]
 
 
-class Operator:
+class KernelError(Exception):
+    """A kernel cannot be run, and nothing else can in its place."""
+
+
+class AnyOperator:
     """A kernel on tensors whose axes stand in these orders: `neuraxis::<name>`.
 
     It is given tensors, and after how many steps carries are kept. `instead` is run where the
-    compiler fails.
+    compiler fails. What runs it is a subclass.
     """
+
+    devices: tuple[str, ...] = ()
+    """The kinds of devices that it runs on, as PyTorch dispatches by them."""
+    kernel: AnyKernel
 
     def __init__(
         self,
         name: str,
-        kernel: Kernel,
-        library: Compiled,
         orders: Sequence[Order],
         results: Sequence[Order],
         instead: Callable[..., Tensors] | None = None,
     ) -> None:
-        self.kernel, self.library, self.instead = kernel, library, instead
+        self.instead = instead
         self.orders, self.results = tuple(orders), tuple(results)
-        self.calls = Calls(kernel, self.orders, self.results, self._made, self.counts)
         given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
         made = ", ".join(["Tensor"] * len(self.results))
         LIBRARY.define(f"{name}({given}, SymInt every) -> ({made})")
-        LIBRARY.impl(name, self._run, "CPU")
+        for device in self.devices:
+            LIBRARY.impl(name, self._run, device)
         torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=LIBRARY)
         self.call: Any = getattr(torch.ops.neuraxis, name).default
 
@@ -107,6 +117,39 @@ class Operator:
         found[CHUNK.name] = (found[axis.name] + every - 1) // every if every else 0
         return found
 
+    def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
+        """Memory for the results."""
+        raise NotImplementedError
+
+    def _fake(self, *given: Any) -> Any:
+        return self._given_out(self._made(given[:-1], given[-1]))
+
+    def _given_out(self, made: Tensors) -> Any:
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def _run(self, *given: Any) -> Any:
+        raise NotImplementedError
+
+
+class Operator(AnyOperator):
+    """A kernel of a library."""
+
+    devices = ("CPU",)
+    kernel: Kernel
+
+    def __init__(
+        self,
+        name: str,
+        kernel: Kernel,
+        library: Compiled,
+        orders: Sequence[Order],
+        results: Sequence[Order],
+        instead: Callable[..., Tensors] | None = None,
+    ) -> None:
+        self.kernel, self.library = kernel, library
+        self.calls = Calls(kernel, tuple(orders), tuple(results), self._made, self.counts)
+        super().__init__(name, orders, results, instead)
+
     def counts(self, sizes: dict[str, Any], steps: int, every: int) -> list[int]:
         """What a kernel is told first: steps, threads, after how many steps carries are kept."""
         return [steps, torch.get_num_threads(), every]
@@ -122,12 +165,6 @@ class Operator:
             made.append(like.new_empty(shape, dtype=_held(border, like.dtype)))
         return made
 
-    def _fake(self, *given: Any) -> Any:
-        return self._given_out(self._made(given[:-1], given[-1]))
-
-    def _given_out(self, made: Tensors) -> Any:
-        return made[0] if len(made) == 1 else tuple(made)
-
     def _run(self, *given: Any) -> Any:
         *operands, every = given
         dtype = next(x.dtype for x in operands if x.is_floating_point())
@@ -137,7 +174,7 @@ class Operator:
         return self._given_out(self.calls(function, operands, every))
 
 
-def shape_of(border: Border, order: Order, sizes: dict[str, Any]) -> list[Any]:
+def shape_of(border: AnyBorder, order: Order, sizes: dict[str, Any]) -> list[Any]:
     """The shape of a tensor; an axis may be of different sizes in different ones."""
     known = {axis.name: axis.size for axis in border.axes}
     found = [(known[name], sizes.get(name)) for name in order]

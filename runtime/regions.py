@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..compiler.artifact import RegionCall
+    from ..compiler.emit.cpp.kernel import Kernel
     from ..compiler.emit.cpp.regions.backward import Backward
     from .called import Gradients, Tensors
 
@@ -92,12 +93,16 @@ class _Region(Called):
     """One region, as it is called."""
 
     call: RegionCall
+    kernel: Kernel
 
     def __init__(self, call: RegionCall, family: Family) -> None:
-        self.family = family
+        self.family, self.call, self.kernel = family, call, call.kernel
         self.largest = max(range(len(call.orders)), key=lambda at: len(call.orders[at]), default=-1)
         self.least = least(call.spared)
-        self.start(call, family.library, _Rows)
+        self.operator = _Rows(
+            call.name, call.kernel, family.library, call.orders, call.results, self._instead
+        )
+        self.start()
 
     @cached_property
     def plain(self) -> Callable[..., tuple[torch.Tensor, ...]]:

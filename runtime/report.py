@@ -13,7 +13,8 @@ from ..compiler.show import dot as as_dot
 from ..compiler.show import show
 from ..dsl.diagnostics import Slug, nearest, or_nearest
 from .decoding.forms import one_step
-from .explain import explain_model, explain_sweeps, kernel_sources
+from .explain import explain_model, explain_sweeps
+from .kernel_text import cpp_sources, triton_sources
 from .mistakes import mistake
 from .sites import matching_sites
 
@@ -58,7 +59,9 @@ def emitted(
     if target == "graph":
         return show(graph)
     if target == "cpp":
-        return "\n".join(kernel_sources(checked, graph))
+        return "\n".join(cpp_sources(checked, graph))
+    if target == "triton":
+        return "\n".join(triton_sources(checked, graph))
     return emit(graph, checked, target, NAMES).source
 
 

@@ -33,7 +33,7 @@ UNKNOWN = 4  # what the size of an axis is taken for that is known when the kern
 
 class Backward:
     """The way back of one step. Along `lanes` every input of the step varies, so that no cotangent
-    is summed over them.
+    is summed over them. Without `multiplied` all that comes back to constants is added up.
 
     `step` is the step itself so lifted. `body` reads, in this order, the cotangents of carries
     (those at `carried`, then what has come back to the constants at `summed`), the inputs of the
@@ -49,6 +49,8 @@ class Backward:
         lanes: Sequence[Axis],
         wanted: Collection[int] | None = None,
         came: Collection[int] | None = None,
+        *,
+        multiplied: bool = True,
     ) -> None:
         self.scan = scan
         self.own = body_inputs(scan.body)
@@ -79,7 +81,7 @@ class Backward:
         for at in self.floats:
             if at >= first:
                 found = _product(nodes, reads, back.results[place[at]], lanes)
-                if found is None:
+                if found is None or not multiplied:
                     self.summed.append(at)
                 else:
                     self.products[at] = found

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     emit.add_argument(
         "--step", action="store_true", help="its derived step: one more position, from what is kept"
     )
-    emit.add_argument("--to", choices=("torch", "cpp", "graph"), default="torch")
+    emit.add_argument("--to", choices=("torch", "cpp", "triton", "graph"), default="torch")
     for sub in (show, emit):
         sub.add_argument(
             "--recurrences",

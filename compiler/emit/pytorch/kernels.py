@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ....dsl.core import names
-from ....dsl.items import body_inputs
+from ....dsl.items import body_inputs, item_attrs
 from ....dsl.ops import ScanAttrs
 from ...artifact import KernelCall, RegionCall
 from ..cpp.regions.forward import forward
@@ -29,17 +29,19 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     """Write a scan as a call, if there is a kernel for it; false if there is none."""
     scan = piece.node.attrs
     assert isinstance(scan, ScanAttrs)
-    kernel = None if w.kernels is None else w.kernels(scan)
-    if kernel is None:
+    provided = None if w.kernels is None else w.kernels(scan)
+    if provided is None:
         return False
     given = _given(w, piece, scan)
     orders = tuple(value.axes for value in given)
-    results = _orders(scan, kernel, orders)
-    key = repr((kernel.symbol, orders, results))
+    results = _orders(scan, provided.kernel, orders)
+    count = len(scan.body.results)
+    what = scan if provided.kernel is None else provided.kernel.symbol
+    key = repr((what, orders, results))
     name = f"scan_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
-    w.calls[name] = KernelCall(name, scan, kernel, orders, results)
+    w.calls[name] = KernelCall(name, scan, provided.kernel, orders, results)
     targets = []
-    for index, order in enumerate(results[: len(results) - kernel.kept]):
+    for index, order in enumerate(results[:count]):
         node = items.get(index)
         if node is None:
             targets.append("_")
@@ -108,12 +110,17 @@ def write_fused(w: Writer, piece: Piece, wish: Layout | None) -> Value:
 
 
 def _orders(
-    scan: ScanAttrs, kernel: Kernel, orders: Sequence[tuple[str, ...]]
+    scan: ScanAttrs, kernel: Kernel | None, orders: Sequence[tuple[str, ...]]
 ) -> tuple[tuple[str, ...], ...]:
-    """The axes of each result: first as the largest per-step value has them, then as computed."""
+    """The axes of each result: first as the largest per-step value has them, then as computed. With
+    a kernel, those of the carries that it keeps too."""
     steps = orders[scan.carries : scan.carries + scan.steps]
     usual = max(steps, key=len, default=())
 
+    if kernel is None:
+        items = [names(item_attrs(scan, at).axes) for at in range(len(scan.body.results))]
+        likes = [*orders[: scan.carries], *([usual] * (len(items) - scan.carries))]
+        return tuple(_ordered(*both) for both in zip(items, likes, strict=True))
     like = {"last": orders, "output": [usual] * len(kernel.results), "kept": orders}
     counts = dict.fromkeys(like, 0)
     found = []
@@ -124,6 +131,9 @@ def _orders(
 
 
 def _order(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
-    outer = [axis for axis in like if axis in border.outer]
-    outer += [axis for axis in border.outer if axis not in outer]
-    return (*outer, *border.inner)
+    return (*_ordered(border.outer, like), *border.inner)
+
+
+def _ordered(axes: Sequence[str], like: tuple[str, ...]) -> tuple[str, ...]:
+    """Axes as they stand in others, then those that are not there."""
+    return (*(axis for axis in like if axis in axes), *(axis for axis in axes if axis not in like))

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from ....dsl.core import Axis, Node
     from ....dsl.ops import ScanAttrs
     from ....dsl.sizes import Size
-    from ...artifact import ContractionCall, KernelCall, RegionCall
-    from ..cpp.kernel import Kernel
+    from ...artifact import ContractionCall, KernelCall, Provided, RegionCall
     from ..flow import Flow
     from ..forms import Piece
     from ..recognise.selection import Plan
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
-    Choice = Callable[[ScanAttrs], Kernel | None]
+    Choice = Callable[[ScanAttrs], Provided | None]
 
 WHOLE = "\1"  # marks a dimension that is several axes
 SPLIT = re.compile(r"\.unflatten\((-?\d+), \(([^()]*)\)\)$")

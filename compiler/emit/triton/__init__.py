@@ -1,0 +1,3 @@
+"""Writes recurrences as Triton kernels."""
+
+from __future__ import annotations
