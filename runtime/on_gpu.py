@@ -42,6 +42,8 @@ class Devices:
 
     def __init__(self, call: KernelCall, on_cpu: Function | None) -> None:
         self.call, self.on_cpu = call, on_cpu
+        if gpu.runs_here():
+            _ = self.on_gpu  # not while PyTorch traces a call
 
     @cached_property
     def loop(self) -> Function:
