@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,7 +235,7 @@ def main() -> None:
 
     made["right"] = {}
     for name in args.only:
-        for d, steps, dtype in ((64, 200, torch.float32), (64, 200, torch.bfloat16)):
+        for d, steps, dtype in product((64, 128), (200,), (torch.float32, torch.bfloat16)):
             label = f"{name} {d} {steps} {str(dtype)[6:]}"
             made["right"][label] = right(name, d, steps, dtype)
             print(label, made["right"][label], flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .garbage import uncollected
 from .passes import PASSES, Pass
 from .verify import verify
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
+@uncollected()
 def compile_graph(
     graph: Graph,
     ctx: Context,

@@ -6,7 +6,7 @@ PyTorch would run is run instead.
 
 from __future__ import annotations
 
-from functools import cached_property
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +17,7 @@ from .eager import is_eager
 from .operators import REALS, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..compiler.artifact import KernelCall, RegionCall
     from .operators import AnyBorder, AnyKernel, AnyOperator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Gradients = Sequence[torch.Tensor | None]
 
 
-class Called:
-    """A kernel as it is called. What is kept for the way back are its last results."""
+class Called(ABC):
+    """A kernel as it is called. Its last results may be kept for the way back alone."""
 
     operator: AnyOperator
     kernel: AnyKernel
@@ -38,20 +38,20 @@ class Called:
         self.count = len(self.operator.results) - self.kernel.kept
         self.operator.differentiable(self._backward, self._setup)
 
-    @cached_property
+    @property
+    @abstractmethod
     def plain(self) -> Callable[..., tuple[torch.Tensor, ...]]:
         """The same in PyTorch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def every(self, operands: Tensors, *, learns: bool) -> int:
         """The number that the operator is given beside its tensors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def back(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
-        """Gradients of operands by a kernel, if there is one."""
-        raise NotImplementedError
+        """Gradients of operands by a kernel, if there is one; `before` is what was remembered."""
 
     def pays(self, operands: Tensors) -> bool:
         """Whether the kernel is worth calling for tensors of this size."""
@@ -62,10 +62,14 @@ class Called:
         floats = {x.dtype for x in operands if x.is_floating_point()}
         return len(floats) == 1 and floats <= REALS.keys() and all(x.is_cpu for x in operands)
 
+    def remembered(self, output: Tensors) -> Tensors:
+        """The results that the way back reads."""
+        return output[self.count :]
+
     @property
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results."""
-        count = self.count
+        count, operator = self.count, self.operator
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
             if not (self.pays(operands) and self.fits(operands)):
@@ -73,12 +77,12 @@ class Called:
             learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
             every = self.every(operands, learns=learns)
             if is_compiling():
-                return self.operator(operands, every)[:count]
+                return operator(operands, every)[:count]
             if not is_eager(operands):
                 return tuple(_differentiable(self, every, *operands)[:count])
             if learns:
-                return tuple(_reversible(self, every, *operands)[:count])
-            return self.operator(operands, every)[:count]
+                return tuple(_recorded(self, every, *operands)[:count])
+            return operator(operands, every)[:count]
 
         return run
 
@@ -91,25 +95,26 @@ class Called:
     # ---- the way back
 
     def gradients(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None]:
-        """Gradients of operands from those of results."""
-        lost = any(value.dim() == 1 and not value.numel() for value in kept)
+        """Gradients of operands from those of results, and what was remembered."""
+        lost = any(value.dim() == 1 and not value.numel() for value in before)
         if not lost and not torch.is_grad_enabled():
-            found = self.back(operands, kept, gradients, wanted)
+            found = self.back(operands, before, gradients, wanted)
             if found is not None:
                 return found
         return self.pulled_back(operands, gradients, wanted)
 
     def _setup(self, ctx: Any, inputs: Any, output: Any) -> None:
         *operands, ctx.every = inputs
-        ctx.save_for_backward(*operands, *(output[self.count :] if self.kernel.kept else ()))
+        every = output if isinstance(output, (tuple, list)) else (output,)
+        ctx.save_for_backward(*operands, *self.remembered(every))
 
     def _backward(self, ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
         count = len(self.call.orders)
-        operands, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        operands, before = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         wanted = ctx.needs_input_grad[:count]
-        return *self.gradients(operands, kept, gradients[: self.count], wanted), None
+        return *self.gradients(operands, before, gradients[: self.count], wanted), None
 
     def pulled_back(
         self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
@@ -158,22 +163,46 @@ def filled(gradients: Gradients, at: int, called: Called, sizes: Any, like: torc
     return like.new_zeros(shape_of(border, order, sizes))
 
 
-def gathered(
-    order: Sequence[str], values: Tensors, orders: Sequence[tuple[str, ...]]
-) -> torch.Tensor:
-    """What came back to an operand, one value or the factors of a product, with their axes in these
-    orders: summed over what the operand lacks."""
-    if len(values) == 1:
-        (own,) = orders
-        gone = [place for place, name in enumerate(own) if name not in order]
-        value = values[0].sum(gone) if gone else values[0]
-        own = tuple(name for name in own if name in order)
-        return value.permute([own.index(name) for name in order])
-    letters: dict[str, int] = {}
-    given: list[Any] = []
-    for value, names in zip(values, orders, strict=True):
-        given += [value, [letters.setdefault(n, len(letters)) for n in names]]
-    return torch.einsum(*given, [letters[name] for name in order])
+def gatherings(
+    orders: Sequence[tuple[str, ...]],
+    returns: Sequence[Sequence[Any]],
+    results: Mapping[Any, tuple[str, ...]],
+) -> list[Callable[[Tensors], torch.Tensor] | None]:
+    """For each operand, whose axes stand in these orders, what makes its cotangent of a kernel's
+    results. `returns` says which borders are for it, `results` has them all with their axes."""
+    places = {border: at for at, border in enumerate(results)}
+    return [
+        _gathering(order, [(places[border], results[border]) for border in borders])
+        for order, borders in zip(orders, returns, strict=True)
+    ]
+
+
+def _gathering(
+    order: tuple[str, ...], parts: Sequence[tuple[int, tuple[str, ...]]]
+) -> Callable[[Tensors], torch.Tensor] | None:
+    """What makes of a kernel's results the cotangent of an operand whose axes stand in this order:
+    summed over what the operand lacks. The parts are places of results, and their axes."""
+    if not parts:
+        return None
+    if len(parts) > 1:
+        letters: dict[str, int] = {}
+        for _, own in parts:
+            letters |= {
+                n: len(letters) + at for at, n in enumerate(n for n in own if n not in letters)
+            }
+        given = [(at, [letters[name] for name in own]) for at, own in parts]
+        wanted = [letters[name] for name in order]
+        return lambda made: torch.einsum(*(x for at, own in given for x in (made[at], own)), wanted)
+    ((place, own),) = parts
+    gone = [at for at, name in enumerate(own) if name not in order]
+    left = [name for name in own if name in order]
+    turn = [left.index(name) for name in order]
+
+    def single(made: Tensors) -> torch.Tensor:
+        value = made[place].sum(gone) if gone else made[place]
+        return value.permute(turn)
+
+    return single
 
 
 def float_results(called: Called) -> list[int]:
@@ -182,60 +211,26 @@ def float_results(called: Called) -> list[int]:
     return [at for at, border in enumerate(results) if border.dtype is DType.FLOAT]
 
 
-class _Reversible(torch.autograd.Function):
-    """A kernel and its way back, for tensors that nothing transforms; called in a tenth of the time
-    that PyTorch takes for the one that has all rules."""
+class _Rules(torch.autograd.Function):
+    """The rules of differentiation of the operator."""
 
     @staticmethod
-    def forward(ctx: Any, called: Called, every: int, *operands: torch.Tensor) -> Any:
-        found = called.operator(operands, every)
+    def remember(ctx: Any, called: Called, operands: Tensors, output: Tensors) -> None:
+        """Save what the rules read."""
+        ctx.called = called
+        ctx.set_materialize_grads(False)
         count = called.count
-        ctx.called = called
-        ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(
-            *found[count:], *(x for x in found[:count] if not x.is_floating_point())
+            *output[count:], *(x for x in output[:count] if not x.is_floating_point())
         )
-        ctx.save_for_backward(*operands, *found[count:])
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
-        called, wanted = ctx.called, ctx.needs_input_grad[2:]
-        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
-        return None, None, *called.gradients(operands, kept, gradients[: called.count], wanted)
-
-
-class _Differentiable(torch.autograd.Function):
-    """The operator with all rules of differentiation."""
-
-    @staticmethod
-    def forward(called: Called, every: int, *operands: torch.Tensor) -> Any:
-        return called.operator(operands, every)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        called, _, *operands = inputs
-        ctx.called = called
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(
-            *output[called.count :],
-            *(x for x in output[: called.count] if not x.is_floating_point()),
-        )
-        ctx.save_for_backward(*operands, *output[called.count :])
+        ctx.save_for_backward(*operands, *called.remembered(output))
         ctx.save_for_forward(*operands)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor | None) -> Any:
         called, wanted = ctx.called, ctx.needs_input_grad[2:]
-        operands, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
-        return None, None, *called.gradients(operands, kept, gradients[: called.count], wanted)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, called: Called, _: int, *operands: torch.Tensor) -> Any:
-        found = torch.vmap(called.plain, in_dims[2:], randomness=info.randomness)(*operands)
-        like = next(x for x in found if x.is_floating_point())
-        kept = tuple(like.new_empty(0) for _ in range(called.kernel.kept))
-        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
+        operands, before = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *called.gradients(operands, before, gradients[: called.count], wanted)
 
     @staticmethod
     def jvp(ctx: Any, _: None, __: None, *tangents: torch.Tensor | None) -> Any:
@@ -244,5 +239,35 @@ class _Differentiable(torch.autograd.Function):
         return ctx.called.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
 
 
+class _Differentiable(_Rules):
+    """The operator for all transforms."""
+
+    @staticmethod
+    def forward(called: Called, every: int, *operands: torch.Tensor) -> Any:
+        return called.operator(operands, every)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        called, _, *operands = inputs
+        _Rules.remember(ctx, called, operands, output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, called: Called, _: int, *operands: torch.Tensor) -> Any:
+        found = torch.vmap(called.plain, in_dims[2:], randomness=info.randomness)(*operands)
+        like = next(x for x in found if x.is_floating_point())
+        kept = tuple(like.new_empty(0) for _ in range(called.kernel.kept))
+        return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
+
+
+class _Recorded(_Rules):
+    """The operator where no transform looks on; PyTorch calls it with less ado."""
+
+    @staticmethod
+    def forward(ctx: Any, called: Called, every: int, *operands: torch.Tensor) -> Any:
+        found = called.operator(operands, every)
+        _Rules.remember(ctx, called, operands, found)
+        return found
+
+
 _differentiable: Any = _Differentiable.apply
-_reversible: Any = _Reversible.apply
+_recorded: Any = _Recorded.apply

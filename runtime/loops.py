@@ -32,6 +32,8 @@ class Alone:
 
     name: str
     graph: Graph
+    axis: str
+    given: tuple[tuple[str, ...], ...]  # the axes of the operands
     orders: tuple[tuple[str, ...], ...]  # of the results
 
 
@@ -55,7 +57,13 @@ def alone(call: KernelCall) -> Alone:
         steps.append(Step(made, (SCAN_NODE,)))
         results.append(made.name)
     body = Body(tuple(steps), tuple(results))
-    return Alone(call.name, Graph.from_body(body), tuple(call.results[: len(results)]))
+    return Alone(
+        call.name,
+        Graph.from_body(body),
+        scan.axis.name,
+        tuple(call.orders),
+        tuple(call.results[: len(results)]),
+    )
 
 
 def written(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_compiling
 
 from ..compiler.context import Context
+from ..compiler.costs import FEWEST_STEPS
 from ..compiler.recurrences import newton
 from ..dsl.core import names
+from .eager import is_eager
 from .loops import SCAN_NODE, Alone, written
 from .operators import notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MOST = 16  # turns, each of which squares the error once it is small
 RESIDUAL = {torch.float32: 1e-5, torch.float64: 1e-9}
@@ -24,11 +27,14 @@ class Newton:
     """A function of a recurrence's operands, which gives a tuple of its results.
 
     Guesses are improved without gradients until the residual is small; the last turn carries them.
-    Where it does not get small in so many turns, or is not a number, `loop` is run, with a notice.
+    Where it does not get small in so many turns, or is not a number, `loop` is run, with a notice;
+    and for few steps, under transforms, and where PyTorch traces.
     """
 
     def __init__(self, own: Alone, loop: Callable[..., tuple[Any, ...]]) -> None:
         self.loop, self.name = loop, own.name
+        orders = enumerate(own.given)
+        self.place = next(((at, o.index(own.axis)) for at, o in orders if own.axis in o), None)
         turn = newton(own.graph, SCAN_NODE, Context())
         guesses = [names(turn.graph.node(name).axes) for name in turn.guesses]
         self.count = len(turn.guesses)
@@ -40,8 +46,14 @@ class Newton:
 
     def __call__(self, *operands: torch.Tensor) -> tuple[Any, ...]:
         """The results, in the orders of the call."""
+        if is_compiling() or not is_eager(operands) or self.steps(operands) < FEWEST_STEPS:
+            return self.loop(*operands)
         guesses = self.solution([x.detach() for x in operands])
         return self.loop(*operands) if guesses is None else self.finish(*operands, *guesses)
+
+    def steps(self, operands: Sequence[torch.Tensor]) -> int:
+        """How many there are, as far as the operands tell."""
+        return 0 if self.place is None else operands[self.place[0]].shape[self.place[1]]
 
     def solution(self, operands: list[torch.Tensor]) -> list[torch.Tensor] | None:
         """All states, nearly; None where that fails."""

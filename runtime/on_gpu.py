@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..compiler.costs import gpu_kernel_for
+from ..compiler.costs import gpu_kernel_for, plain_form
 from ..compiler.emit.triton.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import names
 from . import gpu
-from .called import Called, filled, float_results, gathered
-from .loops import loop
+from .called import Called, filled, float_results, gatherings
+from .loops import alone, loop, parallel
+from .newton import Newton
 from .operators import KernelError, notice
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ class Devices:
 
     @cached_property
     def on_gpu(self) -> Function:
-        """What runs on a GPU; without a kernel the loop, and a notice."""
+        """What runs on a GPU; without a kernel PyTorch does, and a notice is given."""
         found = _kernel_for(self.call.scan)
-        if isinstance(found, str):
-            notice(f"no kernel for the GPU, a recurrence is run step by step in PyTorch: {found}")
-            return self.loop
-        return _Scan(self.call, found).run
+        if not isinstance(found, str):
+            return _Scan(self.call, found).run
+        notice(f"no kernel for the GPU, a recurrence is run by PyTorch: {found}")
+        match plain_form(self.call.scan):
+            case "newton":
+                return Newton(alone(self.call), self.loop)
+            case "parallel":
+                return parallel(self.call)
+        return self.loop
 
     @property
     def run(self) -> Function:
@@ -109,14 +115,14 @@ class _Scan(Called):
             return None
 
     def back(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
         """Gradients of operands by a kernel, if there is one and Triton takes it."""
         found = self.way_back
         if found is None or found.operator.broken:
             return None
         try:
-            return found(operands, kept, gradients, wanted)
+            return found(operands, before, gradients, wanted)
         except KernelError:
             return None
 
@@ -127,12 +133,12 @@ class _WayBack:
     def __init__(self, scan: _Scan) -> None:
         self.scan, call = scan, scan.call
         made = adjoint(scan.kernel.plan)
-        self.returns = made.returns
         self.float_results = float_results(scan)
         orders = [*scan.kept, *call.orders[call.scan.carries :]]
         orders += [call.results[at] for at in self.float_results]
         results = [(*border.outer, *border.inner) for border in made.kernel.results]
-        self.order = dict(zip(made.kernel.results, results, strict=True))
+        known = dict(zip(made.kernel.results, results, strict=True))
+        self.gathered = gatherings(call.orders, made.returns, known)
         self.operator = gpu.TritonOperator(f"{call.name}_back", made.kernel, orders, results)
 
     def __call__(
@@ -144,11 +150,8 @@ class _WayBack:
         like = next(x for x in operands if x.is_floating_point())
         came = [filled(gradients, at, scan, sizes, like) for at in self.float_results]
         given = [*kept, *operands[scan.call.scan.carries :], *came]
-        made = dict(zip(self.order, self.operator(given, scan.kernel.every), strict=True))
-        found: list[torch.Tensor | None] = []
-        rows = zip(operands, scan.call.orders, self.returns, wanted, strict=True)
-        for operand, order, borders, need in rows:
-            values = [made[border] for border in borders]
-            orders = [self.order[border] for border in borders]
-            found.append(gathered(order, values, orders).to(operand.dtype) if need else None)
-        return found
+        made = self.operator(given, scan.kernel.every)
+        return [
+            gather(made).to(x.dtype) if need and gather is not None else None
+            for x, gather, need in zip(operands, self.gathered, wanted, strict=True)
+        ]

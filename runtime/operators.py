@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,7 +68,7 @@ class KernelError(Exception):
     """A kernel cannot be run, and nothing else can in its place."""
 
 
-class AnyOperator:
+class AnyOperator(ABC):
     """A kernel on tensors whose axes stand in these orders: `neuraxis::<name>`.
 
     It is given tensors, and after how many steps carries are kept. `instead` is run where the
@@ -117,9 +118,9 @@ class AnyOperator:
         found[CHUNK.name] = (found[axis.name] + every - 1) // every if every else 0
         return found
 
+    @abstractmethod
     def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
         """Memory for the results."""
-        raise NotImplementedError
 
     def _fake(self, *given: Any) -> Any:
         return self._given_out(self._made(given[:-1], given[-1]))
@@ -127,8 +128,9 @@ class AnyOperator:
     def _given_out(self, made: Tensors) -> Any:
         return made[0] if len(made) == 1 else tuple(made)
 
+    @abstractmethod
     def _run(self, *given: Any) -> Any:
-        raise NotImplementedError
+        """The results, one by itself or several in a tuple."""
 
 
 class Operator(AnyOperator):

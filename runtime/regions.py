@@ -14,7 +14,7 @@ from ..compiler.emit.cpp.regions.backward import backward
 from ..compiler.emit.cpp.regions.rows import last_of
 from ..compiler.emit.unsupported import UnsupportedError
 from .alone import alone
-from .called import Called, filled, float_results, gathered
+from .called import Called, filled, float_results, gatherings
 from .operators import Compiled, Operator
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Region(Called):
         return 0
 
     def back(
-        self, operands: Tensors, kept: Tensors, gradients: Gradients, wanted: Sequence[bool]
+        self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
         """Gradients of operands by a kernel, if there is one."""
         found = self.family.ways_back.get(self)
@@ -136,11 +136,12 @@ class _WayBack:
     """The kernel of the way back of one region."""
 
     def __init__(self, region: _Region, made: Backward, library: Compiled) -> None:
-        self.region, self.returns = region, made.returns
+        self.region = region
         self.float_results = float_results(region)
         orders = [*region.call.orders, *(region.call.results[at] for at in self.float_results)]
         results = [(*border.outer, *border.inner) for border in made.kernel.results]
-        self.order = dict(zip(made.kernel.results, results, strict=True))
+        known = dict(zip(made.kernel.results, results, strict=True))
+        self.gathered = gatherings(region.call.orders, made.returns, known)
         self.operator = _Rows(f"{region.call.name}_back", made.kernel, library, orders, results)
 
     def __call__(
@@ -153,10 +154,8 @@ class _WayBack:
             return None
         sizes = {} if None not in gradients else self.region.operator.sizes(operands, 0)
         came = [filled(gradients, at, self.region, sizes, like) for at in self.float_results]
-        made = dict(zip(self.order, self.operator([*operands, *came], 0), strict=True))
-        found: list[torch.Tensor | None] = []
-        for order, borders, need in zip(self.region.call.orders, self.returns, wanted, strict=True):
-            values = [made[border] for border in borders]
-            orders = [self.order[border] for border in borders]
-            found.append(gathered(order, values, orders) if need else None)
-        return found
+        made = self.operator([*operands, *came], 0)
+        return [
+            gather(made) if need and gather is not None else None
+            for gather, need in zip(self.gathered, wanted, strict=True)
+        ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ...dsl.core import names
 from ...dsl.ops import INPUT, Gather, IndexAttrs, InputAttrs
 from ..artifact import Argument, Artifact, Look, Stored
+from ..garbage import uncollected
 from .environment import environment
 from .functions import path_of
 from .pytorch.classes import laid_out
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .recognise.selection import Contractions
 
 
+@uncollected()
 def emit(
     graph: Graph,
     model: CheckedModel,

@@ -190,3 +190,25 @@ def test_decays_of_any_size(program: Program, name: str, data: Any, length: int,
     assert_close([found], oracle(model, given_, length), "float32", tolerance=1e-5)
     slopes = torch.autograd.grad(found.sum(), given_)
     assert all(torch.isfinite(slope).all() for slope in slopes)
+
+
+def test_ways_back_to_different_operands_are_different_operators() -> None:
+    """Operands 1 and 2 are not operand 12."""
+    names = [f"x{at}" for at in range(14)]
+    inputs = ", ".join(f"{name}[t]" for name in names)
+    terms = " + ".join(f"{name} * tanh(s + {at / 8})" for at, name in enumerate(names))
+    text = (
+        f"model m({inputs}) -> [t]:\n    scan t:\n        carry s = 0\n"
+        f"        s = 0.1 * ({terms})\n    return s\n"
+    )
+    model = Program.from_text(text).model()
+
+    def slopes(wanted: set[int]) -> dict[int, Any]:
+        given = [torch.ones(3, requires_grad=at in wanted) for at in range(14)]
+        model(*given).sum().backward()
+        return {at: given[at].grad for at in wanted}
+
+    every = slopes(set(range(14)))
+    for wanted in [{0, 1}, *({at} for at in range(14)), *({1, at} for at in range(2, 14))]:
+        for at, slope in slopes(wanted).items():
+            assert_close(slope, every[at])

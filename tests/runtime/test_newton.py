@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from neuraxis.runtime import loops
+from neuraxis.compiler.artifact import KernelCall
+from neuraxis.compiler.costs import plain_form
+from neuraxis.runtime import gpu, loops, on_gpu
 from neuraxis.runtime.newton import Newton
 from neuraxis.runtime.program import Program
 from neuraxis.testing import assert_close
@@ -31,17 +33,23 @@ model m[d = 8](x[b, t, d]) -> [b, t, d], [b, d]:
 pytestmark = pytest.mark.cxx
 
 
-def forms(text: str = CELL) -> tuple[Newton, loops.Function, list[torch.Tensor]]:
-    """The two forms of the cell, and operands."""
+def stepwise(text: str = CELL) -> tuple[KernelCall, loops.Function, list[torch.Tensor]]:
+    """A cell as it is called, step by step, and operands."""
     call = Program.from_text(text).model("m")._artifact.kernels[0]
+    assert isinstance(call, KernelCall)
     numbers = torch.Generator().manual_seed(0)
-    sizes = {"b": 3, "t": 90, "d": 8}
+    sizes = {"b": 3, "t": 150, "d": 8}
     given = []
     for order in call.orders:
         shape = [sizes[axis] for axis in order]
         drawn = torch.randn(shape, generator=numbers, dtype=torch.float64)
         given.append((drawn if "t" in order else 0.3 * drawn).requires_grad_())
-    loop = loops.loop(call)
+    return call, loops.loop(call), given
+
+
+def forms(text: str = CELL) -> tuple[Newton, loops.Function, list[torch.Tensor]]:
+    """The two forms of a cell, and operands."""
+    call, loop, given = stepwise(text)
     return Newton(loops.alone(call), loop), loop, given
 
 
@@ -73,3 +81,25 @@ def test_other_numbers_go_step_by_step() -> None:
     halves = [x.detach().bfloat16() for x in given]
     assert newton.solution(halves) is None
     assert_close(newton(*halves)[0].float(), loop(*halves)[0].float(), tolerance=0.0)
+
+
+LINEAR = CELL.replace(
+    "h = (1 - g) * h + g * tanh(x + u * h)", "h = sigmoid(z) * h + u * x"
+).replace("        g = sigmoid(z + u * h)\n", "")
+MIXED = CELL.replace("tanh(x + u * h)", "tanh(x + u * h) * tanh(sum[d](h))")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"), [(CELL, "newton"), (LINEAR, "parallel"), (MIXED, "steps")]
+)
+def test_a_gpu_without_a_kernel_runs_what_takes_few_calls(
+    text: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "DEVICES", frozenset(["cpu"]))
+    monkeypatch.setattr(gpu, "runs_here", lambda: True)
+    monkeypatch.setattr(on_gpu, "_kernel_for", lambda _: "no kernel")
+    call, loop, given = stepwise(text)
+    devices = on_gpu.Devices(call, None)
+    assert plain_form(call.scan) == form
+    assert isinstance(devices.on_gpu, Newton) == (form == "newton")
+    assert_close(devices.run(*given), loop(*given), tolerance=1e-8)
