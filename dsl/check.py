@@ -79,7 +79,8 @@ def check_module(module: Module, collector: Collector, budget: Budget | None = N
             _check_unbuilt(statement, module, collector)
         elif module.own.get(getattr(statement, "name", "")) is statement:
             try:
-                _check(statement, module, collector, found, budget or Budget(models=models))
+                with suppress(HaltError):  # was said, such as that the check ends here
+                    _check(statement, module, collector, found, budget or Budget(models=models))
             except RecursionError:  # blocks in blocks, as far as Python goes
                 collector.report(
                     Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span

@@ -191,6 +191,28 @@ def test_an_import_that_cannot_be_read(tmp_path: Path) -> None:
 # ---- how much is checked
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        "intervention cut on small:\n    y = mean[b, t](words.tokens)\n",
+        'weights w of small from "w.safetensors":\n    p = file["p"]\n',
+        "experiment e of small on words:\n    run a = small(x = words.tokens)\n    show a.y\n",
+        "train g of small(x = words.tokens) on words:\n    loss = mean[b, t](y)\n"
+        "    using sgd(lr = 0.1), batch 4, steps 1\n",
+    ],
+)
+def test_what_stands_after_the_end_of_a_check_is_left(after: str) -> None:
+    head = (
+        "data words = repeats(n = 4, t = 4, vocab = 8)\n\n"
+        "model large[d = 2](x[b, d]) -> [b, d]:\n    repeat layer * 20000:\n        x = x + layer\n"
+        "    return x\n\n"
+        "model small(x[b, t]) -> [b, t]:\n    param p = 1\n    y = p * x\n    return y\n\n"
+    )
+    found = check_text("x.nax", head + after)
+    assert [d.slug for d in found.diagnostics] == [Slug.TOO_LARGE]
+    assert found.ok
+
+
 def test_a_check_ends_and_a_run_does_not() -> None:
     text = (BAD / "too-large-check.nax").read_text(encoding="utf-8").replace("block", "model")
     started = time.process_time()
