@@ -1,4 +1,4 @@
-"""Compiling without searches for garbage."""
+"""Work without searches for garbage."""
 
 from __future__ import annotations
 

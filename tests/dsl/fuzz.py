@@ -80,10 +80,13 @@ def reads_past(made: str, line: int) -> bool:
 
 
 def memory() -> float:
-    """What the process holds, in MB; 0 where the system does not tell."""
+    """What the process holds by itself, in MB, swapped out or not; 0 where the system does not
+    tell. Pages of files come and go as the system likes."""
     gc.collect()
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * 4096 / 1e6 if status.exists() else 0.0
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    held = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
+    return sum(map(int, held)) * 1024 / 1e6
 
 
 def kept(made: list[str]) -> float:

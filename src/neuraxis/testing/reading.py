@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..compiler.garbage import uncollected
 from ..dsl.check import check_text
 from ..dsl.diagnostics import Collector, render, to_json
 from ..dsl.format import format_spec
@@ -55,12 +55,9 @@ def check_any_text(
     """Any text at all gives a result or diagnostics, never another exception, in bounded time and
     memory; each diagnostic can be shown, and points into a text. `folder` is where imports are
     looked for. Gives what `check` gives."""
-    gc.freeze()  # what the process held before is not gone through on the way
-    started, largest = time.process_time(), _peak()
-    try:
+    with uncollected():  # what the process held before is not gone through on the way
+        started, largest = time.process_time(), _peak()
         found = check_text("spec.nax", text, folder)
-    finally:
-        gc.unfreeze()
     took, more = time.process_time() - started, _peak() - largest
     assert took <= seconds, f"checking took {took:.2f} s of\n{text}"
     assert more <= megabytes, f"checking took {more:.0f} MB more for\n{text}"
