@@ -1,11 +1,13 @@
-"""What passes do to scans: a change inside of their bodies, and scans made narrower."""
+"""What is done to scans: a change inside of their bodies, scans made narrower, or without names."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..dsl.ops import RENAME, ItemAttrs, RenameAttrs, ScanAttrs
+from ..dsl.core import Body, Step
+from ..dsl.ops import INPUT, RENAME, ItemAttrs, RenameAttrs, ScanAttrs
+from ..dsl.source import GENERATED
 from .graph import Graph
 
 if TYPE_CHECKING:
@@ -96,3 +98,34 @@ def mentions(node: Node, axis: str) -> bool:
         steps = node.attrs.body.steps
         return node.attrs.axis.name == axis or any(mentions(step.node, axis) for step in steps)
     return False
+
+
+def nameless(scan: ScanAttrs) -> ScanAttrs:
+    """The scan with names, addresses and places in the spec left out of its body, and its steps in
+    an order that does not go by names: what computes the same in the same way is the same."""
+    known = {step.node.name: step for step in scan.body.steps}
+    called: dict[str, str] = {}
+    steps: list[Step] = []
+
+    def put(step: Step) -> None:
+        node, attrs = step.node, step.node.attrs
+        called[node.name] = name = f"n{len(called)}"
+        attrs = nameless(attrs) if isinstance(attrs, ScanAttrs) else attrs
+        bare = replace(
+            node, name=name, attrs=attrs, span=GENERATED, site=None, scope="", made_by=""
+        )
+        steps.append(Step(bare, tuple(called[read] for read in step.operands)))
+
+    for step in scan.body.steps:
+        if step.node.op is INPUT:
+            put(step)
+    waiting = list(reversed(scan.body.results))
+    while waiting:
+        name = waiting[-1]
+        missing = [read for read in known[name].operands if read not in called]
+        if name in called or not missing:
+            waiting.pop()
+            if name not in called:
+                put(known[name])
+        waiting += reversed(missing)
+    return replace(scan, body=Body(tuple(steps), tuple(called[n] for n in scan.body.results)))

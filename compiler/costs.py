@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from ..dsl import sizes
@@ -185,3 +187,76 @@ def plain_form(scan: ScanAttrs) -> Literal["newton", "parallel", "steps"]:
     if any(choice.form is not Form.STEPS for choice in choices(classify(scan))):
         return "parallel"
     return "steps"
+
+
+ROWS = 16  # steps of a chunk, where PyTorch runs a recurrence in parallel on the CPU
+FEW_STEPS = {Form.CHUNKS: 16, Form.DOUBLING: 32}
+MOST_NUMBERS = {Form.CHUNKS: 1 << 16, Form.DOUBLING: 512}
+
+
+@dataclass(frozen=True, slots=True)
+class InParallel:
+    """When PyTorch runs a recurrence in parallel on the CPU: from so many steps on, with at most so
+    many numbers in the largest carry; with any number of them if `learning` and gradients are
+    wanted."""
+
+    steps: int
+    numbers: int
+    learning: bool
+
+    def pays(self, steps: int, numbers: int, *, learns: bool) -> bool:
+        """Whether it does for so many steps, and numbers in the largest carry."""
+        return steps >= self.steps and (numbers <= self.numbers or (learns and self.learning))
+
+    def __str__(self) -> str:
+        learning = " or with gradients" if self.learning else ""
+        return (
+            f"in parallel from {self.steps} steps on, of at most {self.numbers} numbers{learning}"
+        )
+
+
+def _is_said(scan: ScanAttrs) -> bool:
+    """Whether the operands of a recurrence tell all sizes of it, so that it can be called alone."""
+    inputs = body_inputs(scan.body)
+    own = [axis.size for step in scan.body.steps for axis in step.node.axes]
+    read = {axis.size for node in inputs for axis in node.axes}
+    read |= {scan.axis.size} if scan.steps else set()
+    told = {
+        symbol for size in read for symbol in sizes.symbols(size) if size == sizes.symbol(symbol)
+    }
+    return all(sizes.symbols(size) <= told for size in (*own, scan.axis.size))
+
+
+@lru_cache(maxsize=256)
+def in_parallel(scan: ScanAttrs) -> InParallel | None:
+    """When PyTorch runs a recurrence in parallel on a CPU that has no kernel for it; None is never.
+
+    On one thread, in chunks of 16 steps, as a part of the loop's time, forward; with backward:
+
+    - products of matrices: gated linear attention, 4 heads of 64 x 64, of 8, 16, 32, 64, 256 and
+      1024 steps 1.9, 1.0, 0.7, 0.4, 0.4, 0.6; 1.3, 0.7, 0.5, 0.4, 0.3, 0.2. Retention 1.7, 0.9,
+      0.5, 0.4, 0.2, 0.2; 1.0, 0.6, 0.4, 0.2, 0.1, 0.1. The gated delta rule 1.6, 0.9, 0.6, 0.4,
+      0.3, 0.3; 1.1, 0.6, 0.4, 0.3, 0.2, 0.1. Matrices of 16 x 16 take as much or less; in chunks of
+      32 all is the same from 64 steps on, in chunks of 64 up to twice as slow. Gated linear
+      attention with 32 heads, of 32, 128 and 512 steps 0.9, 1.5, 1.6; 0.4, 0.4, 0.5.
+    - an associative scan, one carry of 64 numbers, of 16, 64, 256, 1024 steps: 1.0, 0.4, 0.2, 0.2;
+      0.8, 0.4, 0.2, 0.2. Of 512 numbers 1.1, 0.7, 0.5, 2.0; 1.0, 0.6, 0.4, 0.8. Of 2048 numbers
+      1.7, 1.4, 1.8, 3.7, and of 16384 10 and more: each round of it goes through memory once more,
+      and the loop does not. Two carries that turn into each other, of 64 numbers each: 1.9, 0.7,
+      0.3, 0.3; of 256 numbers each 2.2, 1.0, 0.7, 1.0.
+
+    Where a group of carries has no such form there is a loop anyway, and it is taken for all.
+    """
+    if not _is_said(scan):
+        return None
+    found = classify(scan)
+    pairs = list(zip(found.groups, choices(found), strict=True))
+    forms = {choice.form for _, choice in pairs}
+    if not forms or Form.STEPS in forms:
+        return None
+    between = max(len(group.carries) ** 2 for group, _ in pairs)  # numbers of one in another
+    return InParallel(
+        max(FEW_STEPS[form] for form in forms),
+        min(MOST_NUMBERS[form] for form in forms) // between,
+        Form.DOUBLING not in forms,
+    )

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..compiler.attention import contraction, describe
-from ..compiler.costs import FEWEST_QUERIES, FEWEST_SCORES, contraction_for, kernel_for, region_for
+from ..compiler.costs import (
+    FEWEST_QUERIES,
+    FEWEST_SCORES,
+    contraction_for,
+    in_parallel,
+    kernel_for,
+    region_for,
+)
 from ..compiler.emit.flow import flow, titles
 from ..compiler.emit.forms import (
     Attention,
@@ -202,12 +209,17 @@ class _Reading:
         count = sum(step.node.op.name not in ("input", "const") for step in attrs.body.steps)
         carries = f"{attrs.carries} carr{'y' if attrs.carries == 1 else 'ies'}"
         way = "backwards " if attrs.reverse else ""
-        how = f"{way}along {attrs.axis.name}: {carries}, {count} operations a step"
+        along = f"{way}along {attrs.axis.name}"
+        how = f"{carries}, {count} operations a step"
         found = kernel_for(attrs) if cpp.compiler() else None
-        if isinstance(found, str):
-            yield "recurrence", where, f"step by step {how}; no kernel: {found}"
+        if found is None or isinstance(found, str):
+            worth = in_parallel(attrs)
+            why = "" if found is None else f"; no kernel: {found}"
+            yield "recurrence", where, f"step by step {along}: {how}{why}"
+            if worth is not None:
+                yield "long", where, str(worth)
         else:
-            yield "recurrence", where, f"{'step by step' if found is None else 'a kernel'} {how}"
+            yield "recurrence", where, f"a kernel {along}: {how}"
         yield "cost", where, priced(attrs)
         if attrs.carries:
             yield from recurrence(attrs, self.where)

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..compiler.artifact import KernelCall, Provided, RegionCall
-from ..compiler.costs import kernel_for, region_for
+from ..compiler.costs import in_parallel, kernel_for, region_for
 from ..compiler.emit.backward import given_out
 from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
@@ -18,7 +18,7 @@ from . import cpp, gpu, on_gpu
 from .attention import Fused
 from .called import Called, gatherings
 from .calls import HALVES
-from .loops import loop
+from .loops import Plain
 from .operators import REALS, Compiled, Operator, notice
 from .regions import Family
 
@@ -37,14 +37,16 @@ _known: dict[str, Callable[..., Any]] = {}
 
 
 def chosen(scan: ScanAttrs) -> Provided | None:
-    """What this machine has for a recurrence, if it is worth it."""
+    """What this machine has for a recurrence besides a loop, if it is worth it."""
     found: Kernel | None = None
     if cpp.compiler() is not None:
         own = _kernel_for(scan)
         found = None if isinstance(own, str) else own
     elif not cpp.switched_off():
-        notice("no C++ compiler: recurrences are run step by step in PyTorch")
-    return Provided(found) if found is not None or on_gpu.provides(scan) else None
+        notice("no C++ compiler: recurrences are run by PyTorch")
+    if found is None and in_parallel(scan) is None and not on_gpu.provides(scan):
+        return None
+    return Provided(found)
 
 
 @lru_cache(maxsize=256)
@@ -84,12 +86,9 @@ def functions(
 
 def _by_device(call: KernelCall, library: Compiled) -> Callable[..., Any]:
     """A recurrence, by what there is for the device of its operands."""
-    on_cpu: Callable[..., Any] | None = None
-    if call.kernel is not None:
-        on_cpu = _Scan(call, call.kernel, library).run
-        if not gpu.runs_here():
-            return on_cpu
-    return on_gpu.Devices(call, on_cpu).run
+    kernel = call.kernel
+    on_cpu = Plain(call).ready() if kernel is None else _Scan(call, kernel, library).run
+    return on_gpu.Devices(call, on_cpu).run if gpu.runs_here() else on_cpu
 
 
 class _Scan(Called):
@@ -110,8 +109,8 @@ class _Scan(Called):
 
     @cached_property
     def plain(self) -> Callable[..., tuple[torch.Tensor, ...]]:
-        """The same step by step in PyTorch."""
-        return loop(self.call)
+        """The same in PyTorch."""
+        return Plain(self.call)
 
     def fits(self, operands: Tensors) -> bool:
         """Whether the kernel takes these tensors."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..compiler.context import Context
+from ..compiler.costs import ROWS, in_parallel
 from ..compiler.driver import compile_graph
 from ..compiler.emit.emit import emit
 from ..compiler.graph import Graph
@@ -100,8 +104,51 @@ def loop(call: KernelCall) -> Function:
     return written(own.name, own.graph, own.graph.results, own.orders)
 
 
-def parallel(call: KernelCall) -> Function:
-    """The same in the parallel forms that its carries have."""
+def parallel(call: KernelCall, chunk: int) -> Function:
+    """The same in the parallel forms that its carries have, in chunks of so many steps."""
     own = alone(call)
-    graph = compile_graph(own.graph, Context(recurrences="parallel"))
+    graph = compile_graph(own.graph, Context(recurrences="parallel", chunk=chunk))
     return written(own.name, graph, graph.results, own.orders)
+
+
+def axis_at(orders: Sequence[tuple[str, ...]], axis: str) -> tuple[int, int] | None:
+    """The first operand that has an axis, and at which place; None if none has it."""
+    return next(((at, order.index(axis)) for at, order in enumerate(orders) if axis in order), None)
+
+
+class Plain:
+    """A recurrence as PyTorch runs it on the CPU: in parallel where that is faster, else step by
+    step."""
+
+    def __init__(self, call: KernelCall) -> None:
+        self.call, self.place = call, axis_at(call.orders, call.scan.axis.name)
+        self.worth = in_parallel(call.scan)
+
+    @cached_property
+    def loop(self) -> Function:
+        """Step by step."""
+        return loop(self.call)
+
+    @cached_property
+    def parallel(self) -> Function:
+        """In parallel."""
+        return parallel(self.call, ROWS)
+
+    def ready(self) -> Plain:
+        """The same with both written, so that PyTorch can trace a call."""
+        _ = self.loop, self.worth is None or self.parallel
+        return self
+
+    def __call__(self, *operands: torch.Tensor) -> tuple[Any, ...]:
+        """The results, in the orders of the call."""
+        return (self.parallel if self._pays(operands) else self.loop)(*operands)
+
+    def _pays(self, operands: Sequence[torch.Tensor]) -> bool:
+        if self.worth is None:
+            return False
+        steps = self.call.scan.axis.size
+        if not isinstance(steps, int):
+            steps = 0 if self.place is None else operands[self.place[0]].shape[self.place[1]]
+        numbers = max(x.numel() for x in operands[: self.call.scan.carries])
+        learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
+        return self.worth.pays(steps, numbers, learns=learns)

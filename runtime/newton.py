@@ -12,7 +12,7 @@ from ..compiler.costs import FEWEST_STEPS
 from ..compiler.recurrences import newton
 from ..dsl.core import names
 from .eager import is_eager
-from .loops import SCAN_NODE, Alone, written
+from .loops import SCAN_NODE, Alone, axis_at, written
 from .operators import notice
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Newton:
 
     def __init__(self, own: Alone, loop: Callable[..., tuple[Any, ...]]) -> None:
         self.loop, self.name = loop, own.name
-        orders = enumerate(own.given)
-        self.place = next(((at, o.index(own.axis)) for at, o in orders if own.axis in o), None)
+        self.place = axis_at(own.given, own.axis)
         turn = newton(own.graph, SCAN_NODE, Context())
         guesses = [names(turn.graph.node(name).axes) for name in turn.guesses]
         self.count = len(turn.guesses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..compiler.context import Context
 from ..compiler.costs import gpu_kernel_for, plain_form
 from ..compiler.emit.triton.adjoint import adjoint
 from ..compiler.emit.unsupported import UnsupportedError
@@ -41,10 +42,9 @@ def _kernel_for(scan: ScanAttrs) -> Kernel | str:
 class Devices:
     """One recurrence, as it is called: by what there is for the device of its operands."""
 
-    def __init__(self, call: KernelCall, on_cpu: Function | None) -> None:
+    def __init__(self, call: KernelCall, on_cpu: Function) -> None:
         self.call, self.on_cpu = call, on_cpu
-        if gpu.runs_here():
-            _ = self.on_gpu  # not while PyTorch traces a call
+        _ = self.on_gpu  # not while PyTorch traces a call
 
     @cached_property
     def loop(self) -> Function:
@@ -62,7 +62,7 @@ class Devices:
             case "newton":
                 return Newton(alone(self.call), self.loop)
             case "parallel":
-                return parallel(self.call)
+                return parallel(self.call, Context().chunk)
         return self.loop
 
     @property
@@ -72,7 +72,7 @@ class Devices:
         def run(*operands: torch.Tensor) -> Any:
             if all(x.device.type in gpu.DEVICES for x in operands):
                 return self.on_gpu(*operands)
-            return (self.on_cpu or self.loop)(*operands)
+            return self.on_cpu(*operands)
 
         return run
 

@@ -99,7 +99,7 @@ def test_a_gpu_without_a_kernel_runs_what_takes_few_calls(
     monkeypatch.setattr(gpu, "runs_here", lambda: True)
     monkeypatch.setattr(on_gpu, "_kernel_for", lambda _: "no kernel")
     call, loop, given = stepwise(text)
-    devices = on_gpu.Devices(call, None)
+    devices = on_gpu.Devices(call, loop)
     assert plain_form(call.scan) == form
     assert isinstance(devices.on_gpu, Newton) == (form == "newton")
     assert_close(devices.run(*given), loop(*given), tolerance=1e-8)

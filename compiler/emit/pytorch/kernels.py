@@ -10,6 +10,7 @@ from ....dsl.core import names
 from ....dsl.items import body_inputs, item_attrs
 from ....dsl.ops import ScanAttrs
 from ...artifact import KernelCall, RegionCall
+from ...bodies import nameless
 from ..cpp.regions.forward import forward
 from ..cpp.regions.rows import last_of
 from ..forms import Fused
@@ -36,6 +37,8 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     orders = tuple(value.axes for value in given)
     results = _orders(scan, provided.kernel, orders)
     count = len(scan.body.results)
+    if provided.kernel is None:
+        scan = nameless(scan)
     what = scan if provided.kernel is None else provided.kernel.symbol
     key = repr((what, orders, results))
     name = f"scan_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
