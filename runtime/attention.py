@@ -20,6 +20,7 @@ from ..compiler.emit.unsupported import UnsupportedError
 from . import cpp
 from .alone import alone
 from .contracting import ContractionOperator, TooLargeError
+from .eager import is_pushed_twice
 from .operators import LIBRARY, REALS, Compiled, notice
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Fused:
                 return tuple(self.alone(count)(*operands))
             if is_compiling():
                 return self.operator(operands)[:count]
+            if is_pushed_twice():
+                return tuple(self.alone(count)(*operands))
             return tuple(_differentiable(self, *operands)[:count])
 
         def fits(operands: Tensors) -> bool:

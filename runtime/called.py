@@ -13,7 +13,7 @@ import torch
 from torch.compiler import is_compiling
 
 from ..dsl.core import DType
-from .eager import is_eager
+from .eager import is_eager, is_pushed_twice
 from .operators import REALS, shape_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Called(ABC):
             if is_compiling():
                 return operator(operands, every)[:count]
             if not is_eager(operands):
+                if is_pushed_twice():
+                    return tuple(self.plain(*operands))
                 return tuple(_differentiable(self, every, *operands)[:count])
             if learns:
                 return tuple(_recorded(self, every, *operands)[:count])

@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Jvp = torch._C._functorch.TransformType.Jvp
 PLAIN = frozenset([torch.Tensor, torch.nn.Parameter])
 
 
@@ -27,3 +28,10 @@ def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
         type(x) in PLAIN and x.is_cpu and x.layout is torch.strided and not x.is_neg()
         for x in tensors
     )
+
+
+def is_pushed_twice() -> bool:
+    """Whether a tangent of a tangent is wanted. PyTorch sees none of the inner one in a rule of a
+    function of its own, and would give 0 for it."""
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    return sum(transform.key() == Jvp for transform in stack) > 1
