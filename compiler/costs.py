@@ -247,7 +247,7 @@ def in_parallel(scan: ScanAttrs) -> InParallel | None:
 
     Where a group of carries has no such form there is a loop anyway, and it is taken for all.
     """
-    if not _is_said(scan):
+    if not scan.carries or not _is_said(scan):
         return None
     found = classify(scan)
     pairs = list(zip(found.groups, choices(found), strict=True))

@@ -15,14 +15,19 @@ Jvp = torch._C._functorch.TransformType.Jvp
 PLAIN = frozenset([torch.Tensor, torch.nn.Parameter])
 
 
-def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
-    """Whether these are numbers in the memory of the CPU, and nothing but the kernel is wanted."""
-    if (
+def is_watched() -> bool:
+    """Whether a transform or a trace is active."""
+    return bool(
         torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
         or forward_ad._current_level >= 0
-    ):
+    )
+
+
+def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether these are numbers in the memory of the CPU, and nothing but the kernel is wanted."""
+    if is_watched():
         return False
     return all(
         type(x) in PLAIN and x.is_cpu and x.layout is torch.strided and not x.is_neg()

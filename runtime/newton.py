@@ -11,7 +11,7 @@ from ..compiler.context import Context
 from ..compiler.costs import FEWEST_STEPS
 from ..compiler.recurrences import newton
 from ..dsl.core import names
-from .eager import is_eager
+from .eager import PLAIN, is_watched
 from .loops import SCAN_NODE, Alone, axis_at, written
 from .operators import notice
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 16  # turns, each of which squares the error once it is small
 RESIDUAL = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""At which residual the last turn is taken, which squares it: what is left is rounding."""
+"""At which residual of a guess the next one is the last: its error is squared, so that its slopes,
+and with them the gradients of the turn that is made from it, are exact to rounding."""
 
 
 class Newton:
@@ -45,10 +46,16 @@ class Newton:
 
     def __call__(self, *operands: torch.Tensor) -> tuple[Any, ...]:
         """The results, in the orders of the call."""
-        if is_compiling() or not is_eager(operands) or self.steps(operands) < FEWEST_STEPS:
+        if not self.applies(operands):
             return self.loop(*operands)
         guesses = self.solution([x.detach() for x in operands])
         return self.loop(*operands) if guesses is None else self.finish(*operands, *guesses)
+
+    def applies(self, operands: Sequence[torch.Tensor]) -> bool:
+        """Whether the method is tried, on whatever device: there are many steps, and no transform
+        or trace looks on, for when it ends is known only when it runs."""
+        plain = not (is_compiling() or is_watched()) and all(type(x) in PLAIN for x in operands)
+        return plain and self.steps(operands) >= FEWEST_STEPS
 
     def steps(self, operands: Sequence[torch.Tensor]) -> int:
         """How many there are, as far as the operands tell."""
@@ -65,8 +72,8 @@ class Newton:
             guesses = list(self.start(*operands, *absent))
             for _ in range(MOST):
                 *after, residual = self.improve(*operands, *guesses)
+                guesses = after
                 if bool(residual <= small):
                     return guesses
-                guesses = after
         notice(f"Newton's method did not end in {MOST} turns: a recurrence is run step by step")
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...dsl import sizes
+from .apart import short
 from .classify import Kind, classify
 from .costs import cost
 from .forms import Form, choices
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def describe(scan: ScanAttrs, where: Callable[[Node], str]) -> Iterator[tuple[str, str, str]]:
     """For each group two lines about its carries: their kind, and the form that they may have."""
     found = classify(scan)
+    few = set(short(found))
     for group, choice in zip(found.groups, choices(found), strict=True):
         new = [found.body.node(scan.body.results[place]) for place in group.carries]
         carries = ", ".join(where(node) for node in new)
@@ -26,7 +28,7 @@ def describe(scan: ScanAttrs, where: Callable[[Node], str]) -> Iterator[tuple[st
         yield "carry", carries, f"{group.kind}{easier}"
         if choice.form is not Form.STEPS:
             yield "parallel", carries, f"{choice.form}: {choice.why}"
-        elif group.kind is Kind.SEPARATE and not choice.why:
+        elif not choice.why and (group.kind is Kind.SEPARATE or few.issuperset(group.carries)):
             yield "parallel", carries, "Newton over all steps: each turn is an associative scan"
         elif choice.why:
             yield "parallel", carries, f"no form: {choice.why}"

@@ -1,4 +1,4 @@
-"""Newton's method over all steps of a recurrence whose elements do not see each other.
+"""Newton's method over all steps of a recurrence whose elements see few others.
 
 A guess of all states is put through the step, and the step is made linear there. What is left is
 an elementwise linear recurrence, which has a parallel form; its solution is the next guess. Each
@@ -17,6 +17,7 @@ from ...dsl.derivatives import pushforward
 from ...dsl.ops import INPUT, REDUCE, InputAttrs, ReduceAttrs, ScanAttrs
 from ..lift import fitted
 from .algebra import Maker
+from .apart import apart, apart_scan, short
 from .classify import Kind, classify
 from .doubling import Doubled
 from .forms import choices
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from ...dsl.core import Node
     from ..context import Context
-    from ..graph import Graph
+    from ..graph import Edit, Graph
     from .classify import Group, Recurrence
 
 MADE_BY = "newton"
@@ -54,7 +55,14 @@ class Turn:
 
 def solvable(scan: ScanAttrs) -> bool:
     """Whether a recurrence has carries for Newton's method."""
-    return bool(scan.carries) and any(_solves(classify(scan), scan))
+    if not scan.carries:
+        return False
+    found = classify(scan)
+    taken = short(found)
+    if taken:
+        scan = apart_scan(scan, taken)
+        found = classify(scan)
+    return any(_solves(found, scan))
 
 
 def _solves(found: Recurrence, scan: ScanAttrs) -> list[bool]:
@@ -78,17 +86,17 @@ def newton(graph: Graph, name: str, ctx: Context) -> Turn:
     Raises ValueError if the scan has no carries for the method.
     """
     with graph.edit() as edit:
-        node = edit.node(name)
-        assert isinstance(node.attrs, ScanAttrs)
-        found = classify(node.attrs)
-        solves = _solves(found, node.attrs)
+        found = _classified(edit, name)
+        if taken := short(found):
+            name = apart(edit, name, taken)
+            found = _classified(edit, name)
+        scan = found.scan
+        solves = _solves(found, scan)
         if not any(solves):
             raise ValueError(f"%{name} has no carries for Newton's method")
-        make = Maker(edit, node, MADE_BY)
+        make = Maker(edit, edit.node(name), MADE_BY)
         outside = Outside(make, found, edit.operands(name), set(graph.sites()))
-        rows = Rows(
-            make, node.attrs.axis, ctx.chunk, found.algebra.fresh, reverse=node.attrs.reverse
-        )
+        rows = Rows(make, scan.axis, ctx.chunk, found.algebra.fresh, reverse=scan.reverse)
         turned: list[_Turned] = []
         for group, choice, solve in zip(found.groups, choices(found), solves, strict=True):
             if solve:
@@ -104,6 +112,12 @@ def newton(graph: Graph, name: str, ctx: Context) -> Turn:
         results = edit.results
         edit.set_results([*results, *after, residual, *starts])
     return Turn(edit.graph, tuple(guesses), tuple(results), tuple(after), residual, tuple(starts))
+
+
+def _classified(edit: Edit, name: str) -> Recurrence:
+    scan = edit.node(name).attrs
+    assert isinstance(scan, ScanAttrs)
+    return classify(scan)
 
 
 class _Turned:

@@ -14,7 +14,7 @@ from neuraxis.compiler.build import build
 from neuraxis.compiler.context import Context
 from neuraxis.compiler.driver import compile_graph
 from neuraxis.compiler.emit import emit
-from neuraxis.compiler.reference import NamedArray, evaluate
+from neuraxis.compiler.reference import NamedArray, evaluate_nodes
 from neuraxis.dsl.core import Body, DType, names
 from neuraxis.dsl.derivatives import pullback
 from neuraxis.dsl.ops import INPUT
@@ -22,6 +22,7 @@ from neuraxis.runtime import emitted, kernels
 from neuraxis.runtime.program import Program
 from neuraxis.testing import assert_close
 from neuraxis.testing.cells import operands
+from neuraxis.testing.comparing import largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +67,11 @@ class Drawn:
         """Of no steps, the last carry is the first one: the pass `fold` says so."""
         return (build(self.checked) if self.length else self.graph).to_body()
 
-    def _oracle(self, body: Body, more: dict[str, NamedArray]) -> list[NamedArray]:
+    def _oracle(self, body: Body, more: dict[str, NamedArray]) -> tuple[list[NamedArray], float]:
+        """The results of a program, and the largest number on the way to them."""
         inputs = {d.name: NamedArray(d.order, self._wide(d.name)) for d in self.checked.inputs}
-        found = evaluate(body, {**inputs, **more}, sizes={"b": 2, "t": self.length})
-        return list(found)
+        found = evaluate_nodes(body, {**inputs, **more}, sizes={"b": 2, "t": self.length})
+        return [found[name] for name in body.results], largest(found.values())
 
     def _wide(self, name: str) -> Any:
         value = self.given[name]
@@ -78,7 +80,7 @@ class Drawn:
     @cached_property
     def values(self) -> list[NamedArray]:
         """Outputs and the last carry, in float64."""
-        return self._oracle(self.body, {})
+        return self._oracle(self.body, {})[0]
 
     @cached_property
     def leaves(self) -> list[str]:
@@ -86,8 +88,9 @@ class Drawn:
         return [d.name for d in self.checked.inputs if d.dtype is DType.FLOAT]
 
     @cached_property
-    def gradients(self) -> dict[str, Any]:
-        """Those of the weighted sum of all results, in float64, by inputs that are read."""
+    def gradients(self) -> tuple[dict[str, Any], float]:
+        """Those of the weighted sum of all results, in float64, by inputs that are read; and the
+        largest number on the way: they may be sums that cancel."""
         nodes = {s.node.site: s.node for s in self.body.steps if s.node.op is INPUT}
         read = [name for name in self.leaves if name in nodes]
         pulled = pullback(self.body, [nodes[name].name for name in read])
@@ -95,12 +98,12 @@ class Drawn:
             f"cotangent.{at}": NamedArray(value.axes, weight.astype(np.float64))
             for at, (value, weight) in enumerate(zip(self.values, self.weights, strict=True))
         }
-        found = self._oracle(pulled, more)
+        found, met = self._oracle(pulled, more)
         order = {d.name: d.order for d in self.checked.inputs}
         assert all(
             set(v.axes) == set(names(nodes[n].axes)) for n, v in zip(read, found, strict=True)
         )
-        return {n: v.arranged(order[n]) for n, v in zip(read, found, strict=True)}
+        return {n: v.arranged(order[n]) for n, v in zip(read, found, strict=True)}, met
 
     def check(self, run: Callable[..., Any], what: str, device: str = "cpu") -> None:
         """Results and gradients of a function of the inputs, in float32, are those of the oracle."""
@@ -119,11 +122,17 @@ class Drawn:
         pulled = torch.autograd.grad(
             loss, [tensors[n] for n in self.leaves], allow_unused=True, materialize_grads=True
         )
+        wanted, met = self.gradients
         for name, one in zip(self.leaves, pulled, strict=True):
             assert bool(one.isfinite().all()), f"{what}: the gradient of {name} is not finite"
-            if name in self.gradients:
-                wanted = self.gradients[name]
-                assert_close(one, wanted, tolerance=TOLERANCE, what=f"{what}: gradient of {name}")
+            if name in wanted:
+                assert_close(
+                    one,
+                    wanted[name],
+                    tolerance=TOLERANCE,
+                    met=met,
+                    what=f"{what}: gradient of {name}",
+                )
 
     def through(self, form: Callable[[KernelCall], Function]) -> Callable[..., Any]:
         """The model as PyTorch, its recurrence in a form."""

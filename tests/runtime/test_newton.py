@@ -38,7 +38,7 @@ def stepwise(text: str = CELL) -> tuple[KernelCall, loops.Function, list[torch.T
     call = Program.from_text(text).model("m")._artifact.kernels[0]
     assert isinstance(call, KernelCall)
     numbers = torch.Generator().manual_seed(0)
-    sizes = {"b": 3, "t": 150, "d": 8}
+    sizes = {"b": 3, "t": 150, "d": 8, "r": 2}
     given = []
     for order in call.orders:
         shape = [sizes[axis] for axis in order]
@@ -81,6 +81,43 @@ def test_other_numbers_go_step_by_step() -> None:
     halves = [x.detach().bfloat16() for x in given]
     assert newton.solution(halves) is None
     assert_close(newton(*halves)[0].float(), loop(*halves)[0].float(), tolerance=0.0)
+
+
+def test_it_is_tried_on_any_device_and_not_under_transforms() -> None:
+    newton, _, given = forms()
+    assert newton.applies([x.detach().to("meta") for x in given])
+    assert not newton.applies([x[:, :5] if x.dim() == 3 else x for x in given])
+    seen = []
+    torch.func.vmap(lambda x: seen.append(newton.applies([x, *given[1:]])) or x)(given[0][None])  # type: ignore[func-returns-value]
+    assert seen == [False]
+
+
+TURNING = """
+model m[d = 3, r = 2](x[b, t, d], u[d]) -> [b, t, d], [b, d, r]:
+    scan t:
+        carry S[d, r] = 0
+        S = {step}
+    return sum[r](S), S[t = -1]
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "tanh(0.95 * (S * cos(u) + where(r == 0, -1, 1) * flip[r](S) * sin(u)) + x)",
+        "tanh(0.4 * flip[r](S) * u + x) / (1 + norm[r](S))",
+        "0.5 * S * tanh(flip[r](S)) + x",
+    ],
+)
+def test_elements_that_are_mixed_along_a_short_axis(step: str) -> None:
+    call, loop, given = stepwise(TURNING.format(step=step))
+    newton = Newton(loops.alone(call), loop)
+    assert newton.solution([x.detach() for x in given]) is not None
+    found, wanted = newton(*given), loop(*given)
+    assert_close(found, wanted, tolerance=1e-8)
+    pulls = [torch.ones_like(value) for value in wanted]
+    slopes = [torch.autograd.grad(values, given, pulls) for values in (found, wanted)]
+    assert_close(slopes[0], slopes[1], tolerance=1e-8)
 
 
 LINEAR = CELL.replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import pytest
@@ -111,6 +112,19 @@ def test_large_ones_are_not(program: Program, taken: list[str]) -> None:
 def test_what_has_a_loop_anyway_is_that(program: Program) -> None:
     assert not program.model("mixed")._artifact.kernels
     assert not program.model("bounded")._artifact.kernels
+
+
+def test_what_carries_nothing_has_no_form() -> None:
+    """Its steps may be as many as something that none of them reads."""
+    text = """
+    model m[d = 2](x[b, d]) -> [a, d]:
+        scan a * 2:
+            v = d + 0.0
+        return v
+    """
+    model = Program.from_text(textwrap.dedent(text).lstrip()).model()
+    assert not model._artifact.kernels
+    assert model(torch.zeros(1, 2)).tolist() == [[0.0, 1.0]] * 2
 
 
 def test_explain_says_so(program: Program) -> None:

@@ -257,6 +257,21 @@ CELLS: dict[str, Cell] = {
         VECTOR,
         (N,),
     ),
+    "turning": Cell(
+        "x[b, t, d], w[d]",
+        "carry S[d, h] = 0; near = norm[h](S); other = flip[h](S);"
+        "S = tanh(0.8 * S - 0.5 * w * near * where(h == 0, other, -other) + x)",
+        "sum[h](S), S[t = -1]",
+        "[b, t, d], [b, d, h]",
+        (N,),
+    ),
+    "turning, with a sum": Cell(
+        "x[b, t, d], w[d]",
+        "carry S[d, h] = 0.3; carry m[d] = 0; m = tanh(m + sum[h](S)); S = sigmoid(m + w) * S + x",
+        "m, S[t = -1]",
+        "[b, t, d], [b, d, h]",
+        (N,),
+    ),
     "spiking": Cell(
         "x[b, t, d]",
         "carry u[d], s[d] = 0; u = 0.9 * u * (1 - s) + x; s = heaviside(u - 1)",

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 CTX = Context(chunk=4)
 TURNS = 30
-CELLS_ = {name: cell for name, cell in CELLS.items() if Kind.SEPARATE in cell.kinds}
+SHORT = ["turning", "turning, with a sum"]  # elements are mixed along an axis of 2
+CELLS_ = {n: cell for n, cell in CELLS.items() if Kind.SEPARATE in cell.kinds or n in SHORT}
 
 
 def turned(text: str) -> tuple[Graph, Turn]:
