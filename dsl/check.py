@@ -18,6 +18,7 @@ from .elaborate.experiments import elaborate_experiment
 from .elaborate.given import plan_intervention
 from .elaborate.mappings import elaborate_weights
 from .elaborate.models import ModelRequest, elaborate_model
+from .elaborate.planned import Plan
 from .elaborate.requests import elaborated, find_model
 from .elaborate.runs import lay_down
 from .elaborate.study import Study
@@ -30,7 +31,6 @@ from .sources import SIGNATURES, TOKENIZER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .elaborate.writes import Plan
     from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
 
 
@@ -149,8 +149,8 @@ def _check_intervention(
             inputs[name] = study.scope.builder.put(replace(node, name=study.ctx.fresh(node.span)))
         for param in tree.params:
             if param.kind == "run":  # any run of the model has its sites
-                args[param.name], _ = lay_down(param.name, model, inputs, {}, study.scope)
-        writes: Plan = {}
+                args[param.name], _ = lay_down(param.name, model, inputs, Plan(), study.scope)
+        writes = Plan()
         plan_intervention(
             study, tree, module, args, model, writes, study.scope, tree.span, any_turn=True
         )

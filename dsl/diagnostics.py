@@ -64,6 +64,7 @@ class Slug(StrEnum):
     # interventions
     BAD_WRITE = "bad-write"
     OVERLAPPING_WRITE = "overlapping-write"  # a warning
+    NO_PATH = "no-path"  # a warning
     # running
     BAD_FILE = "bad-file"
     FAILED_EXPECTATION = "failed-expectation"

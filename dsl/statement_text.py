@@ -69,8 +69,9 @@ def _step(node: Tree) -> Pieces:
             return ["carry ", *joined(carried, ", "), " = ", *expression(value)]
         case syntax.Shared(name, value):
             return [f"share {name} = ", *expression(value)]
-        case syntax.Write(site, op, value):
-            return [*expression(site, POSTFIX), f" {op} ", *expression(value)]
+        case syntax.Write(site, op, value, path):
+            before, after = ([], _path(path)) if op == "from" else (_path(path), [])
+            return [*expression(site, POSTFIX), *before, f" {op} ", *expression(value), *after]
         case syntax.Placed(weights, part):
             return [*expression(weights), " as ", *expression(part)]
         case syntax.Use(path, names):
@@ -134,6 +135,17 @@ def _over(node: Tree) -> Pieces:
 def _with(given: Iterable[Tree]) -> Pieces:
     shown = _list(given)
     return [" with ", *shown] if shown else []
+
+
+def _path(path: syntax.Path | None) -> Pieces:
+    if path is None:
+        return []
+    shown: Pieces = [" along ", "not " if path.but else "", *expression(path.hops[0], POSTFIX)]
+    for hop in path.hops[1:]:
+        shown = [*shown, " then ", *expression(hop, POSTFIX)]
+    return (
+        shown if path.through is None else [*shown, " through ", *expression(path.through, POSTFIX)]
+    )
 
 
 def _params(params: Iterable[syntax.Param]) -> Group:

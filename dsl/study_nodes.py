@@ -39,35 +39,34 @@ class Nodes(StatementNodes):
                 steps[place] = syntax.Unbuilt(feature, (step,), span=step.span)
         return steps
 
-    def write_line(self, c: Children) -> syntax.Write | syntax.Unbuilt:
+    def write_line(self, c: Children) -> syntax.Write:
         """A write on a line of its own."""
-        write: syntax.Write | syntax.Unbuilt = c[0]
+        write: syntax.Write = c[0]
         return write
 
-    def written(self, c: Children) -> syntax.Write | syntax.Unbuilt:
+    def written(self, c: Children) -> syntax.Write:
         """`site += value`, perhaps along a path."""
-        site, along, op, value = c
-        write = syntax.Write(site, op.value, value, span=self.over_all(c))
-        return self._along(write, along) if along else write
+        site, path, op, value = c
+        return syntax.Write(site, op.value, value, path, span=self.over_all(c))
 
-    def copied(self, c: Children) -> syntax.Write | syntax.Unbuilt:
-        """`site from run`, perhaps along a path."""
+    def copied(self, c: Children) -> syntax.Write:
+        """`site from run`, perhaps along a path, which may stand on either side."""
         site, before, _, run, after = c
-        write = syntax.Write(site, "from", run, span=self.over_all(c))
-        paths = [*(before or ()), *(after or ())]
-        return self._along(write, paths) if paths else write
-
-    def _along(self, write: syntax.Write, paths: list[Tree]) -> syntax.Unbuilt:
-        return syntax.Unbuilt("`along` (paths)", (write, *paths), span=write.span)
+        return syntax.Write(site, "from", run, before or after, span=self.over_all(c))
 
     def placed(self, c: Children) -> syntax.Placed:
         """`W as layer[5].sae`."""
         return syntax.Placed(c[0], c[2], span=self.over_all(c))
 
-    def along(self, c: Children) -> Several:
+    def along(self, c: Children) -> syntax.Path:
         """`along {A, B} then C through {D}`."""
-        parts = [part for part in c if part is not None]
-        return several(self._parts(parts[1:]), start_of(parts[0]), end_of(parts[-1]))
+        parts = [part for part in c[2:] if part is not None]
+        words = [getattr(part, "value", "") for part in parts]
+        end = words.index("through") if "through" in words else len(parts)
+        through = parts[-1] if end < len(parts) else None
+        return syntax.Path(
+            tuple(parts[:end:2]), through, but=c[1] is not None, span=self.over_all(c)
+        )
 
     def frozen(self, c: Children) -> syntax.Only:
         """`freeze PATTERN`."""

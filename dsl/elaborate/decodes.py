@@ -10,6 +10,7 @@ from ..diagnostics import Note, Slug, or_any
 from ..program import DecodeOutput, DecodePlan
 from .datasets import TEXT
 from .given import intervene
+from .planned import Plan
 from .requests import elaborated
 from .study import Study
 from .under import inputs_again, under_plan
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..core import Node
     from ..program import CheckedModel, InputDecl
     from .models import ModelRequest
-    from .writes import Plan
 
 DECODE = "decode"
 OPTIONS = ("steps", "temperature", "top_k", "top_p", "samples", "seed", "stop")
@@ -156,7 +156,7 @@ def _intervened(
         return model, {}
     inner = Study(study.module, study.collector, study.ctx.budget)
     inputs = inputs_again(model, inner)
-    plan: Plan = {}
+    plan = Plan()
     for item in given:
         if isinstance(item, s.Placed):
             feature = f"`{item.span.text}` in a run that decodes"

@@ -13,12 +13,13 @@ from .scope import Frame, Scope
 from .sites import is_turn
 from .structure import walk
 from .values import HaltError, Known, Poison, Run, Val
-from .writes import Plan, plan
+from .writes import plan
 
 if TYPE_CHECKING:
     from ..modules import Module
     from ..program import CheckedModel
     from ..source import Span
+    from .planned import Plan
     from .study import Study
 
 

@@ -11,6 +11,7 @@ from ..diagnostics import Note, Slug, or_nearest
 from ..program import Limit
 from .given import intervene
 from .placing import placed
+from .planned import Plan
 from .requests import elaborated
 from .runs import lay_down
 from .values import Known, Run, Val
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .models import ModelRequest
     from .scope import Scope
     from .study import Study
-    from .writes import Plan
 
 
 def run_model(
@@ -98,7 +98,7 @@ def laid(
     """A run of an elaborated model."""
     parts = placed(study, given, model, scope)
     label = weights_label(study, model, weights, span, parts)
-    writes: Plan = {}
+    writes = Plan()
     for item in given:
         if not isinstance(item, s.Placed):
             intervene(study, item, model, writes, scope)

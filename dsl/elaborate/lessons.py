@@ -13,13 +13,14 @@ from .laying import laid, prepared
 from .outputs import expect, output
 from .phases import as_write, check_until
 from .placing import placed
+from .planned import Plan
 from .requests import inputs_of, requested
 from .structure import walk
 from .study import Study
 from .study_runs import Runs
 from .values import HaltError, Poison, Table, Value
 from .weights import parameters, split_weights, weights_label
-from .writes import Plan, plan, written
+from .writes import plan, written
 
 if TYPE_CHECKING:
     from ..core import Node
@@ -206,9 +207,9 @@ class Lessons:
 
     def _update(self, write: s.Write) -> None:
         """A local rule: what a parameter becomes after each step, from what stood before it."""
-        entries: Plan = {}
+        entries = Plan()
         plan(write, self.run.model, self.scope, entries)
-        for address, planned in entries.items():
+        for address, planned in entries.writes.items():
             held = self.study.ctx.params.get(address)
             if held is None or not isinstance(held.attrs, ops.ParamAttrs):
                 self.scope.fail(

@@ -15,10 +15,11 @@ from ..core import Node
 from ..diagnostics import Slug
 from ..resize import counted, resized
 from .builder import Builder
+from .detours import Detours
 from .recurrences import as_input, close_scan, items_of, union
 from .sites import body_sites
 from .values import HaltError, Run
-from .writes import Plan, written
+from .writes import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..core import Body, Step
     from ..ops import Typed
     from ..program import CheckedModel
+    from .planned import Plan
     from .scope import Scope
 
 
@@ -63,7 +65,9 @@ class _Layer:
     """Lays one program down, scan bodies included."""
 
     def __init__(self, run: Run, plan: Plan, scope: Scope) -> None:
-        self.run, self.plan, self.scope = run, plan, scope
+        self.run, self.plan, self.scope = run, plan.writes, scope
+        self.detours = Detours(plan, run.model.body, run)
+        self.aside = False  # what is laid down is no value of the run
         self.items: dict[str, list[ops.ItemAttrs]] = {}  # what the results of a scan hold
         self.types: dict[str, Typed] = {}  # of the model's own values, by node
         self.counted = counted(run.model.body)
@@ -81,13 +85,39 @@ class _Layer:
             node = step.node
             self.types[node.name] = (node.axes, node.dtype)
             if node.name not in placed:
-                made = self._step(step, [placed[name] for name in step.operands])
-                placed[node.name] = self._write(node, made)
+                placed[node.name] = self._stood(step, placed)
             elif node.site is not None:
                 placed[node.name] = self._write(node, placed[node.name])
             if node.name in self.counted:
                 self.counts[node.name] = placed[node.name].name
         return placed
+
+    def _stood(self, step: Step, placed: dict[str, Node]) -> Node:
+        """A step as it is in the run, and what paths make of it."""
+        detours = self.detours
+        if not detours.hops or self.aside or self.scope.builder.parent is not None:
+            made = self._step(step, [placed[name] for name in step.operands])
+            return self._write(step.node, made)
+        detours.follow(step, placed, self._aside)
+        made = self._step(step, detours.operands(step, placed))
+        made = self._write(step.node, detours.at_end(step.node, made, self.scope))
+        detours.begin(step.node, made, self.scope)
+        return made
+
+    def _aside(self, step: Step, operands: list[Node]) -> Node:
+        """What a step would be on other operands, writes and all; nobody can address it."""
+        if step.node.name in self.counted:
+            self.scope.fail(
+                Slug.BAD_WRITE,
+                "a path goes through a mask by which positions are packed, and there would be "
+                "others on it",
+                step.node.span,
+            )
+        self.aside = True
+        try:
+            return self._write(step.node, self._step(step, operands))
+        finally:
+            self.aside = False
 
     def _recounted(self, step: Step) -> Step:
         """The step with the sizes that this run counts."""
@@ -172,6 +202,10 @@ class _Layer:
         )  # the only run needs no name
         inside = isinstance(node.attrs, ops.ItemAttrs) and address in self.in_scans
         writes = () if inside else self.plan.get(address, ())
+        if self.aside:
+            for planned in writes:
+                made = written(planned, made, address, self.run, self.scope)
+            return made
         self.run.values[address] = made
         if writes:
             self.run.written[address] = made

@@ -21,6 +21,7 @@ from .builder import Budget, Builder, Context
 from .datasets import STATISTICS, TEXT, statistic
 from .expressions import evaluate_all
 from .gradients import work_out
+from .planned import Plan
 from .runs import lay_down
 from .scope import Frame, Scope
 from .structure import walk
@@ -87,7 +88,7 @@ class Study:
         if any(isinstance(part, s.Name) and part.id == "base" for part in walk(tree)):
             name, model, inputs = f"base of {live.name}", live.model, live.inputs
             run, _ = lay_down(
-                name, model, inputs, {}, self.scope, weights=live.weights, placed=live.placed
+                name, model, inputs, Plan(), self.scope, weights=live.weights, placed=live.placed
             )
             scope.names["base"] = run
 

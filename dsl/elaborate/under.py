@@ -13,6 +13,7 @@ from ..program import ArgumentInput, CheckedModel, InputDecl
 from ..source import GENERATED
 from .datasets import use_data
 from .given import plan_intervention
+from .planned import Plan
 from .runs import lay_down
 from .study import Study
 from .values import HaltError, Known, Val
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from ..core import Node
     from ..modules import Module
-    from .writes import Plan
 
 Under = tuple[str, "Mapping[str, float | int]"]
 
@@ -37,7 +37,7 @@ def elaborate_under(
     before = collector.errors
     try:
         inputs = inputs_again(model, study)
-        plan: Plan = {}
+        plan = Plan()
         for name, given in under:
             definition, home = _find(name, module, study)
             params = [param.name for param in definition.params]

@@ -3,7 +3,7 @@ instead."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -11,6 +11,8 @@ from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Note, Severity, Slug, or_nearest
 from .indexing import limit
+from .paths import add_detour
+from .planned import Plan, Planned
 from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
 from .values import HaltError, Known, Run, Value
 
@@ -21,21 +23,6 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 IDENTITY = "identity"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One write at one address. `turns` are the turns that a wildcard or swept variable stands for
-    here: (loop, `*` or the variable, turn). `when` is the part of the selection that says when."""
-
-    write: Write
-    selection: tuple[s.Item, ...]
-    turns: tuple[tuple[str, str, int], ...]
-    scope: Scope
-    when: tuple[s.Item, ...] = ()
-
-
-Plan = dict[str, list[Planned]]
 
 
 def plan(
@@ -69,13 +56,24 @@ def plan(
             )
         unknown_site(path, {**known, **model.aliases}, write.site, scope)
     _check_swept(path, hits, write, scope)
-    for address, turns in hits:
+    entries = {
+        address: Planned(write, selection, _bound(path, turns), scope, when)
+        for address, turns in hits
+    }
+    for address in entries:
         _check_selection(selection, known[address], address, scope)
-        bound = tuple((loop, by, turn) for (loop, by), turn in zip(path.open, turns, strict=False))
-        entry = Planned(write, selection, bound, scope, when)
-        for other in into.get(address, ()):
+    if write.path is not None:
+        add_detour(write.path, entries, model, scope, into, _check_selection)
+    if write.path is not None and not write.path.but:
+        return
+    for address, entry in entries.items():
+        for other in into.writes.get(address, ()):
             _overlap(entry, other, address, scope)
-        into.setdefault(address, []).append(entry)
+        into.writes.setdefault(address, []).append(entry)
+
+
+def _bound(path: Pattern, turns: tuple[int, ...]) -> tuple[tuple[str, str, int], ...]:
+    return tuple((loop, by, turn) for (loop, by), turn in zip(path.open, turns, strict=False))
 
 
 def _check_swept(
@@ -189,24 +187,42 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:
             new = scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Select(loop, turn)), [new], span)
+    masks = _masks(planned, it, scope)
+    _check_axes(new, it, masks, planned, scope)
+    return _chosen(masks, new, it, scope, span)
+
+
+def _masks(planned: Planned, it: Node, scope: Scope) -> list[Node]:
+    """Where, and for which members of a sweep, a planned write is."""
     masks = [_mask(item, it, scope, planned.scope) for item in planned.selection]
+    span = planned.write.span
     for _, by, turn in planned.turns:
         swept = planned.scope.lookup(by) if by != "*" else None
         if isinstance(swept, Value):
-            masks.append(
-                scope.map(
-                    "eq", [scope.builder.use(swept.node), scope.node(Known(turn), span)], span
-                )
-            )
-    _check_axes(new, it, masks, planned, scope)
-    for axis in it.axes:
-        new = scope.spread(new, axis, span) if not masks else new
+            own = [scope.builder.use(swept.node), scope.node(Known(turn), span)]
+            masks.append(scope.map("eq", own, span))
+    return masks
+
+
+def _chosen(masks: list[Node], new: Node, it: Node, scope: Scope, span: Span) -> Node:
     if not masks:
+        for axis in it.axes:
+            new = scope.spread(new, axis, span)
         return new
     mask = masks[0]
     for other in masks[1:]:
         mask = scope.map("and", [mask, other], span)
     return scope.map("where", [mask, new, it], span)
+
+
+def in_part(planned: Planned, new: Node, it: Node, builder_scope: Scope) -> Node:
+    """A value in the part that is meant, and what was there elsewhere."""
+    scope = planned.scope.inner(
+        builder=builder_scope.builder, names={}, axes={}, path=builder_scope.path
+    )
+    for axis in it.axes:
+        scope.axes.setdefault(axis.name, axis)
+    return _chosen(_masks(planned, it, scope), new, it, scope, planned.write.span)
 
 
 def _new_value(planned: Planned, it: Node, address: str, run: Run, scope: Scope) -> Node:

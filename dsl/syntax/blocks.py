@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .expressions import Expr, Item, Range
+from .expressions import Expr, Item, Listing, Range
 from .tree import Tree
 
 
@@ -136,12 +136,38 @@ class Block(Tree):
 
 
 @dataclass(frozen=True, slots=True)
+class Path(Tree):
+    """`along {A, B} then C through {D}`: each hop is a consumer, or several in braces. With `but`,
+    `along not`: all consumers but these."""
+
+    hops: tuple[Expr, ...]
+    through: Expr | None = None
+    but: bool = False
+
+    @property
+    def consumers(self) -> tuple[tuple[Expr, ...], ...]:
+        """Those of each hop."""
+        return tuple(_several(hop) for hop in self.hops)
+
+    @property
+    def blocks(self) -> tuple[Expr, ...]:
+        """What the path goes through."""
+        return () if self.through is None else _several(self.through)
+
+
+def _several(tree: Expr) -> tuple[Expr, ...]:
+    return tree.items if isinstance(tree, Listing) and tree.braces else (tree,)
+
+
+@dataclass(frozen=True, slots=True)
 class Write(Tree):
-    """`site op value`; `op` is `=`, `+=`, `-=`, `*=`, `/=` or `from` (then `value` is a run)."""
+    """`site op value`; `op` is `=`, `+=`, `-=`, `*=`, `/=` or `from` (then `value` is a run). With
+    a `path`, only what is on it is changed."""
 
     site: Expr
     op: str
     value: Expr
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,9 +294,9 @@ intervention i on gpt:
   gain   x = 0 # why
   keep  x =  0  for decode
   x along {a,
-     b} = 1
+     b}  then {c}  through  d = 1
 experiment e:
-  run r = y  with x along {a,
+  run r = y  with x along not {a,
          b}  from z
 """
     assert (
@@ -305,11 +305,10 @@ experiment e:
 intervention i on gpt:
     gain   x = 0  # why
     keep  x =  0  for decode
-    x along {a,
-       b} = 1
+    x along {a, b} then {c} through d = 1
 
 experiment e:
-    run r = y with x along {a, b}  from z
+    run r = y with x from z along not {a, b}
 """
     )
 

@@ -147,7 +147,7 @@ def test_a_write_that_is_right(body: str) -> None:
         ("during decode: wte = 0", "unknown-axis"),
         ("during decode: layer[0].foo = 0", "unknown-site"),
         ("during decode a..3: layer[0].mid = 0", "unknown-name"),
-        ("layer[0].x along {logits} = 0", "unbuilt"),
+        ("layer[0].x along {logit} = 0", "unknown-site"),
         ("share r = rotation[d -> f]\nlayer[0].x = r(it)", "unbuilt"),
     ],
 )
@@ -277,7 +277,7 @@ def test_a_sweep_is_an_axis() -> None:
         ("run a = tiny with 3", "unknown-name"),
         ("run a = tiny with layer[2].x = 0", "unknown-site"),
         ("run a = tiny with layer[0].x from words", "bad-write"),
-        ("run a = tiny with layer[0].x along {logits} from b", "unbuilt"),
+        ("run a = tiny with layer[0].x along {logit} from a", "unknown-site"),
         ("run a = decode(prompt = words.tokens)", "wrong-arguments"),
         ("run a = decode(steps = 4)", "wrong-arguments"),
         ("run a = decode(words.tokens, steps = 4)", "unknown-option"),

@@ -170,10 +170,7 @@ def body_of(header: str, text: str) -> tuple[Tree, ...]:
         ("x[y] from z", s.Write(s.Index(x, (y,)), "from", z)),
         (
             "x along {y} then z through y = 1",
-            s.Unbuilt("`along` (paths)", (
-                s.Write(x, "=", one), s.Listing((y,), braces=True),
-                s.Name("then"), z, s.Name("through"), y,
-            )),
+            s.Write(x, "=", one, s.Path((s.Listing((y,), braces=True), z), y)),
         ),
         ("gain x = 1", s.Unbuilt("`gain`", (x, one))),
         ("freeze x", s.Unbuilt("`freeze` in an intervention", (s.Only((x,), frozen=True),))),
