@@ -191,7 +191,7 @@ def plain_form(scan: ScanAttrs) -> Literal["newton", "parallel", "steps"]:
 
 ROWS = 16  # steps of a chunk, where PyTorch runs a recurrence in parallel on the CPU
 FEW_STEPS = {Form.CHUNKS: 16, Form.DOUBLING: 32}
-MOST_NUMBERS = {Form.CHUNKS: 1 << 16, Form.DOUBLING: 512}
+MOST_NUMBERS = {Form.CHUNKS: 1 << 16, Form.DOUBLING: 256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +240,11 @@ def in_parallel(scan: ScanAttrs) -> InParallel | None:
       32 all is the same from 64 steps on, in chunks of 64 up to twice as slow. Gated linear
       attention with 32 heads, of 32, 128 and 512 steps 0.9, 1.5, 1.6; 0.4, 0.4, 0.5.
     - an associative scan, one carry of 64 numbers, of 16, 64, 256, 1024 steps: 1.0, 0.4, 0.2, 0.2;
-      0.8, 0.4, 0.2, 0.2. Of 512 numbers 1.1, 0.7, 0.5, 2.0; 1.0, 0.6, 0.4, 0.8. Of 2048 numbers
-      1.7, 1.4, 1.8, 3.7, and of 16384 10 and more: each round of it goes through memory once more,
-      and the loop does not. Two carries that turn into each other, of 64 numbers each: 1.9, 0.7,
-      0.3, 0.3; of 256 numbers each 2.2, 1.0, 0.7, 1.0.
+      0.8, 0.4, 0.2, 0.2. Of 256 numbers 1.1, 0.5, 0.9, 0.9; 0.9, 0.5, 0.3, 0.4. Of 512 1.1, 0.7,
+      0.5, 2.0; 1.0, 0.6, 0.4, 0.8. Of 2048 numbers 1.7, 1.4, 1.8, 3.7, and of 16384 10 and more:
+      each round of it goes through memory once more, and the loop does not. Two carries that turn
+      into each other, of 64 numbers each: 1.9, 0.7, 0.3, 0.3; of 256 numbers each 2.2, 1.0, 0.7,
+      1.0.
 
     Where a group of carries has no such form there is a loop anyway, and it is taken for all.
     """

@@ -22,14 +22,14 @@ class Rows:
 
     The first row of the first chunk is the first step, whatever the direction; rows behind the last
     step are filled. `other` is a second index over the rows of a chunk. There are `size` rows in a
-    chunk, or more, up to a power of two: chunks are halved, and the halves too.
+    chunk, or more, up to a power of two from 2 on: chunks are halved, and the halves too.
     """
 
     def __init__(
         self, make: Maker, axis: Axis, size: int, fresh: Callable[[str], str], *, reverse: bool
     ) -> None:
         self.make, self.axis, self.reverse = make, axis, reverse
-        size = 1 << (size - 1).bit_length()
+        size = 1 << max(size - 1, 1).bit_length()
         self.chunk = Axis(fresh("chunk"), sizes.ceil_divide(axis.size, size))
         self.row, self.other = Axis(fresh("row"), size), Axis(fresh("col"), size)
         self._whole = Axis(fresh("step"), sizes.multiply(self.chunk.size, size))

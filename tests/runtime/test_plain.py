@@ -135,7 +135,7 @@ def test_explain_says_so(program: Program) -> None:
     (call,) = program.model("turned")._artifact.kernels
     assert isinstance(call, KernelCall)
     worth = in_parallel(call.scan)
-    assert str(worth) == "in parallel from 32 steps on, of at most 128 numbers"
+    assert str(worth) == "in parallel from 32 steps on, of at most 64 numbers"
     assert str(worth) in said("turned")
     assert "from 16 steps on, of at most 65536 numbers or with gradients" in said("corrected")
     assert "in parallel from" not in said("bounded")
