@@ -192,7 +192,8 @@ class Hand:
 
             def whole() -> None:
                 ahead()
-                library.scan_bwd(*map(pointer, [a, out, torch.ones_like(out), da, dx]), *size)
+                given_ = [a, out, torch.ones_like(out), da, dx]
+                library.scan_bwd(*map(pointer, given_), *size)
 
             return ahead, whole
         return None
@@ -253,6 +254,8 @@ def main() -> None:
 
                 def theirs(x: torch.Tensor, own: Any = own) -> torch.Tensor:
                     return own(x)[0]
+
+                theirs.parameters = own.parameters  # type: ignore[attr-defined]  # as ours: weights learn
 
                 pairs(forward(ours, given), forward(theirs, given), args.pairs).show(
                     f"{label} forward / nn.GRU"

@@ -1,12 +1,17 @@
 """Memory for what kernels give out.
 
 Fresh memory costs a fault for each of its pages, together more than a light recurrence takes to
-run. So some of what was given out is remembered, and given out again when nobody holds it.
+run. So some of what was given out is remembered, and given out again when nobody holds it; what is
+fresh is asked for in large pages, where the system has some.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
+import mmap
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +21,39 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGE = 1 << 20  # bytes from which on it is worth it
-MOST = 64 << 20  # bytes that are remembered
+PART = 64  # of the machine's memory, one such part is remembered at most
+PAGE = 2 << 20  # bytes of a large page
 
 _remembered: list[Any] = []  # storages, the last used last
 _lock = threading.Lock()
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _most() -> int:
+    """How many bytes are remembered."""
+    try:
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // PART
+    except (AttributeError, ValueError, OSError):
+        return 64 << 20
+
+
+MOST = _most()
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     """A tensor on the CPU that holds anything."""
     size = math.prod(shape) * dtype.itemsize
     if not LARGE <= size <= MOST:
-        return torch.empty(shape, dtype=dtype)
+        return _fresh(shape, dtype, size)
     with _lock:
-        for at, storage in enumerate(_remembered):
+        for at in reversed(range(len(_remembered))):  # what was used last is in the cache
+            storage = _remembered[at]
             if storage.nbytes() == size and _is_free(storage):
                 _remembered.append(_remembered.pop(at))
                 found = torch.empty(0, dtype=dtype)
                 found.set_(storage, 0, torch.Size(shape))  # type: ignore[call-overload]  # torch
                 return found
-        made = torch.empty(shape, dtype=dtype)
+        made = _fresh(shape, dtype, size)
         _remembered.append(made.untyped_storage())
         while sum(storage.nbytes() for storage in _remembered) > MOST:
             del _remembered[0]
@@ -44,3 +63,15 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
 def _is_free(storage: Any) -> bool:
     """Whether nobody else holds it, in no other process either."""
     return torch._C._storage_Use_Count(storage._cdata) == 1 and not storage.is_shared()
+
+
+def _fresh(shape: Sequence[int], dtype: torch.dtype, size: int) -> torch.Tensor:
+    made = torch.empty(shape, dtype=dtype)
+    if size >= 2 * PAGE and _libc is not None:
+        start = -(-made.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (made.data_ptr() + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        # a wish: a system without large pages says no, and nothing is lost
+        _libc.madvise(
+            ctypes.c_void_p(start), ctypes.c_size_t(end - start), getattr(mmap, "MADV_HUGEPAGE", 14)
+        )
+    return made
