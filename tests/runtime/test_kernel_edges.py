@@ -211,3 +211,18 @@ def test_ways_back_to_different_operands_are_different_operators() -> None:
     for wanted in [{0, 1}, *({at} for at in range(14)), *({1, at} for at in range(2, 14))]:
         for at, slope in slopes(wanted).items():
             assert_close(slope, every[at])
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+@pytest.mark.parametrize("size", [35, 36])
+def test_rows_and_places_that_are_multiplied_together(size: int, count: int) -> None:
+    """Four rows at once and what is left of them; of places four at once, or each alone."""
+    text = f"model m[d = 5](x[b, t, d]) -> [b, t, n]:\n    y = gru[n = {size}](x)\n    return y\n"
+    model = Program.from_text(text).model().double()
+    loop = build(model._graph, model.checked, shared=model, kernels=False)
+    stream = torch.Generator().manual_seed(0)
+    x = torch.randn(count, 7, 5, generator=stream, dtype=torch.float64, requires_grad=True)
+    leaves = [x, *model.parameters()]
+    slopes = [torch.autograd.grad(one(x).square().sum(), leaves) for one in (model, loop)]
+    for ours, theirs in zip(*slopes, strict=True):
+        assert_close(ours, theirs, "float64")

@@ -6,6 +6,7 @@ that are summed, the rows. So a sum stays in registers while what it is made of 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ....dsl.core import Axes as NodeAxes
@@ -18,12 +19,16 @@ from .places import Term, times
 from .points import SCALARS, Hoist, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ....dsl.core import Axis
     from .groups import Group
     from .loops import Lines
     from .memory import Memory
     from .statements import Statement
+
+
+BESIDE = 4  # the most places of sums across vectors that rows are multiplied with at once
 
 
 def write_group(memory: Memory, group: Group, lines: Lines) -> None:
@@ -55,6 +60,20 @@ class _Nest:
         count = sum(self._in_registers(own) and not self._across(own) for own in sums)
         self.held = max(count, 1) * (4 if self.rows else 1)
         self.later = [own for own in sums if self._is_later(own)]
+        self.beside = self._axis_beside()
+        if self.beside is not None:
+            self.outer.remove(self.beside)
+            self.held *= BESIDE
+
+    def _axis_beside(self) -> Axis | None:
+        """The axis of places that share what is read of the rows: one place alone, with a sum for
+        each row, would wait for its last product before the next."""
+        if not (self.rows and self.outer and self.sums):
+            return None
+        size = self.outer[-1].size
+        across = all(self._across(own) and self._in_registers(own) for own in self.sums)
+        divides = isinstance(size, int) and size % BESIDE == 0
+        return self.outer[-1] if across and divides and self.sums == self.later else None
 
     # ---- kinds of sums
 
@@ -70,15 +89,19 @@ class _Nest:
         """Whether a sum ends when all loops are done: many across vectors are taken together."""
         if not self._in_registers(own):
             return True
-        return self._across(own) and not self.rows and bool(self._kept_axes(own))
+        kept = [axis for axis in self._kept_axes(own) if not self.memory.is_rows(axis.name)]
+        return self._across(own) and bool(kept)
 
     def _sum(self, own: Statement) -> str:
         """The variable of a sum that is held in registers."""
         name = f"sum_{self.memory.word(own.node)}"
-        return name + ("[" + self.memory.index(self.inner[-1].name) + "]" if self.rows else "")
+        row = "[" + self.memory.index(self.inner[-1].name) + "]" if self.rows else ""
+        return name + row + ("" if self.beside is None else "[q]")
 
     def _shape(self, own: Statement) -> str:
         rows = "[R]" if self.rows else ""
+        if self.beside is not None:
+            return rows + "[BESIDE]"
         return rows + ("" if self.vector is None or self._across(own) else "[U]")
 
     # ---- the loops
@@ -88,7 +111,7 @@ class _Nest:
         for own in self.sums:
             if not self._in_registers(own):
                 self._clear(own)
-        with nested(self.memory, self.outer, self.lines):
+        with nested(self.memory, self.outer, self.lines), self._turns():
             across = [o for o in self.sums if self._in_registers(o) and self._across(o)]
             self._declare(across)
             if self.vector is None:
@@ -101,8 +124,10 @@ class _Nest:
                 with self.lines.block(head, "});"):
                     self.lines.add("constexpr int U = decltype(count)::value;")
                     self._inside()
-            for own in across:
-                if own in self.later:
+            later = [own for own in across if own in self.later]
+            rows = self.inner[-1:] if self.rows and later else []
+            with nested(self.memory, rows, self.lines), self._places():
+                for own in later:
                     place = self.memory.partial(own, across=True)
                     at = place.pointer(self.point.indices())
                     self.lines.add(f"store<true>({at}, {self._sum(own)}, W);")
@@ -110,15 +135,39 @@ class _Nest:
         for own in self.later:
             self._collect(own)
 
+    @contextmanager
+    def _turns(self) -> Iterator[None]:
+        """The loop over the first of places that are taken at once."""
+        if self.beside is None:
+            yield
+            return
+        start, size = f"from_{self.memory.index(self.beside.name)}", self.beside.size
+        with self.lines.block(f"for (long {start} = 0; {start} < {size}; {start} += BESIDE)"):
+            yield
+
+    @contextmanager
+    def _places(self) -> Iterator[None]:
+        """The loop over places that are taken at once."""
+        if self.beside is None:
+            yield
+            return
+        index = self.memory.index(self.beside.name)
+        self.lines.add("#pragma GCC unroll 4")
+        with self.lines.block("for (int q = 0; q < BESIDE; ++q)"):
+            self.lines.add(f"const long {index} = from_{index} + q;")
+            yield
+
     def _inside(self) -> None:
         own = [o for o in self.sums if self._in_registers(o) and not self._across(o)]
         self._declare(own)
         loops = self.lines.mark()
-        with nested(self.memory, self.inner, self.lines):
+        with nested(self.memory, self.inner, self.lines), self._places():
             if self.vector is None:
                 self._point()
             else:
-                inner, written = frozenset(axis.name for axis in self.inner), self._written()
+                beside = [] if self.beside is None else [self.beside]
+                inner = frozenset(axis.name for axis in (*self.inner, *beside))
+                written = self._written()
                 self.point.hoist = Hoist(inner, loops, self.lines.mark(), written)
                 self._unrolled_point()
                 self.point.hoist = None
@@ -165,7 +214,7 @@ class _Nest:
             shape = self._shape(own)
             self.lines.add(f"{self.point.type_of(own.node.dtype)} {name}{shape};")
             if self.rows:
-                inner = "for (auto &one : row) one" if shape.endswith("[U]") else "row"
+                inner = "for (auto &one : row) one" if shape.count("[") == 2 else "row"
                 self.lines.add(f"for (auto &row : {name}) {inner} = {start};")
             elif shape:
                 self.lines.add(f"for (auto &one : {name}) one = {start};")
