@@ -402,6 +402,17 @@ class StopAttrs:
 
 
 @dataclass(frozen=True, slots=True)
+class BackwardAttrs:
+    """The value, whose gradient on its way back becomes what a rule makes of it.
+
+    Operands: the value, then what else the rule reads. The body's inputs are what arrives, the
+    value, and the others; its result is what goes on, and may lack axes of the value.
+    """
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
 class DeriveAttrs:
     """A derivative that is asked for: operands are a value, what it is made of, and a direction.
 
@@ -438,7 +449,7 @@ def _item(attrs: ItemAttrs, _: Sequence[Operand]) -> Typed:
     return attrs.axes, attrs.dtype
 
 
-def _same(_: StopAttrs, operands: Sequence[Operand]) -> Typed:
+def _same(_: StopAttrs | BackwardAttrs, operands: Sequence[Operand]) -> Typed:
     return operands[0]
 
 
@@ -460,6 +471,7 @@ Attrs = (
     | ScanAttrs
     | ItemAttrs
     | StopAttrs
+    | BackwardAttrs
     | DeriveAttrs
 )
 
@@ -497,6 +509,7 @@ ALONG_OP = OpDef("along", AlongAttrs, (1, 1), _along)
 SCAN = OpDef("scan", ScanAttrs, (0, None), _scan)
 ITEM = OpDef("item", ItemAttrs, (1, 1), _item)
 STOP = OpDef("stop", StopAttrs, (1, 1), _same)
+BACKWARD = OpDef("backward", BackwardAttrs, (1, None), _same)
 DERIVE = OpDef("derive", DeriveAttrs, (3, 3), _derive)  # in no checked program: none of OPS
 
 OPS = (
@@ -517,4 +530,5 @@ OPS = (
     SCAN,
     ITEM,
     STOP,
+    BACKWARD,
 )

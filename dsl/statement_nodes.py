@@ -185,9 +185,9 @@ class StatementNodes(ExpressionNodes):
         """`else:`."""
         return several((None, tuple(c[2])), start_of(c[0]), end_of(c[2]))
 
-    def backward(self, c: Children) -> syntax.Unbuilt:
-        """`backward SITE = expr`."""
-        return self.unbuilt("`backward`", c)
+    def backward(self, c: Children) -> syntax.Rule:
+        """`backward y = expr`."""
+        return syntax.Rule(c[1], c[3], span=self.over_all(c))
 
 
 def _is_line_end(part: Any) -> bool:

@@ -41,7 +41,11 @@ def head(node: Tree) -> Pieces:
         case syntax.Phase(name):
             return [f"phase {name}:"]
         case syntax.Sweep(name, over):
-            return [f"sweep {name} over ", *_list(over), ":"]
+            return [
+                f"{'sweep' if node.runs_again else 'attribute'} {name} over ",
+                *_list(over),
+                ":",
+            ]
         case syntax.Loop(kind, name, count):
             return [f"{kind} {name} * ", *expression(count), ":"]
         case syntax.Scan(axis, backwards, count):
@@ -70,8 +74,15 @@ def _step(node: Tree) -> Pieces:
         case syntax.Shared(name, value):
             return [f"share {name} = ", *expression(value)]
         case syntax.Write(site, op, value, path):
+            if op == "freeze":
+                return ["freeze ", *expression(site, POSTFIX)]
+            if op in syntax.RULES:
+                said = [f"{op} ", *expression(site, POSTFIX), *_path(path)]
+                return [*said, " = ", *expression(value)]
             before, after = ([], _path(path)) if op == "from" else (_path(path), [])
             return [*expression(site, POSTFIX), *before, f" {op} ", *expression(value), *after]
+        case syntax.Rule(name, value):
+            return ["backward ", *expression(name, POSTFIX), " = ", *expression(value)]
         case syntax.Placed(weights, part):
             return [*expression(weights), " as ", *expression(part)]
         case syntax.Use(path, names):

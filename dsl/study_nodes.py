@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import syntax
@@ -33,9 +34,11 @@ class Nodes(StatementNodes):
         """The body of an intervention; what only blocks and training have is reserved here."""
         steps = self.steps(c)
         for place, step in enumerate(steps):
-            if isinstance(step, syntax.Only | syntax.Shared):
-                word = "freeze" if isinstance(step, syntax.Only) else "share"
-                feature = f"`{word}` in an intervention"
+            if isinstance(step, syntax.Only):
+                one = syntax.Number(0, span=step.span)
+                steps[place] = syntax.Write(step.patterns[0], "freeze", one, span=step.span)
+            elif isinstance(step, syntax.Shared):
+                feature = "`share` in an intervention"
                 steps[place] = syntax.Unbuilt(feature, (step,), span=step.span)
         return steps
 
@@ -72,9 +75,12 @@ class Nodes(StatementNodes):
         """`freeze PATTERN`."""
         return syntax.Only((c[1],), frozen=True, span=self.over_all(c))
 
-    def gain(self, c: Children) -> syntax.Unbuilt:
-        """`gain SITE = 0.5`."""
-        return self.unbuilt("`gain`", c)
+    def gain(self, c: Children) -> syntax.Write:
+        """`gain SITE = 0.5`, perhaps along a path."""
+        word, site, path, _, value, _ = c
+        return syntax.Write(site, word.value, value, path, span=self.over_all(c))
+
+    returning = gain  # `backward SITE = expr(it, grad)`
 
     def keep(self, c: Children) -> syntax.Unbuilt:
         """`keep SITE = int8[h](it) for decode`."""
@@ -167,9 +173,9 @@ class Nodes(StatementNodes):
         """`l in layer`."""
         return syntax.Over(c[0].value, c[2], span=self.over_all(c))
 
-    def attribute(self, c: Children) -> syntax.Unbuilt:
+    def attribute(self, c: Children) -> syntax.Sweep:
         """`attribute heads over l in layer:`."""
-        return self.unbuilt("`attribute`", c)
+        return replace(self.sweep(c), runs_again=False)
 
     def plot(self, c: Children) -> syntax.Plot:
         """`plot heatmap(effect)`."""

@@ -53,8 +53,8 @@ def changed(program: Program, *writes: str, tokens: torch.Tensor = TOKENS) -> to
     return under(model, f"intervention i on tiny:\n{body}\n")(tokens)
 
 
-def values(text: str, head: str = MODEL) -> dict[str, np.ndarray]:
-    program = Program.from_text(f"{head}{DATA}experiment e of tiny on words:\n{text}")
+def values(text: str, head: str = MODEL, of: str = "tiny") -> dict[str, np.ndarray]:
+    program = Program.from_text(f"{head}{DATA}experiment e of {of} on words:\n{text}")
     return {name: np.asarray(value) for name, value in program.run("e").values.items()}
 
 

@@ -15,6 +15,7 @@ from ...dsl.ops import (
     MAP,
     REDUCE,
     AlongAttrs,
+    BackwardAttrs,
     ConstAttrs,
     ContractAttrs,
     MapAttrs,
@@ -43,7 +44,7 @@ def _rule(edit: Edit, node: Node) -> str | None:
     write = _Write(edit, node)
     read = edit.operands(node.name)
     match node.attrs:
-        case StopAttrs():
+        case StopAttrs() | BackwardAttrs():
             return read[0]
         case MapAttrs(fn="div") if _divides_often(edit, node):
             return write.map("mul", read[0], write.map("reciprocal", read[1]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...dsl.core import Axis, Body, DType, names
 from ...dsl.derivatives import pushforward
-from ...dsl.ops import INPUT, REDUCE, InputAttrs, ReduceAttrs, ScanAttrs
+from ...dsl.ops import BACKWARD, INPUT, REDUCE, InputAttrs, ReduceAttrs, ScanAttrs
 from ..lift import fitted
 from .algebra import Maker
 from .apart import apart, apart_scan, short
@@ -55,8 +55,8 @@ class Turn:
 
 def solvable(scan: ScanAttrs) -> bool:
     """Whether a recurrence has carries for Newton's method."""
-    if not scan.carries:
-        return False
+    if not scan.carries or any(s.node.op is BACKWARD for s in scan.body.steps):
+        return False  # a rule for the way back has no tangent
     found = classify(scan)
     taken = short(found)
     if taken:

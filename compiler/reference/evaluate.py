@@ -13,6 +13,7 @@ from ...dsl.core import Axis, names
 from ...dsl.items import body_inputs
 from ...dsl.ops import (
     AlongAttrs,
+    BackwardAttrs,
     ConcatAttrs,
     ConstAttrs,
     ContractAttrs,
@@ -171,7 +172,7 @@ def _value(node: Node, operands: Sequence[NamedArray], given: _Given) -> NamedAr
             return positions.concat(attrs, operands, node.dtype)
         case AlongAttrs(fn=fn, axes=along):
             return reductions.along(fn, operands[0], along, node.dtype)
-        case StopAttrs():
+        case StopAttrs() | BackwardAttrs():
             return operands[0]
         case InputAttrs() | ItemAttrs() | ScanAttrs() | DeriveAttrs():
             raise ValueError(f"%{node.name} has no value of its own")

@@ -11,7 +11,16 @@ are left to `prune`, `fold` and `share`. Where there is a kink, the slope is tha
 
 from __future__ import annotations
 
+from .forward import OneWayError
 from .programs import pullback, pushforward
 from .requests import NoFloatError, worked_out
+from .rules import without_rules
 
-__all__ = ["NoFloatError", "pullback", "pushforward", "worked_out"]
+__all__ = [
+    "NoFloatError",
+    "OneWayError",
+    "pullback",
+    "pushforward",
+    "without_rules",
+    "worked_out",
+]

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     Rule = Callable[[Tape, Node, Tangents], Node | None]
 
 
+class OneWayError(Exception):
+    """A derivative forwards of what has a rule for the way back alone."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.node = node
+
+
 def pushed(tape: Tape, seeds: Mapping[str, Node]) -> dict[str, Node]:
     """The tangents of all nodes that depend on the seeds; what is zero is not there."""
     depends = reached(tape, seeds)
@@ -139,6 +147,12 @@ def _along(t: Tape, node: Node, given: Tangents) -> Node | None:
     return None if given[0] is None else through(t, node, given[0], back=False)
 
 
+def _backward(_t: Tape, node: Node, given: Tangents) -> Node | None:
+    if given[0] is None:
+        return None
+    raise OneWayError(node)
+
+
 RULES: dict[ops.OpDef, Rule] = {
     ops.MAP: _map,
     ops.REDUCE: _reduce,
@@ -148,5 +162,6 @@ RULES: dict[ops.OpDef, Rule] = {
     ops.SCATTER: _scatter,
     ops.CONCAT: _concat,
     ops.ALONG_OP: _along,
+    ops.BACKWARD: _backward,
 }
 """Scans go with their items (`recurrences.py`). `stop`, and what reads nothing, has no tangent."""

@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from .. import ops
-from ..core import Body, DType
+from ..core import Body, DType, Step
 from .forward import pushed
 from .reverse import pulled
 from .tape import Tape
@@ -52,13 +52,17 @@ def _asks(body: Body) -> bool:
 
 def _worked_out(body: Body, spend: Spend, numbers: Iterator[int]) -> Body:
     tape = Tape((), body.steps[0].node, fixed=True, numbers=numbers)
+    known: dict[str, Node] = {}
     for step in body.steps:
         node, read = step.node, step.operands
         match node.attrs:
             case ops.DeriveAttrs() as attrs:
                 made = len(tape.steps)
                 tape.here = node
-                value = _derivative(tape, node, attrs, [tape.nodes[name] for name in read])
+                if node.name not in known:
+                    alike = _alike(step, body, tape)
+                    known |= _derivatives(tape, attrs, alike)
+                value = known[node.name]
                 for _ in tape.steps[made:]:
                     spend(node.span)
                 tape.put(replace(node, op=ops.RENAME, attrs=ops.RenameAttrs()), [value.name])
@@ -70,17 +74,45 @@ def _worked_out(body: Body, spend: Spend, numbers: Iterator[int]) -> Body:
     return Body(tuple(tape.steps), body.results)
 
 
-def _derivative(tape: Tape, node: Node, attrs: ops.DeriveAttrs, read: list[Node]) -> Node:
-    value, source, direction = read
-    for operand in (value, source):
+def _alike(step: Step, body: Body, tape: Tape) -> list[Step]:
+    """The requests that one walk backwards answers: those of the same value in the same direction,
+    by whatever stands already. A walk forwards is for one."""
+    value, _, direction = step.operands
+    attrs = step.node.attrs
+    assert isinstance(attrs, ops.DeriveAttrs)
+    if attrs.forward or attrs.lifts:
+        return [step]
+    numbers = {s.node.name: s.node.attrs for s in body.steps if s.node.op is ops.CONST}
+    wanted = numbers.get(direction, direction)
+    return [
+        other
+        for other in body.steps
+        if other.node.attrs == attrs
+        and other.operands[0] == value
+        and numbers.get(other.operands[2], other.operands[2]) == wanted
+        and other.operands[1] in tape.nodes
+    ]
+
+
+def _derivatives(tape: Tape, attrs: ops.DeriveAttrs, asked: list[Step]) -> dict[str, Node]:
+    """What some requests, which are alike, ask for."""
+    node = asked[0].node
+    value, _, direction = (tape.nodes[name] for name in asked[0].operands)
+    sources = [tape.nodes[step.operands[1]] for step in asked]
+    for operand in (value, *sources):
         if operand.dtype is not DType.FLOAT:
             raise NoFloatError(node, operand)
     tape.riding = frozenset() if attrs.forward else frozenset(attrs.riding)
     if attrs.lifts:
-        tape.riding |= node.axis_names - source.axis_names
+        tape.riding |= node.axis_names - sources[0].axis_names
     if attrs.forward:
-        start = tape.spread(direction, source.axes)
-        found = pushed(tape, {source.name: start}).get(value.name)
+        start = tape.spread(direction, sources[0].axes)
+        found = [pushed(tape, {sources[0].name: start}).get(value.name)]
     else:
-        found = pulled(tape, {value.name: direction}, {source.name}).get(source.name)
-    return tape.spread(found or tape.number(0.0), node.axes)
+        wanted = {source.name for source in sources}
+        back = pulled(tape, {value.name: direction}, wanted, through=True)
+        found = [back.get(source.name) for source in sources]
+    return {
+        step.node.name: tape.spread(one or tape.number(0.0), step.node.axes)
+        for step, one in zip(asked, found, strict=True)
+    }

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     Rule = Callable[[Tape, Node, int, Node], Node | None]
 
 
-def pulled(tape: Tape, seeds: Mapping[str, Node], wanted: set[str]) -> dict[str, Node]:
+def pulled(
+    tape: Tape, seeds: Mapping[str, Node], wanted: set[str], *, through: bool = False
+) -> dict[str, Node]:
     """The cotangents of the wanted nodes, from those of some results: what is zero is not there.
 
-    What is wanted counts as given: nothing goes through it.
+    What is wanted counts as given, so that nothing goes through it; but with `through`, cotangents
+    go on to others that are wanted.
     """
     depends = reached(tape, wanted)
     before = [step.node.name for step in tape.steps if step.node.name in depends]
@@ -40,7 +43,8 @@ def pulled(tape: Tape, seeds: Mapping[str, Node], wanted: set[str]) -> dict[str,
         _arrive(tape, found, name, seed, depends)
     for name in reversed(before):
         node = tape.nodes[name]
-        if name in wanted or (name not in found and name not in items):
+        is_end = name in wanted and not (through and tape.operands[name])
+        if is_end or (name not in found and name not in items):
             continue
         tape.turn_to(node)
         match node.attrs:
@@ -48,10 +52,12 @@ def pulled(tape: Tape, seeds: Mapping[str, Node], wanted: set[str]) -> dict[str,
                 back = recurred_back(tape, node, items.pop(name), depends, pulled)
             case ops.ItemAttrs(index=index):
                 of_scan = items.setdefault(tape.operands[name][0], {})
-                of_scan[index] = _sum(tape, of_scan.get(index), found.pop(name))
+                came = found[name] if name in wanted else found.pop(name)
+                of_scan[index] = _sum(tape, of_scan.get(index), came)
                 continue
             case _:
-                back = _back(tape, node, found.pop(name), depends)
+                came = found[name] if name in wanted else found.pop(name)
+                back = _back(tape, node, came, depends)
         for operand, cotangent in zip(tape.operands[name], back, strict=True):
             if cotangent is not None:
                 _arrive(tape, found, operand, cotangent, depends)
@@ -151,6 +157,23 @@ def _along(t: Tape, node: Node, _place: int, v: Node) -> Node | None:
     return through(t, node, v, back=True)
 
 
+def _backward(t: Tape, node: Node, place: int, v: Node) -> Node | None:
+    """What the rule of the value says, written out."""
+    assert isinstance(node.attrs, ops.BackwardAttrs)
+    if place:
+        return None
+    read = t.read(node)
+    given = iter([t.spread(v, read[0].axes), *read])
+    made: dict[str, Node] = {}
+    for step in node.attrs.body.steps:
+        own = step.node
+        if own.op is ops.INPUT:
+            made[own.name] = next(given)
+        else:
+            made[own.name] = t.emit(own.op, own.attrs, *(made[name] for name in step.operands))
+    return made[node.attrs.body.results[0]]
+
+
 RULES: dict[ops.OpDef, Rule] = {
     ops.MAP: _map,
     ops.REDUCE: _reduce,
@@ -160,6 +183,7 @@ RULES: dict[ops.OpDef, Rule] = {
     ops.SCATTER: _scatter,
     ops.CONCAT: _concat,
     ops.ALONG_OP: _along,
+    ops.BACKWARD: _backward,
 }
 """Scans go with their items (`recurrences.py`). Nothing comes back through `stop`, and nothing to
 what reads nothing."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NoReturn
 from .. import ops
 from .. import syntax as s
 from ..core import Axis, DType
-from ..derivatives import NoFloatError, worked_out
+from ..derivatives import NoFloatError, OneWayError, worked_out
 from ..diagnostics import Slug
+from .by_sites import by_sites, everything_in
 from .sites import read_site
 from .values import HaltError, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..core import Body, Node
     from ..source import Span
@@ -21,18 +22,44 @@ if TYPE_CHECKING:
     from .functions import Given
     from .values import Val
 
+    _Direction = tuple[Node, Sequence[tuple[Axis, Axis]]]
+
 
 def grad(given: Given) -> Val:
     """`grad(y, x)`: how the sum of y changes with each element of x."""
-    asked = _Asked(given, 2)
-    return asked.ask(asked.emit(ops.CONST, ops.ConstAttrs(1.0)))
+    return _backwards(given, 2, lambda asked: (asked.emit(ops.CONST, ops.ConstAttrs(1.0)), ()))
 
 
 def vjp(given: Given) -> Val:
     """`vjp(y, x, c)`: the sum of y times c instead; what c has besides rides along."""
-    asked = _Asked(given, 3)
-    direction, back = asked.apart_from(asked.value)
-    return asked.ask(direction, back)
+    return _backwards(given, 3, lambda asked: asked.apart_from(asked.value))
+
+
+def _backwards(
+    given: Given,
+    count: int,
+    direction: Callable[[_Asked], tuple[Node, Sequence[tuple[Axis, Axis]]]],
+) -> Val:
+    """By a value that has a name, or by those at an address of a run."""
+    if len(given.tree.args) == count and given.items is None:
+        scope, args = given.scope, [arg.value for arg in given.tree.args]
+        values = [scope.evaluate(tree) for place, tree in enumerate(args) if place != 1]
+
+        def by_one(source: Node) -> Node:
+            asked = _Asked(given, count, [values[0], Value(source), *values[1:]])
+            if not asked.depends:
+                nothing = asked.emit(ops.CONST, ops.ConstAttrs(0.0))
+                for axis in asked.source.axes:
+                    nothing = scope.spread(nothing, axis, given.tree.span)
+                return nothing
+            return scope.node(asked.ask(*direction(asked)), given.tree.span)
+
+        found = by_sites(given, values, by_one)
+        if found is not None:
+            return found
+        whole = [values[0], scope.evaluate(args[1]), *values[1:]]
+        return _Asked(given, count, whole, named=True).ask_in(direction)
+    return _Asked(given, count).ask_in(direction)
 
 
 def jvp(given: Given) -> Val:
@@ -72,6 +99,10 @@ def work_out(ctx: Context, body: Body) -> Body:
     except NoFloatError as error:  # a carry that never got a float
         no_floats(ctx, error.operand, error.operand.span.text, error.request.span)
         raise HaltError from error
+    except OneWayError as error:
+        message = "this has a rule for the way back, and forwards no derivative goes through it"
+        ctx.report(Slug.NOT_A_VALUE, message, error.node.span, hint="`grad` or `vjp`")
+        raise HaltError from error
 
 
 def no_floats(ctx: Context, node: Node, text: str, span: Span) -> None:
@@ -81,26 +112,32 @@ def no_floats(ctx: Context, node: Node, text: str, span: Span) -> None:
 
 
 class _Asked:
-    """The arguments of a derivative, in the innermost program that all of them are seen from."""
+    """The arguments of a derivative, in the innermost program that all of them are seen from.
+    Their `values` may be known; the second is then that at an address, or else is `named`."""
 
-    def __init__(self, given: Given, count: int) -> None:
+    def __init__(
+        self, given: Given, count: int, values: Sequence[Val] = (), *, named: bool = False
+    ) -> None:
         self.given, self.scope = given, given.scope
         if given.items is not None and given.name != "jacobian":
             given.wrong(f"`{given.name}` is over no axes")
-        values = given.values(count, count)
+        is_site = bool(values) and not named
+        values = values or given.values(count, count)
         self.trees = [arg.value for arg in given.tree.args]
-        self._check_name(self.trees[1])
+        if not is_site:
+            self._check_name(self.trees[1])
         for value, tree in zip(values, self.trees, strict=True):
             self.scope.node(value, tree.span)  # reports what is none
         self.builder = _common(self.scope.builder, values)
         inner = self.scope.inner(builder=self.builder)
         nodes = [inner.node(v, tree.span) for v, tree in zip(values, self.trees, strict=True)]
-        self.value, self.source, self.last = nodes[0], nodes[1], nodes[-1]
+        self.value, self.source, self.last = nodes[0], self._before_rules(nodes[1]), nodes[-1]
         for node, tree in zip(nodes[:2], self.trees, strict=False):
             if node.dtype is not DType.FLOAT and self.builder.parent is None:
                 no_floats(self.scope.ctx, node, tree.span.text, tree.span)
                 raise HaltError
-        if self.source.name not in self._made_of(self.value):
+        self.depends = self.source.name in everything_in(self.builder, self.value)
+        if not self.depends and not is_site:
             text, name = (tree.span.text for tree in self.trees[:2])
             self._fail(
                 Slug.NOT_A_VALUE,
@@ -108,9 +145,20 @@ class _Asked:
                 self.trees[1],
             )
 
+    def _before_rules(self, node: Node) -> Node:
+        """What comes back to a value that has a rule is what the rule makes of it."""
+        while node.op is ops.BACKWARD and node.name in self.builder.place:
+            step = self.builder.steps[self.builder.place[node.name]]
+            node = self.builder.find(step.operands[0])
+        return node
+
     def emit(self, op: ops.OpDef, attrs: ops.Attrs, *operands: Node) -> Node:
         """Append an operation where the derivative stands."""
         return self.builder.emit(op, attrs, operands, self.given.tree.span, self.scope.path)
+
+    def ask_in(self, direction: Callable[[_Asked], _Direction]) -> Val:
+        """The derivative in a direction that is told from the arguments."""
+        return self.ask(*direction(self))
 
     def ask(
         self, direction: Node, back: Sequence[tuple[Axis, Axis]] = (), *, forward: bool = False
@@ -173,18 +221,8 @@ class _Asked:
         given = {inner.name for _, inner in outer}
         return self.builder.parent is not None and any(
             self.builder.steps[self.builder.place[name]].node.op is ops.INPUT and name not in given
-            for name in self._made_of(self.source)
+            for name in everything_in(self.builder, self.source)
         )
-
-    def _made_of(self, node: Node) -> set[str]:
-        """Everything in the program that a value is made of, itself included."""
-        reads = {step.node.name: step.operands for step in self.builder.steps}
-        seen, waiting = {node.name}, [node.name]
-        while waiting:
-            fresh = [name for name in reads[waiting.pop()] if name not in seen]
-            seen.update(fresh)
-            waiting += fresh
-        return seen
 
     def _fail(self, slug: Slug, message: str, tree: s.Expr, hint: str | None = None) -> NoReturn:
         self.scope.fail(slug, message, tree.span, hint=hint)

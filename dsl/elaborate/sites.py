@@ -249,6 +249,14 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     if "*" in [name for name, _ in path.parts]:
         scope.fail(Slug.BAD_WRITE, "a value is read from one site, and `.*` is many", tree.span)
     turns = {at: node for (_, at), node in zip(hits, nodes, strict=True)}
+    return Value(combined(turns, path, tree, scope))
+
+
+def combined(
+    turns: Mapping[tuple[int, ...], Node], path: Pattern, tree: s.Expr, scope: Scope
+) -> Node:
+    """The values at the turns that a path leaves open: along an axis for each `*`, and of those
+    that a swept variable picks, its own."""
     found, axes = _stacked(turns, path, tree, scope)
     for (_, variable), axis in zip(path.open, axes, strict=True):
         picked = scope.lookup(variable) if variable != "*" else None
@@ -258,7 +266,7 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
             found = scope.builder.emit(ops.INDEX, how, index, tree.span, scope.path)
         elif variable != "*":
             raise HaltError
-    return Value(found)
+    return found
 
 
 def _stacked(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import syntax as s
 from ..diagnostics import Note, Slug
 from .builder import MOST
 from .declarations import declare
+from .returns import returned
 from .scans import run_scan
 from .scope import Scope, join
 from .structure import assigned, walk
@@ -66,8 +68,31 @@ def _run(step: s.Step, scope: Scope) -> None:
             _branch(step, scope)
         case s.Carry():
             scope.fail(Slug.MISPLACED, "a `carry` stands at the head of a `scan`", step.span)
+        case s.Rule():
+            _rule(step, scope)
         case s.Unbuilt():
             unbuilt(step, scope)
+
+
+def _rule(step: s.Rule, scope: Scope) -> None:
+    """`backward y = expr`: from here on, y is the value with a rule."""
+    found = scope.names.get(step.name.id) if isinstance(step.name, s.Name) else None
+    if isinstance(found, Poison):
+        raise HaltError
+    if not isinstance(step.name, s.Name) or not isinstance(found, Value):
+        scope.fail(
+            Slug.NOT_A_VALUE,
+            f"`backward` is for a value assigned above, and `{step.name.span.text}` is none",
+            step.name.span,
+            hint="y = ...; backward y = grad",
+        )
+    node = found.node
+    new = returned(node, "backward", step.value, scope, step.span)
+    if node.site is not None and node.name in scope.builder.place:
+        bare = replace(scope.builder.current(node), site=None)
+        scope.builder.swap(bare)
+        new = scope.builder.swap(new.at(node.site))
+    scope.names[step.name.id] = Value(new)
 
 
 def unbuilt(step: s.Unbuilt, scope: Scope) -> None:

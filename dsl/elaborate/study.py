@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..core import Axes, Axis, Body, DType, Node
+from ..derivatives import without_rules
 from ..diagnostics import Slug
 from ..program import (
     ArgumentInput,
@@ -124,7 +125,8 @@ class Study:
             *extra,
         ]
         body = Body(tuple(self.scope.builder.steps), tuple(results))
-        return work_out(self.ctx, body)
+        body = work_out(self.ctx, body)
+        return body if self.training else without_rules(body)
 
 
 def _label(source: Source) -> str:

@@ -31,6 +31,13 @@ def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run]) -> Va
             study.scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
     variables = [_over(study, over, step, inner) for over in step.over]
     for part in step.body:
+        if isinstance(part, s.Run) and not step.runs_again:
+            study.scope.fail(
+                Slug.MISPLACED,
+                "an attribution is read off runs that stand above it",
+                part.span,
+                hint=f"sweep {step.name} over ...",
+            )
         if isinstance(part, s.Run):
             inner.names[part.name] = run(part, inner)
         elif isinstance(part, s.Assign):

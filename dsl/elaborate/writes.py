@@ -4,6 +4,7 @@ instead."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ops, sizes
@@ -13,6 +14,7 @@ from ..diagnostics import Note, Severity, Slug, or_nearest
 from .indexing import limit
 from .paths import add_detour
 from .planned import Plan, Planned
+from .returns import returned
 from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
 from .values import HaltError, Known, Run, Value
 
@@ -183,6 +185,9 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
         scope.axes.setdefault(axis.name, axis)
     for loop, by, turn in planned.turns:
         scope.names[loop if by == "*" else by] = Known(turn)
+    if planned.write.is_rule:
+        part = partial(_returned_part, planned)
+        return returned(it, planned.write.op, planned.write.value, scope, span, part)
     new = _new_value(planned, it, address, run, scope)
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:
@@ -190,6 +195,12 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
     masks = _masks(planned, it, scope)
     _check_axes(new, it, masks, planned, scope)
     return _chosen(masks, new, it, scope, span)
+
+
+def _returned_part(planned: Planned, new: Node, arrived: Node, scope: Scope) -> Node:
+    """What a rule makes of what arrives, where the rule is meant."""
+    masks = _masks(planned, arrived, scope)
+    return _chosen(masks, new, arrived, scope, planned.write.span)
 
 
 def _masks(planned: Planned, it: Node, scope: Scope) -> list[Node]:

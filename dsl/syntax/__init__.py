@@ -6,6 +6,7 @@ Spans take no part in equality, so two trees are equal when they say the same.
 from __future__ import annotations
 
 from .blocks import (
+    RULES,
     Assign,
     AxisDecl,
     Block,
@@ -22,6 +23,7 @@ from .blocks import (
     Path,
     Placed,
     Return,
+    Rule,
     Scan,
     Shared,
     Step,
@@ -82,6 +84,7 @@ from .studies import (
 from .tree import Tree
 
 __all__ = [
+    "RULES",
     "Argument",
     "Arrow",
     "Assign",
@@ -126,6 +129,7 @@ __all__ = [
     "Plot",
     "Range",
     "Return",
+    "Rule",
     "Run",
     "Scan",
     "Schedule",

@@ -113,6 +113,14 @@ class Branch(Tree):
 
 
 @dataclass(frozen=True, slots=True)
+class Rule(Tree):
+    """`backward y = expr` in a block: what comes back to a value becomes what is said."""
+
+    name: Expr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Unbuilt(Tree):
     """Something that the grammar has and the compiler does not have yet; `feature` names it."""
 
@@ -120,7 +128,7 @@ class Unbuilt(Tree):
     parts: tuple[Tree, ...] = ()
 
 
-Step = Doc | Declare | Carry | Assign | Return | Loop | Shared | Scan | Branch | Unbuilt
+Step = Doc | Declare | Carry | Assign | Return | Loop | Shared | Scan | Branch | Rule | Unbuilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +167,24 @@ def _several(tree: Expr) -> tuple[Expr, ...]:
     return tree.items if isinstance(tree, Listing) and tree.braces else (tree,)
 
 
+RULES = ("backward", "gain", "freeze")
+
+
 @dataclass(frozen=True, slots=True)
 class Write(Tree):
     """`site op value`; `op` is `=`, `+=`, `-=`, `*=`, `/=` or `from` (then `value` is a run). With
-    a `path`, only what is on it is changed."""
+    a `path`, only what is on it is changed. `backward`, `gain` and `freeze` change what comes back
+    to the site, not its value."""
 
     site: Expr
     op: str
     value: Expr
     path: Path | None = None
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether it is about the way back."""
+        return self.op in RULES
 
 
 @dataclass(frozen=True, slots=True)

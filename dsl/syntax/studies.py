@@ -80,12 +80,14 @@ class Over(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Sweep(Tree):
-    """`sweep name over l in layer, p in t:` with the steps before its result."""
+    """`sweep name over l in layer, p in t:` with the steps before its result; `attribute name over
+    l in layer:` is one in which nothing runs again."""
 
     name: str
     over: tuple[Over, ...]
     body: tuple[Run | Assign, ...]
     result: Expr
+    runs_again: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from .positions import (
     write_stop,
 )
 from .reductions import write_along, write_reduce
+from .returns import write_backward
 from .scans import write_item
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ OPS: dict[str, Rule] = {  # `const` is written as a number, leaves by name, `sca
     "along": write_along,
     "item": write_item,
     "stop": write_stop,
+    "backward": write_backward,
 }
 
 
