@@ -138,7 +138,8 @@ def test_what_shows_all_that_is_built_is_right(path: Path) -> None:
     ("name", "others"),
     [
         ("attention", []),
-        ("intervene", ["`gpt` takes `tokens`, and `pairs` has no field of that name"]),
+        ("intervene", ["an expectation is about one number, and this has the axis `b`",
+                       "`gpt` takes `tokens`, and `pairs` has no field of that name"]),
         ("recurrent", []),
         ("train", ["a loss is one number, and this has the axis `layer`",
                    "no model is called `lateral`", "no data is called `digits`",

@@ -292,6 +292,8 @@ def test_what_is_reserved_is_kept_as_written() -> None:
     text = """\
 intervention i on gpt:
   gain   x = 0 # why
+  freeze   x
+  backward x  along {y} =  grad*2
   keep  x =  0  for decode
   x along {a,
      b}  then {c}  through  d = 1
@@ -303,7 +305,9 @@ experiment e:
         formatted(text)
         == """\
 intervention i on gpt:
-    gain   x = 0  # why
+    gain x = 0  # why
+    freeze x
+    backward x along {y} = grad * 2
     keep  x =  0  for decode
     x along {a, b} then {c} through d = 1
 

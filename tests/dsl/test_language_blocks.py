@@ -311,7 +311,7 @@ def test_if_and_training_are_decided_at_compile_time() -> None:
         ("y = lstm_step[gate = t](x, x)", "missing-axis size-mismatch bad-index wrong-arguments"),
         ("return x\ny = x", "misplaced"),
         ("carry S = 0", "misplaced"),
-        ("backward y = 3", "unbuilt"),
+        ("backward y = 3", "not-a-value"),
         ("share y = 3", "not-a-value"),
         ("share y = x", "not-a-value"),
         ("share y = mlp\nz = y", ""),

@@ -135,9 +135,9 @@ def test_a_write_that_is_right(body: str) -> None:
         ("layer[0].mid = layer[0].attn.z", "axis-mismatch"),
         ("layer[0].mid[t = 0] = layer[0].attn.z", "axis-mismatch"),
         ("layer[0].x = 0\nlayer[0].x = 1", ""),
-        ("gain layer[0].x = 2", "unbuilt"),
-        ("freeze layer[0].x", "unbuilt"),
-        ("backward layer[0].x = it", "unbuilt"),
+        ("gain tokens = 2", "wrong-dtype"),
+        ("freeze layer[0].nothing", "unknown-site"),
+        ("backward layer[0].x = layer[0].attn.z", "axis-mismatch"),
         ("keep layer[0].x = it for decode", "unbuilt"),
         ("during train: layer[0].x = 0", "unbuilt"),
         ("during generation: layer[0].mid = 0", "unknown-option"),
@@ -323,7 +323,7 @@ def test_a_sweep_is_an_axis() -> None:
         ("run a = tiny\nshow text(a.logits)", "wrong-dtype"),
         ("show text[q](words.tokens)", "unknown-axis"),
         ("show text[b, t](words.tokens)", "bad-index"),
-        ("attribute h over l in 0..3:\n    1.0\nexpect h > 3", "unbuilt"),
+        ("attribute h over l in 0..3:\n    1.0\nexpect h > 3", "axis-mismatch"),
         ("a.b = 3", "bad-write"),
     ],
 )  # fmt: skip
@@ -536,7 +536,8 @@ def test_what_it_would_define_is_not_missed() -> None:
     text = experiment(
         """
         run a = tiny
-        attribute heads over l in layer:
+        sweep heads over l in layer:
+            run b = decode(prompt = words.tokens, steps = 4)
             mean[b, t, vocab](a.logits)
         expect correlation[l](heads, heads) > 0.5
         """

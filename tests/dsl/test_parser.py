@@ -149,7 +149,7 @@ t_axis, d_axis = s.AxisDecl("t"), s.AxisDecl("d")
                 (None, (s.Assign((x,), (y,)),)),
             )),
         ),
-        ("backward x = y", s.Unbuilt("`backward`", (x, y))),
+        ("backward x = y", s.Rule(x, y)),
     ],
 )  # fmt: skip
 def test_steps_of_blocks(text: str, tree: Tree) -> None:
@@ -172,12 +172,12 @@ def body_of(header: str, text: str) -> tuple[Tree, ...]:
             "x along {y} then z through y = 1",
             s.Write(x, "=", one, s.Path((s.Listing((y,), braces=True), z), y)),
         ),
-        ("gain x = 1", s.Unbuilt("`gain`", (x, one))),
-        ("freeze x", s.Unbuilt("`freeze` in an intervention", (s.Only((x,), frozen=True),))),
+        ("gain x = 1", s.Write(x, "gain", one)),
+        ("freeze x", s.Write(x, "freeze", s.Number(0))),
         ("share x = y", s.Unbuilt("`share` in an intervention", (s.Shared("x", y),))),
         ("keep x = y for decode", s.Unbuilt(
             "`keep`", (x, y, s.Name("for"), s.Name("decode")))),
-        ("backward x = y", s.Unbuilt("`backward`", (x, y))),
+        ("backward x along z = y", s.Write(x, "backward", y, s.Path((z,)))),
     ],
 )  # fmt: skip
 def test_steps_of_interventions(text: str, tree: Tree) -> None:
@@ -193,8 +193,6 @@ def test_writes_during_a_phase() -> None:
 
 
 def test_reserved_features_are_named() -> None:
-    (attribute,) = body_of("experiment e", "attribute x over y in z:\n        x")
-    assert attribute.feature == "`attribute`"  # type: ignore[attr-defined]
     spec = read(
         "calibrate x of gpt on text for 8 batches:\n    y[t] = x\n"
         "verify y of gpt:\n    for x in z\n    prove forall x: y\n    by x then y\n"
@@ -214,6 +212,7 @@ def test_reserved_features_are_named() -> None:
         ("sweep x over y in z, z in 1..2:\n        x = y\n        run y = z\n        x", s.Sweep(
             "x", (s.Over("y", z), s.Over("z", s.Range(one, two))),
             (s.Assign((x,), (y,)), s.Run("y", z, ())), x)),
+        ("attribute x over y in z:\n        x", s.Sweep("x", (s.Over("y", z),), (), x, False)),
         ("plot x", s.Plot(x)),
         ("show x, y", s.Show((x, y))),
         ("expect x", s.Expect(x)),
