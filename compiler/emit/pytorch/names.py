@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 RESERVED = frozenset(
     [
         "Cache",
+        "WithRule",
+        "with_rule",
         "from_rows",
         "in_one_piece",
         "is_compiling",
