@@ -288,6 +288,11 @@ def links(one: Model, other: Model) -> Iterator[tuple[dict[str, Any], dict[str, 
             yield _slot(one, stored)[0], held, name
 
 
+def slots(model: Model) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where a model holds its parameters and states: a dictionary of each, and the name there."""
+    return (_slot(model, stored) for stored in model._artifact.stored)
+
+
 def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph:
     """The graph with more axes in front of the inputs; the last of each input's is the same one."""
     counts = {decl.name: count for decl, count in zip(checked.inputs, extra, strict=True)}

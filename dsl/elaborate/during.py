@@ -59,6 +59,7 @@ def positions(
     if tree.steps is None:
         return (s.Binary(">=", index, prompt, span=tree.span),)
     ends = [_step(end, scope) for end in (tree.steps.start, tree.steps.stop) if end is not None]
+    _check_order(tree.steps, scope)
     low, high = (s.Binary("+", prompt, end, span=end.span) for end in ends)
     return (
         s.Binary(">=", index, low, span=tree.span),
@@ -79,6 +80,19 @@ def _step(tree: s.Expr, scope: Scope) -> s.Expr:
                 hint="during decode 3..8",
             )
     return tree
+
+
+def _check_order(steps: s.Range, scope: Scope) -> None:
+    """Some step lies between two ends that are known: else nothing would ever be written."""
+    ends = [scope.evaluate(end) for end in (steps.start, steps.stop) if end is not None]
+    low, high = (end.value if isinstance(end, Known) else None for end in ends)
+    if isinstance(low, int) and isinstance(high, int) and low >= high:
+        scope.fail(
+            Slug.BAD_INDEX,
+            f"no step is from {low} on and before {high}, so nothing would be written",
+            steps.span,
+            hint=f"during decode {min(low, high)}..{max(low, high) + (low == high)}",
+        )
 
 
 def _prompt(study: Study, tree: s.During) -> Value:

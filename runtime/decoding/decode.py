@@ -197,7 +197,8 @@ class _Run:
             if form is None or place == self.count - 1:
                 return
             given[self.decl.name] = new[:, None]
-            given[position] = torch.tensor(stepper.position, device=new.device)
+            if position in form.inputs:
+                given[position] = torch.tensor(stepper.position, device=new.device)
             with torch.no_grad():
                 scores = self._scores(stepper.advance(form, given))
             stepper.position += 1

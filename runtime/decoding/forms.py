@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.build import build as graph_of
@@ -15,23 +15,31 @@ from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Slice
 from ...dsl.program import CheckedModel, InputDecl, ResultDecl
 from ..mistakes import mistake
 from ..module import Model, build, lifted, links
+from .bound import Bound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...compiler.decoding import Decoding, State
     from ...compiler.graph import Graph
     from ...dsl.core import Axis
     from ..model import SpecModel
 
 
-@dataclass(frozen=True)
+@dataclass
 class Form:
     """A graph as a module, the inputs that it takes of the model, and which states it gives.
-    `links` are where it and the model hold the same parameters."""
+    `links` are where it and the model hold the same parameters; `run` is what a step runs."""
 
     module: Any
     inputs: tuple[str, ...]
     gives: tuple[State, ...]
     links: tuple[tuple[dict[str, Any], dict[str, Any], str], ...]
+    run: Callable[..., Any]
+    bound: Bound = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bound = Bound(self.module)
 
 
 class Forms:
@@ -82,6 +90,8 @@ class Forms:
         if any(mine[name] is not own[name] for mine, own, name in form.links):
             form.module._share(model)  # parameters have been replaced since, or states
             form.module._lay_out()
+        if (kind, option) == ("step", 1):
+            form.run = form.bound.current()
         return form
 
 
@@ -235,6 +245,5 @@ def _form(
     graph = compile_graph(graph, Context())
     around = model_of(checked, graph, results, name)
     module: Model = build(graph, around, seed=seed, shared=shared)
-    return Form(
-        module, tuple(decl.name for decl in around.inputs), states, tuple(links(module, shared))
-    )
+    names_ = tuple(decl.name for decl in around.inputs)
+    return Form(module, names_, states, tuple(links(module, shared)), module._emitted)

@@ -64,9 +64,10 @@ NOT_CAUSAL = {
 }
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("block", CAUSAL)
-def test_a_block_position_after_position_is_the_block(block: str) -> None:
-    check_decoding(Program.from_text(MODEL.format(block)), parts=(3, 1, 1, 2))
+def test_a_block_position_after_position_is_the_block(block: str, dtype: str) -> None:
+    check_decoding(Program.from_text(MODEL.format(block)), parts=(3, 1, 1, 2), dtype=dtype)
 
 
 @pytest.mark.parametrize("block", NOT_CAUSAL)
