@@ -70,7 +70,13 @@ class _Nest:
         """Whether a sum ends when all loops are done: many across vectors are taken together."""
         if not self._in_registers(own):
             return True
-        return self._across(own) and not self.rows and bool(self._kept_axes(own))
+        kept = self.memory.ordered(self._kept_axes(own))
+        return self._across(own) and not self.rows and bool(kept)
+
+    def _apart(self) -> str:
+        """In how many parts a sum across vectors is: one addition need not wait for another."""
+        across = sum(self._in_registers(own) and self._across(own) for own in self.sums)
+        return f"side_by_side({across})"
 
     def _sum(self, own: Statement) -> str:
         """The variable of a sum that is held in registers."""
@@ -78,8 +84,21 @@ class _Nest:
         return name + ("[" + self.memory.index(self.inner[-1].name) + "]" if self.rows else "")
 
     def _shape(self, own: Statement) -> str:
-        rows = "[R]" if self.rows else ""
-        return rows + ("" if self.vector is None or self._across(own) else "[U]")
+        if self.vector is None or (self.rows and self._across(own)):
+            return "[R]" if self.rows else ""
+        apart = self._apart() if self._across(own) else "U"
+        return ("[R]" if self.rows else "") + f"[{apart}]"
+
+    def _taken(self, own: Statement) -> str:
+        """The variable that a vector is added to."""
+        if self.vector is None or (self.rows and self._across(own)):
+            return self._sum(own)
+        return self._sum(own) + (f"[u % {self._apart()}]" if self._across(own) else "[u]")
+
+    def _whole(self, own: Statement) -> str:
+        """The vector of a sum across vectors."""
+        total = self._sum(own)
+        return total if self.rows else f"joined({total}, {_combine(own)})"
 
     # ---- the loops
 
@@ -105,7 +124,7 @@ class _Nest:
                 if own in self.later:
                     place = self.memory.partial(own, across=True)
                     at = place.pointer(self.point.indices())
-                    self.lines.add(f"store<true>({at}, {self._sum(own)}, W);")
+                    self.lines.add(f"store<true>({at}, {self._whole(own)}, W);")
             self._finish([own for own in across if own not in self.later])
         for own in self.later:
             self._collect(own)
@@ -165,7 +184,7 @@ class _Nest:
             shape = self._shape(own)
             self.lines.add(f"{self.point.type_of(own.node.dtype)} {name}{shape};")
             if self.rows:
-                inner = "for (auto &one : row) one" if shape.endswith("[U]") else "row"
+                inner = "for (auto &one : row) one" if shape != "[R]" else "row"
                 self.lines.add(f"for (auto &row : {name}) {inner} = {start};")
             elif shape:
                 self.lines.add(f"for (auto &one : {name}) one = {start};")
@@ -210,9 +229,7 @@ class _Nest:
             self.lines.add(f"const {self.point.type_of(own.node.dtype)} {name} = {value};")
             value = name
         if self._in_registers(own):
-            target = self._sum(own)
-            if self.vector is not None and not self._across(own):
-                target += "[u]"
+            target = self._taken(own)
             self.lines.add(f"{target} = {row.step.format(target, value)};")
             return
         if self._across(own):
@@ -248,11 +265,9 @@ class _Nest:
             self._write_sum(own, which)
 
     def _write_sum(self, own: Statement, which: str) -> None:
-        total = self._sum(own) + which
-        vector = self.vector
+        total, vector = self._sum(own) + which, self.vector
         if self._across(own):
-            total = f"together({total}, {_combine(own)})"
-            vector = None
+            total, vector = f"together({self._whole(own)}, {_combine(own)})", None
         result = self._result(own, total)
         for place in self.memory.targets(own):
             self.lines.add(
