@@ -80,7 +80,7 @@ def contraction_for(made: Contraction) -> ContractionKernel | str:
         return str(reason)
 
 
-def is_worth(queries: int, scores: int, *, is_usual: bool = False) -> bool:
+def is_worth(queries: int, scores: int, is_usual: bool = False) -> bool:
     """Whether a kernel is faster for so many queries, and so many scores of all lanes together.
 
     With 32 x 32 positions in 32 lanes both take the same time, with 64 x 64 the kernel takes two

@@ -75,7 +75,7 @@ intervention heads on layers:
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels are taken for the smallest of sizes."""
-    monkeypatch.setattr(attention, "is_worth", lambda *_, **__: True)
+    monkeypatch.setattr(attention, "is_worth", lambda *_: True)
 
 
 @pytest.fixture(scope="module")
