@@ -68,7 +68,8 @@ class ContractionCall:
     """A contraction shaped like attention that the source calls by `name`.
 
     The function is given the inputs of the contraction, their axes in these `orders`, and gives its
-    results, in the orders of `results`; only so many of them as are `read` need be there.
+    results, in the orders of `results`; only so many of them as are `read` need be there. What
+    `is_usual` PyTorch has a call for that needs no mask tensor.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ContractionCall:
     orders: tuple[tuple[str, ...], ...]
     results: tuple[tuple[str, ...], ...]
     read: int
+    is_usual: bool
 
 
 @dataclass(frozen=True)

@@ -55,18 +55,20 @@ def kernel_for(scan: ScanAttrs) -> Kernel | str:
 
 
 FEWEST_QUERIES, FEWEST_SCORES = 16, 1 << 16
+FEWEST_USUAL = 128  # queries, where PyTorch has a call that needs no mask tensor
 
 
 def contraction_for(made: Contraction) -> ContractionKernel | str:
     """The kernel of a contraction shaped like attention, or why there is none.
 
-    Wherever there is a kernel it is taken, but for what `F.scaled_dot_product_attention` does
-    without a mask tensor, which is not asked about. On one thread, 4 heads of 64 and 2048
-    positions, that call with a mask takes 3.3 times as long with a bias such as ALiBi's, 1.7 times
-    with one that is read for each pair, and 47 times with a window of 256 among 8192 positions
-    (`bench/attention.py`); with 8 to 256 features and 512 positions, in float32 and float64, there
-    and back, 1.2 to 9 times as long. How little there may be to do is seen when it runs:
-    `is_worth`.
+    Wherever there is a kernel it is taken, but for attention without a mask, which is left to
+    `F.scaled_dot_product_attention` and not asked about: there the kernel takes 0.6 to 0.7 of its
+    time with vectors of 512 bits, but 1.3 times as long with those of 256. On one thread, 4 heads
+    of 64 and 2048 positions, that call with a mask takes 3.3 times as long with a bias such as
+    ALiBi's, 1.7 times with one that is read for each pair, and 47 times with a window of 256 among
+    8192 positions (`bench/attention.py`); with 8 to 256 features and 512 positions, in float32 and
+    float64, there and back, 1.2 to 9 times as long. How little there may be to do is seen when it
+    runs: `is_worth`.
     """
     spoken = [sizes.symbols(axis.size) for node in made.inputs for axis in node.axes]
     read = {symbol for symbols in spoken if len(symbols) == 1 for symbol in symbols}
@@ -78,14 +80,20 @@ def contraction_for(made: Contraction) -> ContractionKernel | str:
         return str(reason)
 
 
-def is_worth(queries: int, scores: int) -> bool:
+def is_worth(queries: int, scores: int, is_usual: bool = False) -> bool:
     """Whether a kernel is faster for so many queries, and so many scores of all lanes together.
 
     With 32 x 32 positions in 32 lanes both take the same time, with 64 x 64 the kernel takes two
     thirds of PyTorch's; with 8 queries of 256 keys it takes longer, with 16 as long, with 32 two
     thirds. Keys and values are laid out anew for it, and a call of an operator has its price.
+
+    Plain causal attention, which `is_usual`, PyTorch has a call for. Beside that the kernel takes,
+    of 4 to 48 heads of 64 and of 128: 1.0 of its time with 64 positions, 0.6 with 128, 0.37 to 0.5
+    with 256 to 2048, and with the way back the same; of 32 features 0.8 with 128 positions and 0.5
+    to 0.7 with 256. With vectors of 256 bits it takes 0.8 to 0.9 from 256 positions on.
     """
-    return queries >= FEWEST_QUERIES and scores >= FEWEST_SCORES
+    fewest = FEWEST_USUAL if is_usual else FEWEST_QUERIES
+    return queries >= fewest and scores >= FEWEST_SCORES
 
 
 def region_for(region: Region) -> Kernel | str:

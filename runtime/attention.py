@@ -104,7 +104,7 @@ class Fused:
             scores = sizes[QUERY] * sizes[KEY]
             for axis in self.made.lanes:
                 scores *= sizes[axis.name]
-            return is_worth(sizes[QUERY], scores)
+            return is_worth(sizes[QUERY], scores, self.call.is_usual)
 
         return run
 

@@ -12,6 +12,7 @@ from ..compiler.attention import contraction, describe
 from ..compiler.costs import (
     FEWEST_QUERIES,
     FEWEST_SCORES,
+    FEWEST_USUAL,
     contraction_for,
     in_parallel,
     kernel_for,
@@ -132,8 +133,9 @@ class _Reading:
                     how = f"F.scaled_dot_product_attention{seen}: the pattern is not stored"
                     why = self._no_kernel(piece.node) if masks or piece.form.signs else ""
                     yield "attention", where, f"{how}{why}"
-                case Contracted(found=contracted):
-                    least = f"from {FEWEST_QUERIES} queries and {FEWEST_SCORES} scores on"
+                case Contracted(found=contracted, is_usual=is_usual):
+                    fewest = FEWEST_USUAL if is_usual else FEWEST_QUERIES
+                    least = f"from {fewest} queries and {FEWEST_SCORES} scores on"
                     how = f"a kernel, {least}: neither scores nor pattern are stored"
                     yield "attention", where, how
                     for kind, how in describe(contracted.contraction):

@@ -88,10 +88,14 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Contracted:
-    """A contraction shaped like attention as a kernel: reads what it does, then its gates."""
+    """A contraction shaped like attention as a kernel: reads what it does, then its gates.
+
+    One that `is_usual` is a call of PyTorch without a mask tensor, too.
+    """
 
     found: Found
     kernel: ContractionKernel
+    is_usual: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ...dsl.core import DType, without
 from ...dsl.ops import (
     CONST,
     CONTRACT,
+    INPUT,
     MAP,
     REDUCE,
     AlongAttrs,
@@ -25,6 +26,8 @@ from ...dsl.ops import (
 from ..context import Context
 from ..graph import Graph
 from ..passes.regroup import regroup
+from ..passes.share import share
+from .products import Product
 from .unsupported import UnsupportedError
 
 LEAST = 1e-30
@@ -35,12 +38,29 @@ if TYPE_CHECKING:
     from ..graph import Edit
 
 
-def simplified(body: Body) -> Body:
-    """The body with fewer kinds of nodes. The types of its results stay."""
-    return regroup(Graph.from_body(body).rewrite(_rule), Context()).to_body()
+def simplified(body: Body, *, for_loops: bool = False) -> Body:
+    """The body with fewer kinds of nodes. The types of its results stay.
+
+    Loops go through memory for each sum that waits for another. For them products below sums are
+    taken apart as far as something comes out, and equal values are one.
+    """
+    graph = Graph.from_body(body).rewrite(lambda edit, node: _rule(edit, node, for_loops))
+    if for_loops:
+        graph = _used(share(graph, Context()))
+    return regroup(graph, Context()).to_body()
 
 
-def _rule(edit: Edit, node: Node) -> str | None:
+def _used(graph: Graph) -> Graph:
+    """The graph without what feeds no result; inputs stay."""
+    needed = graph.ancestors(graph.results) | set(graph.results)
+    with graph.edit() as edit:
+        for name in reversed(graph.in_order()):
+            if name not in needed and graph.node(name).op is not INPUT:
+                edit.remove(name)
+    return edit.graph
+
+
+def _rule(edit: Edit, node: Node, for_loops: bool) -> str | None:
     write = _Write(edit, node)
     read = edit.operands(node.name)
     match node.attrs:
@@ -48,6 +68,8 @@ def _rule(edit: Edit, node: Node) -> str | None:
             return read[0]
         case MapAttrs(fn="div") if _divides_often(edit, node):
             return write.map("mul", read[0], write.map("reciprocal", read[1]))
+        case ReduceAttrs(fn="sum" | "mean" as fn) if for_loops and node.dtype is DType.FLOAT:
+            return _taken_out(edit, write, fn, node.attrs.axes)
         case ReduceAttrs(fn="var", axes=axes):
             gap = write.map("sub", read[0], write.reduce("mean", axes, read[0]))
             return write.reduce("mean", axes, write.map("mul", gap, gap))
@@ -68,7 +90,7 @@ def _rule(edit: Edit, node: Node) -> str | None:
             held = write.map("where", nothing, write.number(1.0), total)
             return write.map("sub", write.map("sub", read[0], top), write.map("log", held))
         case ContractAttrs(axes=axes):
-            return _factored(edit, node, write, axes)
+            return _factored(edit, node, write, Product(edit, frozenset(axes), for_loops))
     return None
 
 
@@ -85,26 +107,52 @@ def _divides_often(edit: Edit, node: Node) -> bool:
     return False
 
 
-def _factored(edit: Edit, node: Node, write: _Write, axes: tuple[str, ...]) -> str | None:
-    """What does not vary along the sum is multiplied after it; a product is no sum."""
-    read = edit.operands(node.name)
-    inside = [name for name in read if edit.node(name).axis_names & set(axes)]
-    outside = [name for name in read if name not in inside]
-    found = {axis for name in inside for axis in edit.node(name).axis_names}
-    kept = without(node.axes, ())
-    if axes and (not outside or not inside or not set(axes) <= found):
+def _taken_out(edit: Edit, write: _Write, fn: str, axes: tuple[str, ...]) -> str | None:
+    """What does not vary along a sum or mean of products is multiplied after it."""
+    product = Product(edit, frozenset(axes), is_deep=True)
+    if not axes or not product.take(edit.operands(write.instead.name)):
         return None
+    inside = product.inside
+    if fn == "sum" and len(inside) > 1:
+        found = write.node(CONTRACT, ContractAttrs(axes), inside)
+    else:
+        found = inside[0]
+        for name in inside[1:]:
+            found = write.map("mul", found, name)
+        found = write.reduce(fn, axes, found)
+    return _multiplied(edit, write, product, found)
+
+
+def _factored(edit: Edit, node: Node, write: _Write, product: Product) -> str | None:
+    """The same for a contraction; a product is no sum."""
+    assert isinstance(node.attrs, ContractAttrs)
+    axes = node.attrs.axes
+    if not product.take(edit.operands(node.name)) and (axes or product.inside):
+        return None
+    found = None
     if axes:
-        outside.append(write.node(CONTRACT, ContractAttrs(axes), inside))
-    outside.sort(key=lambda name: len(edit.node(name).axes))
-    product = outside[0]
-    for name in outside[1:]:
-        product = write.map("mul", product, name)
-    if edit.node(product).axes != kept and edit.node(product).axis_names != node.axis_names:
+        found = write.node(CONTRACT, ContractAttrs(axes), product.inside)
+    return _multiplied(edit, write, product, found)
+
+
+def _multiplied(edit: Edit, write: _Write, product: Product, total: str | None) -> str:
+    """A sum times what was taken out of it, small factors first."""
+    node = write.instead
+    factors = [*product.outside, *([] if total is None else [total])]
+    factors.sort(key=lambda name: len(edit.node(name).axes))
+    found = factors[0]
+    for name in factors[1:]:
+        found = write.map("mul", found, name)
+    for name in product.divisors:
+        found = write.map("div", found, name)
+    if product.is_negative:
+        found = write.map("neg", found)
+    kept = without(node.axes, ())
+    if edit.node(found).axes != kept and edit.node(found).axis_names != node.axis_names:
         raise UnsupportedError("a product without its axes")
-    if edit.node(product).dtype != node.dtype:
-        product = write.map("mul", product, write.number(1))
-    return product
+    if edit.node(found).dtype != node.dtype:
+        found = write.map("mul", found, write.number(1))
+    return found
 
 
 class _Write:

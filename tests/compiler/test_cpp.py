@@ -24,7 +24,7 @@ GATED = """
         return o
 """
 CORRECTED = """
-    model corrected[k = 4, v = 16](key[b, t, k], val[b, t, v], a[b, t]) -> [b, k, v]:
+    model corrected[k = 4, v = 16](key[b, t, k], val[b, t, v], a[b, t, k]) -> [b, k, v]:
         scan t:
             carry S[k, v] = 0
             kept = a * S
@@ -66,6 +66,13 @@ def test_what_is_cheap_is_computed_again() -> None:
     """The decayed state is needed before and after the correction, and is not kept."""
     text = code(CORRECTED)
     assert text.count("const vec kept_") == 2
+    assert "kept_0_kept" not in text
+
+
+def test_what_does_not_vary_comes_out_of_a_sum() -> None:
+    """The sum is over the old state, and the decayed one is needed once."""
+    text = code(CORRECTED.replace("a[b, t, k]", "a[b, t]"))
+    assert text.count("const vec kept_") == 1
     assert "kept_0_kept" not in text
 
 

@@ -8,6 +8,8 @@ from tests.compiler.emitted import compiled, model_of
 
 from neuraxis.compiler.costs import region_for
 from neuraxis.compiler.emit.cpp.kernel import Kernel
+from neuraxis.compiler.emit.cpp.regions.backward import backward
+from neuraxis.compiler.emit.cpp.regions.forward import forward
 from neuraxis.compiler.emit.pytorch.program import Program
 from neuraxis.compiler.fusion.describe import described, priced_region
 
@@ -91,6 +93,17 @@ def test_what_pays() -> None:
             return polynorm[d](x)
     """)
     assert region_for(short) == "no axis is known to be of 32 or more"
+
+
+def test_a_row_is_gone_through_twice() -> None:
+    """Both ways: once for all sums, and once for what they are read by."""
+    (found,) = regions("""
+        model m[d = 64](x[b, d]) -> [b, d]:
+            return polynorm[d](x)
+    """)
+    ahead = forward(found.body)
+    back = backward(found.body, ahead.lanes, found.moved).kernel
+    assert [made.source.count(" over<side_by_side") for made in (ahead, back)] == [2, 2]
 
 
 def test_what_is_said() -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.runtime.scored import Scored, scored
 
 import neuraxis
+from neuraxis.compiler.costs import FEWEST_SCORES, FEWEST_USUAL, is_worth
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.runtime import attention, kernels, operators
 from neuraxis.runtime.program import Program
@@ -53,6 +54,10 @@ model layers[d = 8](x[b, t, d], L = 2) -> [b, t, d]:
         attn = window_attention[h = 2, k = 4](x, window = 3)
         x = x + attn
     return x
+
+model whole[d = 8](x[b, t, d]) -> [b, t, d]:
+    attn = attention[h = 2, k = 4](x)
+    return attn
 
 model causal[d = 8](x[b, t, d]) -> [b, t, d]:
     attn = causal_attention[h = 2, k = 4](x)
@@ -255,9 +260,26 @@ def test_only_the_layer_that_is_looked_into_is_unfused(program: neuraxis.Program
 
 def test_what_is_no_attention(program: neuraxis.Program) -> None:
     assert not called(program.model("perceptron"))
-    causal = program.model("causal")
-    assert not called(causal)
-    assert "is_causal=True" in causal._artifact.source
+
+
+def test_plain_causal_attention(program: neuraxis.Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a kernel where that is faster than the call of PyTorch, which runs it elsewhere."""
+    model = program.model("causal").double()
+    (call,) = model._artifact.kernels
+    assert call.is_usual
+    assert not is_worth(FEWEST_USUAL - 1, FEWEST_SCORES, is_usual=True)
+    assert is_worth(FEWEST_USUAL, FEWEST_SCORES, is_usual=True)
+    given_ = inputs(model, {"b": 2, "t": 70})
+    found, back = model(*given_), gradients(model, given_)
+    monkeypatch.setattr(attention, "is_worth", is_worth)
+    assert_close(found, model(*given_).detach().numpy())
+    assert_close(back, gradients(model, given_))
+
+
+def test_attention_without_a_mask_is_left_to_pytorch(program: neuraxis.Program) -> None:
+    model = program.model("whole")
+    assert not called(model)
+    assert "F.scaled_dot_product_attention" in model._artifact.source
 
 
 def test_positions_outside_of_a_table(program: neuraxis.Program) -> None:

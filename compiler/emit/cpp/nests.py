@@ -92,6 +92,11 @@ class _Nest:
         kept = [axis for axis in self._kept_axes(own) if not self.memory.is_rows(axis.name)]
         return self._across(own) and bool(kept)
 
+    def _apart(self) -> str:
+        """In how many parts a sum across vectors is: one addition need not wait for another."""
+        across = sum(self._in_registers(own) and self._across(own) for own in self.sums)
+        return f"side_by_side({across})"
+
     def _sum(self, own: Statement) -> str:
         """The variable of a sum that is held in registers."""
         name = f"sum_{self.memory.word(own.node)}"
@@ -102,7 +107,20 @@ class _Nest:
         rows = "[R]" if self.rows else ""
         if self.beside is not None:
             return rows + "[BESIDE]"
-        return rows + ("" if self.vector is None or self._across(own) else "[U]")
+        if self.vector is None or (self.rows and self._across(own)):
+            return rows
+        return rows + f"[{self._apart() if self._across(own) else 'U'}]"
+
+    def _taken(self, own: Statement) -> str:
+        """The variable that a vector is added to."""
+        if self.vector is None or self.beside is not None or (self.rows and self._across(own)):
+            return self._sum(own)
+        return self._sum(own) + (f"[u % {self._apart()}]" if self._across(own) else "[u]")
+
+    def _whole(self, own: Statement) -> str:
+        """The vector of a sum across vectors."""
+        total = self._sum(own)
+        return total if self.rows or self.beside is not None else f"joined({total}, {_combine(own)})"
 
     # ---- the loops
 
@@ -130,7 +148,7 @@ class _Nest:
                 for own in later:
                     place = self.memory.partial(own, across=True)
                     at = place.pointer(self.point.indices())
-                    self.lines.add(f"store<true>({at}, {self._sum(own)}, W);")
+                    self.lines.add(f"store<true>({at}, {self._whole(own)}, W);")
             self._finish([own for own in across if own not in self.later])
         for own in self.later:
             self._collect(own)
@@ -214,7 +232,7 @@ class _Nest:
             shape = self._shape(own)
             self.lines.add(f"{self.point.type_of(own.node.dtype)} {name}{shape};")
             if self.rows:
-                inner = "for (auto &one : row) one" if shape.count("[") == 2 else "row"
+                inner = "for (auto &one : row) one" if shape != "[R]" else "row"
                 self.lines.add(f"for (auto &row : {name}) {inner} = {start};")
             elif shape:
                 self.lines.add(f"for (auto &one : {name}) one = {start};")
@@ -259,9 +277,7 @@ class _Nest:
             self.lines.add(f"const {self.point.type_of(own.node.dtype)} {name} = {value};")
             value = name
         if self._in_registers(own):
-            target = self._sum(own)
-            if self.vector is not None and not self._across(own):
-                target += "[u]"
+            target = self._taken(own)
             self.lines.add(f"{target} = {row.step.format(target, value)};")
             return
         if self._across(own):
@@ -297,11 +313,9 @@ class _Nest:
             self._write_sum(own, which)
 
     def _write_sum(self, own: Statement, which: str) -> None:
-        total = self._sum(own) + which
-        vector = self.vector
+        total, vector = self._sum(own) + which, self.vector
         if self._across(own):
-            total = f"together({total}, {_combine(own)})"
-            vector = None
+            total, vector = f"together({self._whole(own)}, {_combine(own)})", None
         result = self._result(own, total)
         for place in self.memory.targets(own):
             self.lines.add(

@@ -28,7 +28,7 @@ class Span:
     """A body whose first inputs are carries and whose first results are what these become."""
 
     def __init__(self, body: Body, carries: int, size: Sizes) -> None:
-        body = simplified(body)
+        body = simplified(body, for_loops=True)
         self.inputs = [step.node for step in body.steps if step.node.op.name == "input"]
         declared = {step.node.name: step.node for step in body.steps}
         self.carries = self.inputs[:carries]

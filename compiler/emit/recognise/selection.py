@@ -269,11 +269,12 @@ class _Selector:
         return self._linear(node)
 
     def _contracted(self, node: Node) -> Piece | None:
-        """A contraction shaped like attention, unless it is one that PyTorch has a kernel for."""
+        """A contraction shaped like attention, unless it is one that PyTorch is as fast at."""
         if self.contractions is None or not isinstance(node.attrs, ContractAttrs):
             return None
         usual = attention(self.view, node)
-        if usual is not None and not usual[0].masks and not usual[0].signs:
+        is_usual = usual is not None and not usual[0].masks and not usual[0].signs
+        if usual is not None and is_usual and not usual[0].causal:
             return None
         found = contraction(self.view, node)
         if found is None:
@@ -286,7 +287,7 @@ class _Selector:
         if kernel is None:
             return None
         read = (*(own.name for own in found.reads), *(gate.read.name for gate in found.gates))
-        return Piece(node, Contracted(found, kernel), read)
+        return Piece(node, Contracted(found, kernel, is_usual), read)
 
     def _find_totals(self, items: Sequence[str | Call]) -> None:
         """Logs of sums that are asked for beside the result of a contraction."""
