@@ -320,7 +320,8 @@ CONTEXT = """\
 model m[d = 8, vocab = 16, h = 2, k = 4, gate = 4, c = 3, i = 8, j = 8](
     x[b, t, d], y[b, s, d], z[b, t, d], tokens[b, t]: int, image[b, c, i, j], logits[b, t, vocab],
     teacher[b, t, vocab], target[b, t]: int, scores[b, h, t, s], q[b, t, h, k],
-    gates[b, t, gate, d], logit[b, t], right[b, t]: bool
+    gates[b, t, gate, d], logit[b, t], right[b, t]: bool, wrong[b, t]: int, patched[b], corrupt[b],
+    clean[b]
 ) -> [b]:
     {} = {}
     return x[t = 0, d = 0]
