@@ -34,9 +34,12 @@ def add_detour(
     scope: Scope,
     into: Plan,
     check: Callable[[tuple[s.Item, ...], Node, str, Scope], None],
+    *,
+    quiet: bool = False,
 ) -> None:
     """Plan a write along a path. A consumer or block that the model lacks is an error; that nothing
-    comes from the sources to any consumer is a warning. `check` looks at what is selected."""
+    comes from the sources to any consumer is a warning, unless this is to be `quiet`. `check` looks
+    at what is selected."""
     top = {step.node.site: step.node for step in model.body.steps if step.node.site is not None}
     known = dict(body_sites(model.body))
     for address in sources:
@@ -49,7 +52,8 @@ def add_detour(
     new = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
     start = frozenset(sources)
     for hop in hops:
-        _warn_unless_reached(start, hop, through, model, path, scope)
+        if not quiet:
+            _warn_unless_reached(start, hop, through, model, path, scope)
         start = frozenset(one.address for one in hop)
     for detour in into.detours:
         if detour.goes_along(new):

@@ -65,13 +65,24 @@ def plan(
     for address in entries:
         _check_selection(selection, known[address], address, scope)
     if write.path is not None:
-        add_detour(write.path, entries, model, scope, into, _check_selection)
+        is_open = any_turn and _picks_by_parameter(write, scope)
+        add_detour(write.path, entries, model, scope, into, _check_selection, quiet=is_open)
     if write.path is not None and not write.path.but:
         return
     for address, entry in entries.items():
         for other in into.writes.get(address, ()):
             _overlap(entry, other, address, scope)
         into.writes.setdefault(address, []).append(entry)
+
+
+def _picks_by_parameter(write: Write, scope: Scope) -> bool:
+    """Whether which sites are meant depends on what is given for a parameter."""
+    from .structure import walk
+
+    return any(
+        isinstance(tree, s.Name) and isinstance(scope.names.get(tree.id), Known)
+        for tree in walk((write.site, write.path))
+    )
 
 
 def _bound(path: Pattern, turns: tuple[int, ...]) -> tuple[tuple[str, str, int], ...]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def reader() -> SpecModel:
-    return program().model("reader")
+    with pytest.MonkeyPatch.context() as patch:  # like what tests make of it
+        patch.setenv("NEURAXIS_CXX", "none")
+        return program().model("reader")
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ class _Nest:
     def _whole(self, own: Statement) -> str:
         """The vector of a sum across vectors."""
         total = self._sum(own)
-        return total if self.rows or self.beside is not None else f"joined({total}, {_combine(own)})"
+        return total if self.rows else f"joined({total}, {_combine(own)})"
 
     # ---- the loops
 
