@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from neuraxis import specs
 from neuraxis.runtime.program import Program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = [name for name in specs.names() if name.startswith("interventions")]
 
