@@ -19,12 +19,15 @@ from neuraxis.testing import (
     check_disjoint_commute,
     check_downstream_free,
     check_formatting,
+    check_gains,
     check_graph,
     check_lifting,
     check_lowering,
     check_noop,
+    check_nothing,
     check_patch_all,
     check_ragged,
+    check_reroute,
     check_sweep_members,
     check_types,
     graphs,
@@ -145,6 +148,24 @@ def test_disjoint_interventions_commute(data: st.DataObject, text: str, seed: in
 @given(specs(), seeds)
 def test_an_intervention_downstream_of_what_is_measured_is_free(text: str, seed: int) -> None:
     check_downstream_free(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_along_every_way_is_the_write(text: str, seed: int) -> None:
+    check_reroute(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_a_gain_changes_no_value(text: str, seed: int) -> None:
+    check_gains(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_a_write_of_nothing_is_the_model(text: str, seed: int) -> None:
+    check_nothing(Program.from_text(text), seed=seed)
 
 
 @law

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 
+NO_CALL = " "  # the region of a consumer that is one value
+
+
 def add_detour(
     path: s.Path,
     sources: Mapping[str, Planned],
@@ -44,10 +47,12 @@ def add_detour(
     known = dict(body_sites(model.body))
     for address in sources:
         _outside_of_scans(address, top, path, scope)
-    hops = tuple(
-        tuple(one for tree in hop for one in _consumers(tree, known, top, model, scope, check))
-        for hop in path.consumers
-    )
+    hops: tuple[tuple[Consumer, ...], ...] = ()
+    begin = [top[address] for address in sources]
+    for trees in path.consumers:
+        found = [c for tree in trees for c in _consumers(tree, known, top, model, scope, check)]
+        hops = (*hops, tuple(_from(begin, consumer) for consumer in found))
+        begin = [top[consumer.address] for consumer in hops[-1]]
     through = frozenset(b for tree in path.blocks for b in _blocks(tree, model, scope))
     new = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
     start = frozenset(sources)
@@ -95,6 +100,12 @@ def _consumers(
         write = s.Write(tree, "=", tree, span=tree.span)
         found.append(Consumer(address, region, Planned(write, selection, bound, scope)))
     return found
+
+
+def _from(sources: Iterable[Node], consumer: Consumer) -> Consumer:
+    """A consumer as seen from sources: a call that a source stands in is its result alone."""
+    inside = any(n.site != consumer.address and is_in(n, consumer) for n in sources)
+    return replace(consumer, region=NO_CALL) if inside else consumer
 
 
 def _with_turns(path: Pattern, turns: tuple[int, ...]) -> str:

@@ -22,7 +22,7 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_expected_holds(name: str, tmp_path: Path) -> None:
     text = specs.read(name)
-    assert len(text.splitlines()) <= 46
+    assert len(text.splitlines()) <= 40
     program = Program.from_text(text, name=f"{name}.nax", root=tmp_path)
     for experiment in program.checked.experiments:
         found = program.run(experiment, folder=tmp_path).expectations

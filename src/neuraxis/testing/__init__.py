@@ -22,6 +22,7 @@ from .lowering import check_graph, check_lowering
 from .pointwise import chains
 from .reading import check_any_text, check_formatting
 from .recurrent import check_parallel
+from .returning import check_gains, check_nothing, check_reroute
 from .riding import check_lifting, check_ragged
 from .shapes import check_types
 from .specs import recurrences, specs
@@ -36,13 +37,16 @@ __all__ = [
     "check_disjoint_commute",
     "check_downstream_free",
     "check_formatting",
+    "check_gains",
     "check_graph",
     "check_lifting",
     "check_lowering",
     "check_noop",
+    "check_nothing",
     "check_parallel",
     "check_patch_all",
     "check_ragged",
+    "check_reroute",
     "check_sweep_members",
     "check_types",
     "graphs",

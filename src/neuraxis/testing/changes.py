@@ -39,14 +39,14 @@ def check_noop(
     """Setting a site to what it already holds changes nothing: the emitted source is the same, byte
     for byte. Setting it to what it holds in the run without interventions changes no number."""
     made = model_of(program, model)
-    sites = _some(writable(made), seed)
+    sites = some(writable(made), seed)
     if not sites:
         return
     name = made.checked.name
-    same = under(made, _writes(name, [f"{site.address} = it" for site in sites]))
+    same = under(made, writes(name, [f"{site.address} = it" for site in sites]))
     if same._artifact.source != made._artifact.source:
         for site in sites:
-            alone = under(made, _writes(name, [f"{site.address} = it"]))
+            alone = under(made, writes(name, [f"{site.address} = it"]))
             assert alone._artifact.source == made._artifact.source, (
                 f"`{site.address} = it` changes the emitted source"
             )
@@ -55,7 +55,7 @@ def check_noop(
             + "\n".join(s.address for s in sites)
         )
     given = inputs_for(made, seed) if inputs is None else inputs
-    based = under(made, _writes(name, [f"{site.address} = base.{site.address}" for site in sites]))
+    based = under(made, writes(name, [f"{site.address} = base.{site.address}" for site in sites]))
     assert_close(
         results(based, given), results(made, given), what="with every site set to `base`, result"
     )
@@ -91,7 +91,7 @@ def check_patch_all(
     lines = [f"{site.address} = v{n}" for n, site in enumerate(sources)]
     if not lines:
         return
-    text = _writes(made.checked.name, lines, header)
+    text = writes(made.checked.name, lines, header)
     tensors = {f"v{n}": clean[site.address].tensor for n, site in enumerate(sources)}
     patched = under(made, text, **tensors)
     found = results(patched, second)
@@ -242,7 +242,8 @@ def _lengths(model: SpecModel, inputs: Sequence[Any]) -> dict[str, int]:
     }
 
 
-def _writes(model: str, lines: Sequence[str], params: str = "") -> str:
+def writes(model: str, lines: Sequence[str], params: str = "") -> str:
+    """An intervention of these lines, as text."""
     head = (
         f"intervention writes({params}) on {model}:"
         if params
@@ -251,6 +252,7 @@ def _writes(model: str, lines: Sequence[str], params: str = "") -> str:
     return "\n".join([head, *(f"    {line}" for line in lines), ""])
 
 
-def _some(sites: list[Site], seed: int) -> list[Site]:
+def some(sites: list[Site], seed: int) -> list[Site]:
+    """At most so many of the sites as are tried at once, in their order."""
     order = np.random.default_rng(seed).permutation(len(sites))[:MOST]
     return [sites[place] for place in sorted(order)]
