@@ -6,15 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .paths import is_in, route
+from .routes import is_in, route
 from .writes import in_part, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..core import Body, Node, Step
-    from .paths import Route
     from .planned import Consumer, Detour, Plan
+    from .routes import Route
     from .scope import Scope
     from .values import Run
 

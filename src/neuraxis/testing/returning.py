@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..dsl.core import DType
-from ..dsl.elaborate.paths import blocks_of
+from ..dsl.elaborate.routes import blocks_of
 from ..dsl.ops import INPUT, PARAM, RANDOM, SCAN, STATE, ItemAttrs
 from ..runtime.examples import inputs_for
 from .changes import some, writes
