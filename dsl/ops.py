@@ -414,7 +414,8 @@ class BackwardAttrs:
 
 @dataclass(frozen=True, slots=True)
 class DeriveAttrs:
-    """A derivative that is asked for: operands are a value, what it is made of, and a direction.
+    """A derivative that is asked for: operands are a value, what it is made of, and a direction;
+    forwards there may be more of what it is made of, each with a direction.
 
     Backwards the direction is a cotangent of the value, and this the cotangent of what it is made
     of; forwards the direction is a change of that, and this the change of the value. Along `riding`
@@ -429,7 +430,7 @@ class DeriveAttrs:
 
 
 def _derive(attrs: DeriveAttrs, operands: Sequence[Operand]) -> Typed:
-    (value, _), (source, _), (direction, _) = operands
+    (value, _), (source, _), (direction, _) = operands[:3]
     made, given = (value, source) if attrs.forward else (source, value)
     own = {*names(made)}
     led = {*names(direction)}
@@ -510,7 +511,7 @@ SCAN = OpDef("scan", ScanAttrs, (0, None), _scan)
 ITEM = OpDef("item", ItemAttrs, (1, 1), _item)
 STOP = OpDef("stop", StopAttrs, (1, 1), _same)
 BACKWARD = OpDef("backward", BackwardAttrs, (1, None), _same)
-DERIVE = OpDef("derive", DeriveAttrs, (3, 3), _derive)  # in no checked program: none of OPS
+DERIVE = OpDef("derive", DeriveAttrs, (3, None), _derive)  # in no checked program: none of OPS
 
 OPS = (
     INPUT,

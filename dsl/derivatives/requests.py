@@ -75,43 +75,51 @@ def _worked_out(body: Body, spend: Spend, numbers: Iterator[int]) -> Body:
 
 
 def _alike(step: Step, body: Body, tape: Tape) -> list[Step]:
-    """The requests that one walk backwards answers: those of the same value in the same direction,
-    by whatever stands already. A walk forwards is for one."""
-    value, _, direction = step.operands
+    """The requests that one walk answers, of what stands already. Backwards these are of the same
+    value in the same direction, forwards with the same changes of the same."""
+    value, source, *direction = step.operands
     attrs = step.node.attrs
     assert isinstance(attrs, ops.DeriveAttrs)
-    if attrs.forward or attrs.lifts:
+    if attrs.lifts:
         return [step]
-    numbers = {s.node.name: s.node.attrs for s in body.steps if s.node.op is ops.CONST}
-    wanted = numbers.get(direction, direction)
-    return [
+    others = [
         other
         for other in body.steps
         if other.node.attrs == attrs
-        and other.operands[0] == value
+        and other.node.op is ops.DERIVE
+        and all(name in tape.nodes for name in other.operands[:2])
+    ]
+    if attrs.forward:
+        return [other for other in others if other.operands[1:] == (source, *direction)]
+    numbers = {s.node.name: s.node.attrs for s in body.steps if s.node.op is ops.CONST}
+    wanted = numbers.get(direction[0], direction[0])
+    return [
+        other
+        for other in others
+        if other.operands[0] == value
         and numbers.get(other.operands[2], other.operands[2]) == wanted
-        and other.operands[1] in tape.nodes
     ]
 
 
 def _derivatives(tape: Tape, attrs: ops.DeriveAttrs, asked: list[Step]) -> dict[str, Node]:
     """What some requests, which are alike, ask for."""
     node = asked[0].node
-    value, _, direction = (tape.nodes[name] for name in asked[0].operands)
-    sources = [tape.nodes[step.operands[1]] for step in asked]
-    for operand in (value, *sources):
-        if operand.dtype is not DType.FLOAT:
-            raise NoFloatError(node, operand)
+    value, source, direction, *more = (tape.nodes[name] for name in asked[0].operands)
+    for step in asked:
+        for name in step.operands[:2]:
+            if tape.nodes[name].dtype is not DType.FLOAT:
+                raise NoFloatError(node, tape.nodes[name])
     tape.riding = frozenset() if attrs.forward else frozenset(attrs.riding)
     if attrs.lifts:
-        tape.riding |= node.axis_names - sources[0].axis_names
+        tape.riding |= node.axis_names - source.axis_names
     if attrs.forward:
-        start = tape.spread(direction, sources[0].axes)
-        found = [pushed(tape, {sources[0].name: start}).get(value.name)]
+        pairs = [(source, direction), *zip(more[::2], more[1::2], strict=True)]
+        moved = pushed(tape, {one.name: tape.spread(by, one.axes) for one, by in pairs})
+        found = [moved.get(step.operands[0]) for step in asked]
     else:
-        wanted = {source.name for source in sources}
+        wanted = {step.operands[1] for step in asked}
         back = pulled(tape, {value.name: direction}, wanted, through=True)
-        found = [back.get(source.name) for source in sources]
+        found = [back.get(step.operands[1]) for step in asked]
     return {
         step.node.name: tape.spread(one or tape.number(0.0), step.node.axes)
         for step, one in zip(asked, found, strict=True)

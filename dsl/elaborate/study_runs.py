@@ -10,6 +10,7 @@ from ..diagnostics import Slug
 from .builtins import UNBUILT
 from .decodes import DECODE, decoded
 from .laying import laid, run_model
+from .linear import LINEARISE, linearised
 from .requests import elaborated, inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
 from .weights import called, model_tree, split_weights
@@ -60,8 +61,12 @@ class Runs:
             run = laid(self.study, step.name, model, inputs, given, step.span, scope, weights)
         else:
             weights, given = weights or self.study.weights, (*self.given, *given)
-            decodes = isinstance(step.value, s.Call) and step.value.target == s.Name(DECODE)
-            make = self._decoded if decodes else self._of_model
+            called_as = step.value.target if isinstance(step.value, s.Call) else None
+            make = self._of_model
+            if called_as == s.Name(DECODE):
+                make = self._decoded
+            elif called_as == s.Name(LINEARISE):
+                make = self._linearised
             run = make(step, weights, given, scope)
         self.plans[run.name] = weights, given
         return run
@@ -95,6 +100,16 @@ class Runs:
             request = replace(request, training=False)
         self._from_data(request.block, inputs)
         return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)
+
+    def _linearised(
+        self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
+    ) -> Run:
+        """`linearise(gpt, around = base)`."""
+
+        def run(inner: s.Run, around: str | None) -> Run:
+            return self._of_model(inner, around or weights, given, scope)
+
+        return linearised(self.study, step, scope, run)
 
     def _decoded(
         self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope

@@ -187,3 +187,14 @@ def test_a_truth_that_is_written_out_counts_as_a_number() -> None:
     """)
     found = module(compiled(model), {}, 0, model)(torch.ones(2, dtype=torch.float64))
     assert [value.tolist() for value in found] == [[0, 0], [1, 1], [-1, -1]]
+
+
+def test_a_sum_of_what_is_split_is_split_as_a_whole() -> None:
+    """Its last term is not what the whole is: a long sum gets a name, and keeps all of it."""
+    text = """
+model m[d = 8, h = 2, k = 4](the_first[b, t, d], the_second[b, t, d]) -> [b, t, h, k]:
+    param first_weights[d, h, k] ~ normal(0, 1)
+    param second_weights[d, h, k] ~ normal(0, 1)
+    return sigmoid(dot[d](the_first, first_weights) + dot[d](the_second, second_weights))
+"""
+    check_lowering(Program.from_text(text))

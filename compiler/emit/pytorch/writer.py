@@ -161,8 +161,9 @@ class Writer:
         if not self.plan.inside(name):
             value = self.assign(value, word, node)
         elif len(value.text) > LONGEST:
-            split = SPLIT.search(value.text)  # may be undone by the reader
-            value = self.assign(replace(value, text=SPLIT.sub("", value.text)), word, node)
+            split = _split(value)  # may be undone by the reader
+            whole = value.text[: split.start()] if split else value.text
+            value = self.assign(replace(value, text=whole), word, node)
             value = replace(value, text=value.text + (split[0] if split else ""))
         self.values[name] = value
 
@@ -355,9 +356,14 @@ class Writer:
         return replace(done, layout=layout)
 
 
+def _split(value: Value) -> re.Match[str] | None:
+    """Where a value is split into axes last; in a sum, that is one of its terms."""
+    return SPLIT.search(value.text) if value.rank == ATOM else None
+
+
 def _unsplit(value: Value, groups: list[list[str]]) -> Value:
     """The value as it was before it was split into axes that are to be one again."""
-    found = SPLIT.search(value.text)
+    found = _split(value)
     if found is None:
         return value
     count = found[2].count(",") + 1
