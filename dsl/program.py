@@ -171,6 +171,7 @@ class Output:
     `kind` is `value` (named), `show`, `text`, `plot`, `expect`, or `until`. `nodes` are the values;
     of the last two the sides of the comparison `op`, or one truth. `options` are those of a plot,
     and of a text the `data` whose tokeniser reads it and the `axis` along which its tokens stand.
+    `roles` say of the further values of a plot for which option each is, and how it is written.
     """
 
     kind: str
@@ -179,6 +180,7 @@ class Output:
     span: Span
     op: str = ""
     options: tuple[tuple[str, str | float], ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

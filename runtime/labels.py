@@ -34,6 +34,11 @@ def spelt(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def token(text: str) -> str:
+    """The text of a token on one line; a blank in front is seen."""
+    return "".join("␣" if c == " " else c for c in spelt(text)) or "∅"
+
+
 def coordinates(data: xarray.DataArray, axis: str) -> list[str]:
     """What stands along an axis: its labels, or the positions if it has none."""
     return [text(value) for value in data[axis].values]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..dsl.program import CheckedModel
-    from .experiment import Outcome
+    from .outputs import Outcome
 
 Given = int | float | bool | str
 
@@ -32,9 +32,17 @@ class Program:
     """A checked spec. `root` is the folder below which its data and weights may stand."""
 
     def __init__(
-        self, module: Module, checked: Checked, root: Path, *, seed: int = 0, device: str = "cpu"
+        self,
+        module: Module,
+        checked: Checked,
+        root: Path,
+        *,
+        settings: Sequence[str] = (),
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         self.module, self.checked, self.root = module, checked, root
+        self.settings = tuple(settings)
         self.seed, self.device = seed, _usable(device)
         self.library = Library(module, root, seed)
 
@@ -84,6 +92,7 @@ class Program:
             module,
             checked,
             Path(root) if root is not None else folder or Path.cwd(),
+            settings=settings,
             seed=seed,
             device=device,
         )

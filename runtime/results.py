@@ -18,7 +18,7 @@ ENGINE: Final = "h5netcdf"
 def together(arrays: Mapping[str, xarray.DataArray]) -> xarray.Dataset:
     """Arrays as one data set. An axis that is another in an earlier array, by its size or by what
     stands along it, or is called like an array, has the name of its own array in front."""
-    labels = [label.replace("/", " over ") for label in arrays]  # a file takes / for a folder
+    labels = [in_file(label) for label in arrays]
     known: dict[str, list[object]] = {}
     found = {}
     for label, array in zip(labels, arrays.values(), strict=True):
@@ -29,6 +29,11 @@ def together(arrays: Mapping[str, xarray.DataArray]) -> xarray.Dataset:
                 clash[axis] = f"{label}.{axis}"
         found[label] = array.rename(clash).rename(label)
     return xarray.Dataset(found)
+
+
+def in_file(label: str) -> str:
+    """What an array is called in a file, which takes `/` for a folder."""
+    return label.replace("/", " over ")
 
 
 def save(dataset: xarray.Dataset, path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from itertools import count
+from time import perf_counter as clock
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,24 +14,25 @@ from torch import nn
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Slug, or_nearest
 from .experiment import run_experiment
+from .figures import draw, layout_of
 from .labels import number
 from .mistakes import mistake
 from .model import spec_model
 from .module import beside
-from .plots import plot
-from .results import save
+from .record import Drawn, recorded
+from .results import in_file, save
 from .tables import table
 from .teaching import parameters_of, teach
 from .training import progress_on
 from .weights import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ..dsl.program import CheckedModel, CheckedStudy
-    from .experiment import Outcome
     from .model import SpecModel
+    from .outputs import Outcome
     from .program import Program
     from .training import Expectation
 
@@ -92,6 +96,7 @@ class Session:
             arrays = {f"{part}.{address}": array for address, array in held.items()}
             parameters_of(model).load(arrays, partial=True, extras=True, span=training.train.span)
         self.console.rule(f"train {name}", align="left")
+        started, since = _now(), clock()
         trained = teach(
             training,
             model,
@@ -102,7 +107,15 @@ class Session:
             progress=progress_on(self.console),
             others={other: self.weights(other) for other in training.train.beside},
         )
-        save(trained.history, self.folder / name / "history.nc")
+        record = recorded(
+            self.program,
+            "training",
+            name,
+            started=started,
+            seconds=clock() - since,
+            expectations=trained.expectations,
+        )
+        save(record.on(trained.history), self.folder / name / "history.nc")
         self.models[name] = model
         self._report(trained.expectations)
 
@@ -121,23 +134,42 @@ class Session:
         study = self.program.checked.experiments[name]
         shared = self.shared(study)
         self.console.rule(f"experiment {name}", align="left")
+        started, since = _now(), clock()
         outcome = run_experiment(study, shared, self.program.library, seed=self.program.seed)
         for shown in outcome.shown:
             self.console.print(table(outcome.values[shown], width=self.console.width))
         folder = self.folder / name
+        plots = self._figures(outcome, folder, study)
+        record = recorded(
+            self.program,
+            "experiment",
+            name,
+            started=started,
+            seconds=clock() - since,
+            expectations=outcome.expectations,
+            shown=map(in_file, outcome.shown),
+            plots=plots,
+            how=outcome.how,
+        )
+        save(record.on(outcome.dataset()), folder / f"{name}.nc")
+        self._say(f"values {folder / name}.nc")
+        self._report(outcome.expectations)
+        return outcome
+
+    def _figures(self, outcome: Outcome, folder: Path, study: CheckedStudy) -> list[Drawn]:
+        """Draw what an experiment plots, each figure in a file of its own."""
+        drawn: list[Drawn] = []
         for label, options in outcome.plots:
-            path = folder / f"{_file_name(options.get('title', label))}.png"
+            layout = layout_of(options, outcome.values, label)
+            file = _file_name(layout.title, [earlier.file for earlier in drawn])
             try:
-                _draw(outcome, label, options, path)
+                _, picture = draw(options["kind"], outcome.values[label], folder / file, layout)
             except ValueError as error:
                 message = f"plot of `{label}`: {error}"
                 raise mistake(Slug.WRONG_ARGUMENTS, message, study.span) from None
-            self._say(f"plot   {path}")
-        if outcome.values:
-            save(outcome.dataset(), folder / f"{name}.nc")
-            self._say(f"values {folder / name}.nc")
-        self._report(outcome.expectations)
-        return outcome
+            drawn.append(Drawn(options["kind"], in_file(label), layout.title, file))
+            self._say(f"plot   {picture}")
+        return drawn
 
     def _say(self, text: str) -> None:
         self.console.print(escape(text), soft_wrap=True)
@@ -153,19 +185,15 @@ class Session:
             self.console.print(line, soft_wrap=True)
 
 
-def _draw(outcome: Outcome, label: str, options: Mapping[str, str], path: Path) -> None:
-    plot(
-        options["kind"],
-        outcome.values[label],
-        path,
-        x=options.get("x"),
-        y=options.get("y"),
-        title=options.get("title", label),
-    )
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in label).strip("_").lower() or "plot"
+def _file_name(title: str, taken: Sequence[str]) -> str:
+    """A title as the name of a file that no other figure has."""
+    name = "".join(c if c.isalnum() else "_" for c in title).strip("_").lower() or "plot"
+    names = (name if turn == 1 else f"{name}_{turn}" for turn in count(1))
+    return next(free for free in names if free not in taken)
 
 
 def run_file(

@@ -21,6 +21,7 @@ from neuraxis.dsl.diagnostics import Severity, Slug, render
 from neuraxis.dsl.elaborate.builtins import BUILTINS, UNBUILT
 from neuraxis.dsl.elaborate.declarations import DISTRIBUTIONS
 from neuraxis.dsl.elaborate.optimisation import OPTIMISERS, SCHEDULES
+from neuraxis.dsl.figures import FIGURES
 from neuraxis.dsl.format import format_spec
 from neuraxis.dsl.modules import std_index
 from neuraxis.dsl.ops import OPS
@@ -312,6 +313,20 @@ def test_what_is_reserved_is_reported_as_unbuilt(code: str, place: str, beside: 
 def test_all_reserved_functions_are_listed() -> None:
     named = {code.split("(")[0] for code, place in RESERVED if place == "expression"}
     assert named == set(UNBUILT)
+
+
+# ---- figures
+
+
+def test_every_figure_and_option_is_listed() -> None:
+    listed = [re.split(r"\W", name)[0] for name in first_column("figures.md", "figure")]
+    assert listed == list(FIGURES)
+    options: dict[str, set[str]] = {name: {"title"} for name in FIGURES}
+    for names, kinds, _ in tables("figures.md", "option"):
+        whose = set(FIGURES) - {"circuit"} if kinds == "all but circuits" else codes(kinds)
+        for kind in whose:
+            options[kind] |= set(codes(names))
+    assert options == {name: set(figure.options) for name, figure in FIGURES.items()}
 
 
 # ---- the standard library

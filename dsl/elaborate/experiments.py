@@ -8,7 +8,8 @@ from .. import syntax as s
 from ..diagnostics import Note, Slug
 from ..program import CheckedStudy
 from .datasets import use_data
-from .outputs import expect, output, plot, show
+from .outputs import expect, output, show
+from .plots import plot
 from .study import Study
 from .study_runs import Runs
 from .sweeps import sweep

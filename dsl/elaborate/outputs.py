@@ -1,11 +1,11 @@
-"""What a study gives out: values, tables, pictures, expectations."""
+"""What a study gives out: values, tables, expectations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from .. import syntax as s
-from ..diagnostics import Slug, or_any
+from ..diagnostics import Slug
 from ..program import Output
 from .datasets import TEXT, text_axis
 from .values import Val, Value
@@ -13,11 +13,8 @@ from .values import Val, Value
 if TYPE_CHECKING:
     from ..core import Node
     from ..source import Span
-    from .scope import Scope
     from .study import Study
 
-PLOTS = ("heatmap", "line", "bars")
-PLOT_OPTIONS = ("x", "y", "title")
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 
 
@@ -29,10 +26,11 @@ def output(
     span: Span,
     op: str = "",
     options: tuple[tuple[str, str | float], ...] = (),
+    roles: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Something to be given out, its values as tensors."""
-    nodes = [study.scope.node(value, span) for value in values]
-    study.outputs.append(Output(kind, label, tuple(n.name for n in nodes), span, op, options))
+    nodes = tuple(study.scope.node(value, span).name for value in values)
+    study.outputs.append(Output(kind, label, nodes, span, op, options, roles))
 
 
 def expect(study: Study, step: s.Expect | s.UntilHolds) -> None:
@@ -105,53 +103,3 @@ def show(study: Study, tree: s.Expr) -> None:
         ("ragged", "" if whole else axis or ""),
     )
     output(study, "text", tree.span.text, [Value(node)], tree.span, options=options)
-
-
-def plot(study: Study, step: s.Plot) -> None:
-    """What is shown, and along which axes."""
-    tree = step.value
-    if (
-        not isinstance(tree, s.Call)
-        or not isinstance(tree.target, s.Name)
-        or tree.target.id not in PLOTS
-    ):
-        study.scope.fail(
-            Slug.UNKNOWN_NAME,
-            "a plot is one of " + ", ".join(PLOTS),
-            tree.span,
-            hint="plot heatmap(effect, x = p, y = l)",
-        )
-    shown = [arg for arg in tree.args if arg.name is None]
-    if len(shown) != 1:
-        study.scope.fail(
-            Slug.WRONG_ARGUMENTS,
-            f"a plot shows 1 value, and this has {len(shown)}",
-            tree.span,
-            hint="plot heatmap(effect)",
-        )
-    node = study.scope.node(study.scope.evaluate(shown[0].value), shown[0].span)
-    options = {"kind": tree.target.id}
-    for arg in tree.args:
-        if arg.name is not None:
-            options[arg.name] = _plot_option(arg, node, study.scope)
-    label = options.get("title") or shown[0].span.text
-    output(study, "plot", label, [Value(node)], step.span, options=tuple(options.items()))
-
-
-def _plot_option(arg: s.Argument, node: Node, scope: Scope) -> str:
-    """Which axis goes where, or what stands above."""
-    if arg.name not in PLOT_OPTIONS:
-        scope.fail(
-            Slug.UNKNOWN_OPTION,
-            f"a plot has no option `{arg.name}`",
-            arg.span,
-            hint=or_any(arg.name or "", PLOT_OPTIONS),
-        )
-    if arg.name == "title":
-        if not isinstance(arg.value, s.Text):
-            scope.fail(Slug.WRONG_DTYPE, "a title is a text", arg.span, hint='title = "..."')
-        return arg.value.value
-    if not isinstance(arg.value, s.Name):
-        scope.fail(Slug.NOT_AN_AXIS, f"`{arg.name}` is an axis of what is shown", arg.span)
-    what = f"`{arg.name}` is the axis `{arg.value.id}`"
-    return scope.axis_named(arg.value.id, node, arg.value.span, what)

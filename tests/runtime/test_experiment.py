@@ -9,13 +9,15 @@ import torch
 from tests.runtime.small import READER, same
 
 from neuraxis.dsl.diagnostics import SpecError
-from neuraxis.runtime.experiment import Outcome, run_experiment
+from neuraxis.runtime.experiment import run_experiment
 from neuraxis.runtime.program import Program
 from neuraxis.runtime.results import load, save
 from neuraxis.runtime.sweep import Sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from neuraxis.runtime.outputs import Outcome
 
 LOOK = """
 data words = repeats(n = 12, t = 3, vocab = 6, held = 0)
@@ -98,6 +100,45 @@ def test_what_is_shown_plotted_and_expected(look: tuple[Program, Outcome]) -> No
     assert [found.holds for found in outcome.expectations] == [True, False]
     kept = ["effect", "curve", "again", "before", "change", "curve - before", "How much"]
     assert list(outcome.values) == kept
+
+
+FIGURES = """
+data words = repeats(n = 12, t = 3, vocab = 6, held = 0)
+
+experiment look of reader on words[b = 0..6]:
+    run clean = reader
+    sweep curve over g in [0, 0.5, 2]:
+        run pushed = clean with layer[0].ffn *= g
+        mean[vocab](pushed.logits[t = -1])
+    off = std[b](curve)
+    plot line(mean[b](curve), error = off, low = min[b](curve), high = max[b](curve))
+    plot pattern(clean.layer[0].attn.pattern[b = 0, h = 1], tokens = words.tokens[b = 0])
+    plot heads(mean[b](clean.layer[*].attn.pattern), tokens = words.tokens[b = 0], y = t)
+    plot bars(mean[b, vocab](clean.logits), tokens = words.tokens[b = 1])
+    plot circuit[layer -> h](mean[b, t, s](clean.layer[*].attn.pattern), most = 3, least = 0.1)
+"""
+
+
+def test_plots_name_the_values_that_they_are_drawn_with() -> None:
+    loaded, outcome = run(READER + FIGURES, "look")
+    (line, pattern, heads, bars, circuit) = (options for _, options in outcome.plots)
+    assert line == {
+        "kind": "line",
+        "error": "off",
+        "low": "min[b](curve)",
+        "high": "max[b](curve)",
+    }
+    np.testing.assert_allclose(outcome.values["off"], outcome.values["curve"].std("b"), atol=1e-6)
+    assert pattern == {"kind": "pattern", "tokens": "text(words.tokens[b = 0])"}
+    assert heads == {"kind": "heads", "y": "t", "tokens": "text(words.tokens[b = 0])"}
+    first, second = (outcome.values[f"text(words.tokens[b = {at}])"] for at in (0, 1))
+    assert bars["tokens"] == second.name
+    tokens = loaded.library.dataset("words")["tokens"].values
+    assert first.values.tolist() == [chr(token) for token in tokens[0]]  # each byte by itself
+    assert second.values.tolist() == [chr(token) for token in tokens[1]]
+    assert first.dims == ("t",)
+    assert circuit["senders"], circuit["receivers"] == ("layer", "h")
+    assert (circuit["most"], circuit["least"]) == ("3", "0.1")
 
 
 def test_sweeps_say_how_they_were_run(look: tuple[Program, Outcome]) -> None:

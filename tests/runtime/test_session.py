@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,7 @@ from tests.runtime.small import same, write
 from neuraxis.cli import main
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.program import Program
+from neuraxis.runtime.record import Drawn, Record
 from neuraxis.runtime.results import load
 from neuraxis.runtime.session import Session, run_file
 
@@ -84,6 +87,88 @@ def test_a_file_is_run_from_training_to_plots(
     assert look["g"].values.tolist() == [0, 1]
     assert look.attrs["expect_0"].startswith("gap > 0: True")
     assert (results / "look" / "effect__of_g.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (results / "look" / "effect__of_g.svg").read_bytes()
+
+
+def test_results_say_what_was_run(tmp_path: Path) -> None:
+    spec = folder(tmp_path, least=1e9)
+    program = Program.load(spec, settings=["line.L=1"], seed=3)
+    outcome = program.run("look", folder=tmp_path / "out")
+    look = Record.of(load(tmp_path / "out" / "look" / "look.nc"))
+    base = Record.of(load(tmp_path / "out" / "base" / "history.nc"))
+    assert look is not None
+    assert base is not None
+    assert (look.kind, look.name, base.kind, base.name) == (
+        "experiment",
+        "look",
+        "training",
+        "base",
+    )
+    for record in (look, base):
+        assert record.spec == spec.read_text(encoding="utf-8")
+        assert (record.spec_name, record.uses) == ("study.nax", {})
+        assert (record.seed, record.device, record.settings) == (3, "cpu", ("line.L=1",))
+        assert record.versions["torch"] == torch.__version__
+        assert {"neuraxis", "python", "numpy"} <= record.versions.keys()
+        assert {"system", "processor", "cores", "threads"} <= record.machine.keys()
+        assert datetime.fromisoformat(record.started) <= datetime.now(UTC)
+        assert record.seconds > 0
+        assert str(tmp_path) not in repr(replace(record, spec=""))
+    (found,) = look.expectations
+    assert (found.label, found.op, found.right, found.holds) == (
+        "gap > 1000000000.0",
+        ">",
+        1e9,
+        False,
+    )
+    assert found.left == outcome.expectations[0].left
+    assert look.spec.splitlines()[found.line - 1].strip() == f"expect {found.label}"
+    assert look.shown == tuple(outcome.shown)
+    assert look.plots == (Drawn("line", "effect", "Effect: of g", "effect__of_g"),)
+    assert look.how == outcome.how
+    assert Record.of(outcome.dataset()) is None
+
+
+def test_a_record_holds_the_files_that_a_spec_uses(tmp_path: Path) -> None:
+    write(tmp_path, "parts.nax", MODEL)
+    text = """
+        use parts: line
+        use models.gpt2: gpt2
+
+        experiment e:
+            \"""What it is about.\"""
+            x = 1.0
+            expect x < nan
+        """
+    program = Program.load(write(tmp_path, "e.nax", text))
+    program.run("e", folder=tmp_path / "out")
+    record = Record.of(load(tmp_path / "out" / "e" / "e.nc"))
+    assert record is not None
+    assert record.about == "What it is about."
+    assert record.uses == {"parts.nax": (tmp_path / "parts.nax").read_text(encoding="utf-8")}
+    (found,) = record.expectations
+    assert not found.holds
+    assert found.right is not None
+    assert np.isnan(found.right)
+
+
+def test_plots_of_one_title_are_two_files(tmp_path: Path) -> None:
+    text = """
+        experiment e:
+            sweep a over g in [0, 1]:
+                1.0 * g
+            plot line(a, title = "One / two")
+            plot bars(a, title = "one; two")
+            plot bars(a)
+        """
+    Program.load(write(tmp_path, "e.nax", text)).run("e", folder=tmp_path / "out")
+    names = {"one___two", "one__two", "a"}
+    found = {file.name for file in (tmp_path / "out" / "e").iterdir()}
+    assert found == {"e.nc", *(f"{name}.{kind}" for name in names for kind in ("png", "svg"))}
+    text = text.replace("One / two", "one; two")
+    Program.load(write(tmp_path, "e.nax", text)).run("e", folder=tmp_path / "again")
+    found = {file.stem for file in (tmp_path / "again" / "e").iterdir()}
+    assert found == {"e", "one__two", "one__two_2", "a"}
 
 
 def test_a_failed_expectation_is_told_by_the_exit_code(

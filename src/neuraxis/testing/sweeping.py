@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..dsl.program import CheckedStudy
-    from ..runtime.experiment import Outcome
+    from ..runtime.outputs import Outcome
     from ..runtime.program import Program
     from ..runtime.sources import Given, Library
 
