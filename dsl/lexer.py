@@ -42,6 +42,7 @@ class Reading:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.line: list[Token] = []  # the tokens of this statement so far
+        self.earlier: list[Token] = []  # those of the statements before it
         self.header: Token | None = None  # the first token of the statement before it
         self.longest = 0  # most tokens in one statement
         self.opened: list[Token] = []  # brackets not closed yet
@@ -64,6 +65,7 @@ class Reading:
         """A statement or a header ends here."""
         self.longest = max(self.longest, len(self.line))
         self.header = self.line[0] if self.line else self.header
+        self.earlier += self.line
         self.line = []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from lark import UnexpectedToken
 
 from . import tables
-from .diagnostics import Slug
+from .diagnostics import Collector, Slug
 from .expected import spellings
 from .lexer import Malformed, Reading
 from .mistakes import Situation, explain
@@ -19,7 +20,6 @@ from .syntax import Spec, Tree
 if TYPE_CHECKING:
     import lark
 
-    from .diagnostics import Collector
     from .source import Source
 
 DEEPEST = 150  # nodes inside one another: later stages walk the tree by recursion
@@ -52,6 +52,18 @@ def parse(source: Source, collector: Collector) -> Spec | None:
         collector.report(Slug.SYNTAX, message, deep.span, hint="give its parts names of their own")
         return None
     return spec
+
+
+def tokens(source: Source) -> list[lark.Token]:
+    """The tokens of a text, keywords apart from names; of one with mistakes those before the
+    first."""
+    reading = Reading(source)
+    with _LOCK:
+        parser, nodes = _prepared()
+        nodes.begin(source, Collector())
+        with suppress(Malformed, UnexpectedToken):
+            parser.parse(reading)
+    return [*reading.earlier, *reading.line]
 
 
 def _accepts(error: UnexpectedToken, reading: Reading) -> frozenset[str]:

@@ -105,10 +105,17 @@ class _Outputs:
     def keep(self, node: str, label: str) -> str:
         """Under which name a value is kept: the one it has, or this one."""
         if node not in self.labels:
-            free = self.labels[node] = _free(label, self.outcome)
-            axes = self.axes[node]
-            self.outcome.values[free] = named(self.found[node], axes, free, self.coordinates)
+            array = named(self.found[node], self.axes[node], label, self.coordinates)
+            self.labels[node] = self.keep_array(array, label)
         return self.labels[node]
+
+    def keep_array(self, array: xarray.DataArray, label: str) -> str:
+        """Keep an array under this name, unless what has the name is the same already."""
+        known = self.outcome.values.get(label)
+        if known is None or not array.identical(known):
+            label = _free(label, self.outcome)
+            self.outcome.values[label] = array.rename(label)
+        return label
 
     def options(self, output: Output) -> dict[str, str]:
         """The options of a plot; what is a value is kept, and named."""
@@ -126,12 +133,7 @@ class _Outputs:
         tokenizer = self.library.reader(str(dict(output.options)["data"]))
         tokens = self.found[node].cpu().numpy()
         texts = np.array([tokenizer.decode(token[None]) for token in tokens], dtype=str)
-        array = xarray.DataArray(texts, dims=self.axes[node], name=label)
-        known = self.outcome.values.get(label)
-        if known is None or not array.identical(known):
-            label = _free(label, self.outcome)
-            self.outcome.values[label] = array.rename(label)
-        return label
+        return self.keep_array(xarray.DataArray(texts, dims=self.axes[node], name=label), label)
 
     def keep_texts(self, output: Output, node: str) -> str:
         """Keep tokens as text along an axis, which goes; of each example, as many as it has."""

@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--results", default="results", metavar="DIR", help="where results go")
     run.add_argument("--root", metavar="DIR", help="read files below DIR, not beside the spec")
     run.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
+    report = command("report", _report, "write the results of a run as one page of HTML")
+    report.add_argument("results", metavar="RESULT", help="a folder of results, or a file of one")
+    report.add_argument("--to", metavar="FILE", help="the page; report.html there if not said")
     sites = command("sites", _sites, "list the addresses of a model")
     sites.add_argument("file")
     sites.add_argument("model")
@@ -214,6 +217,14 @@ def _run(args: argparse.Namespace) -> int:
 
     failed = run_file(_load(args), args.names, Path(args.results), resume=args.resume)
     return FAILED if failed else WELL
+
+
+def _report(args: argparse.Namespace) -> int:
+    from .runtime.pages import write_page
+
+    page = write_page(Path(args.results), Path(args.to) if args.to else None)
+    sys.stdout.write(f"page   {page}\n")
+    return WELL
 
 
 def _sites(args: argparse.Namespace) -> int:
