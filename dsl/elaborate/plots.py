@@ -33,7 +33,15 @@ COUNTS = ("no", "one", "two", "three", "four")
 
 def plot(study: Study, step: s.Plot) -> None:
     """What is shown, and how."""
-    kind, items, args = _called(study, step.value)
+    called = _called(step.value)
+    if called is None:
+        study.scope.fail(
+            Slug.UNKNOWN_NAME,
+            "a plot is one of " + ", ".join(FIGURES),
+            step.value.span,
+            hint=f"plot {FIGURES['heatmap'].usage}",
+        )
+    kind, items, args = called
     shown = [arg for arg in args if arg.name is None]
     if len(shown) != 1:
         study.scope.fail(
@@ -73,21 +81,15 @@ def plot(study: Study, step: s.Plot) -> None:
 
 
 def _called(
-    study: Study, tree: s.Expr
-) -> tuple[str, tuple[s.Item, ...] | None, tuple[s.Argument, ...]]:
-    """The kind of figure, what stands in its brackets, and its arguments."""
+    tree: s.Expr,
+) -> tuple[str, tuple[s.Item, ...] | None, tuple[s.Argument, ...]] | None:
+    """The kind of figure, what stands in its brackets, and its arguments; None if it is none."""
     match tree:
         case s.Call(s.Name(kind), args) if kind in FIGURES:
             return kind, None, args
         case s.Call(s.Index(s.Name(kind), items), args) if kind == CIRCUIT:
             return kind, items, args
-    study.scope.fail(
-        Slug.UNKNOWN_NAME,
-        "a plot is one of " + ", ".join(FIGURES),
-        tree.span,
-        hint=f"plot {FIGURES['heatmap'].usage}",
-    )
-    raise AssertionError
+    return None
 
 
 def _count_axes(
