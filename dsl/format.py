@@ -138,7 +138,7 @@ class _Writer:
 def _body(node: Tree) -> Sequence[Tree] | None:
     match node:
         case syntax.Weights():
-            return node.maps
+            return node.maps  # none where a mapping is taken over
         case syntax.During():
             return None if node.short else node.body
         case syntax.Sweep():

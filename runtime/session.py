@@ -9,7 +9,7 @@ from rich.markup import escape
 from torch import nn
 
 from ..dsl import syntax as s
-from ..dsl.diagnostics import Slug, or_nearest
+from ..dsl.diagnostics import Collector, Slug, or_nearest, render
 from .experiment import run_experiment
 from .labels import number
 from .mistakes import mistake
@@ -20,7 +20,7 @@ from .results import save
 from .tables import table
 from .teaching import parameters_of, teach
 from .training import progress_on
-from .weights import read_weights
+from .weights import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,8 +61,10 @@ class Session:
             elif name in checked.weights:
                 found = checked.weights[name]
                 model = self._fresh(found.model)
-                arrays = read_weights(found, self.program.root)
-                parameters_of(model).load(arrays, partial=True, span=found.span)
+                collector = Collector()
+                load_weights(found, self.program.root, parameters_of(model).state(), collector)
+                if warnings := render(collector.diagnostics):
+                    self._say(warnings)
                 self.models[name] = model
             else:
                 known = [*checked.trainings, *checked.weights]

@@ -19,7 +19,7 @@ from .structure import walk
 from .study import Study
 from .study_runs import Runs
 from .values import HaltError, Poison, Table, Value
-from .weights import parameters, split_weights, weights_label
+from .weights import model_tree, parameters, split_weights, weights_label
 from .writes import plan, written
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lessons:
             self.data = use_data(self.study, tree.data)
         except HaltError:
             halted = True
-        request = requested(self.study, tree.model)
+        request = requested(self.study, *model_tree(tree.model, tree.start, self.study))
         if halted:
             raise HaltError
         weights, given = split_weights(tree.given, self.study)
@@ -75,7 +75,7 @@ class Lessons:
         )
         self.placed = placed(self.study, self.puts, model, self.scope)
         weights_label(self.study, model, None, self.tree.span)  # what is trained comes first
-        runs = Runs(self.study, self.tree.model, None, (), self.data)
+        runs = Runs(self.study, self.tree.model, None, (), self.data, self.tree.start)
         self.early = _early(self.tree.body)
         for step in self.early:
             self.study.ctx.statement = step

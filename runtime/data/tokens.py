@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ...dsl.diagnostics import Slug
-from .files import DataError, find_file, read_bytes
+from ...dsl.files import DataError, find_file
+from .files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -159,7 +159,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         ("gone.safetensors", 'is called "gone.safetensors"'),
         ("../out.safetensors", "leads out of the folder"),
         ("model.bin", '"model.bin" cannot be read'),
-        ("folder", "no file below"),
+        ("folder", 'the folder "folder" has no "model.safetensors"'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_said(file: str, message: str, tmp_path: Path) -> None:
