@@ -7,7 +7,6 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from ..dsl.core import DType
 from ..dsl.diagnostics import Slug
 from .arrays import named
 from .parameters import shape_text
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..dsl.core import Node
     from ..dsl.program import Cut, FileMapping
     from .arrays import Pick, Stored
 
@@ -67,7 +65,6 @@ class MisfitError(Exception):
 
 def part_of(
     mapping: FileMapping,
-    node: Node,
     own: Mapping[str, int],
     file: str,
     arrays: Mapping[str, Stored],
@@ -85,7 +82,6 @@ def part_of(
         for axis, at in zip(along, place, strict=True):
             names = tuple(name.replace(f"{{{axis}}}", str(at)) for name in names)
         array = named(names, arrays, text)
-        _check_kind(array, node, file)
         layout = _laid_out(mapping, left, array, file)
         made.add(array.shape)
         found.append((place, array))
@@ -96,19 +92,11 @@ def part_of(
     return Part(mapping, tuple(found), layout, stands)
 
 
-def _check_kind(array: Stored, node: Node, file: str) -> None:
-    """Whether the numbers can be those of the parameter."""
-    shown = f'`{array.name}` in "{file}"'
-    if array.kind.startswith("C"):
-        raise MisfitError(Slug.WRONG_DTYPE, f"{shown} holds complex numbers")
-    if node.dtype is not DType.FLOAT and array.kind.startswith(("F", "BF")):
-        message = f"{shown} holds {array.kind}, and `{node.site}` is {node.dtype}"
-        raise MisfitError(Slug.WRONG_DTYPE, message)
-
-
 def _laid_out(mapping: FileMapping, own: Mapping[str, int], array: Stored, file: str) -> _Layout:
     """How the array makes the axes of the parameter, `own`."""
     shown = f'`{array.name}` in "{file}"'
+    if array.kind.startswith("C"):
+        raise MisfitError(Slug.WRONG_DTYPE, f"{shown} holds complex numbers")
     cut = _cut(mapping.cuts, array.shape)
     if cut is None:
         message = f"{shown} is {shape_text(array.shape)}, and has no such part"
@@ -120,12 +108,13 @@ def _laid_out(mapping: FileMapping, own: Mapping[str, int], array: Stored, file:
     for group, size in zip(groups, found, strict=False):  # an axis that is picked has what is left
         spare = [axis for axis in group if axis in picked]
         rest = prod(own.get(axis, 1) for axis in group)
-        if len(spare) == 1 and size % rest == 0 and picked[spare[0]] < size // rest:
-            known[spare[0]] = size // rest
-    if missing := [axis for axis in picked if axis not in known]:
-        axis = missing[0]
-        message = f"{shown} is {shape_text(found)}, and has no place {picked[axis]} along `{axis}`"
-        raise MisfitError(Slug.BAD_INDEX, message)
+        for axis in spare[:1]:
+            known[axis] = max(size // rest, 1)
+            if not -known[axis] <= picked[axis] < known[axis]:
+                place = f"no place {picked[axis]} along `{axis}`, of which it has {known[axis]}"
+                raise MisfitError(Slug.BAD_INDEX, f"{shown} has {place}")
+    for axis in picked:
+        known.setdefault(axis, 1)  # of two on one axis, the second
     expected = tuple(prod(known[axis] for axis in group) for group in groups)
     if found != expected:
         part = "that part of " if mapping.cuts else ""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..dsl.core import Node
     from ..dsl.program import CheckedWeights
     from .fitting import Part
     from .parameters import Array
@@ -50,7 +49,7 @@ def load_weights(
 
 def read_weights(weights: CheckedWeights, root: Path) -> dict[str, NDArray[np.float32]]:
     """The parameters that are mapped, by address; SpecError with all that does not fit."""
-    own = {address: tuple(axes.values()) for address, (_, axes) in _held(weights).items()}
+    own = {address: tuple(axes.values()) for address, axes in _held(weights).items()}
     arrays = {m.address: np.empty(own[m.address], np.float32) for m in weights.mappings}
     load_weights(weights, root, {a: torch.from_numpy(array) for a, array in arrays.items()})
     return arrays
@@ -87,9 +86,9 @@ def _parts(weights: CheckedWeights, root: Path, collector: Collector) -> list[Pa
     held, text = _held(weights), "\n".join(arrays)
     found: list[Part] = []
     for mapping in weights.mappings:
-        node, own = held[mapping.address]
+        own = held[mapping.address]
         try:
-            found.append(part_of(mapping, node, own, weights.file, arrays, text))
+            found.append(part_of(mapping, own, weights.file, arrays, text))
         except MisfitError as error:
             collector.report(error.slug, error.message, mapping.span, hint=error.hint)
         except DataError as error:
@@ -122,17 +121,16 @@ def _say_unread(
         weights.span,
         severity=Severity.WARNING,
         notes=[Note(f"unread: {shown}{', ...' if len(general) > LISTED else ''}")],
-        hint=f'skip file["{general[0]}"]',
+        hint=f'`skip file["{general[0]}"]`',
     )
 
 
-def _held(weights: CheckedWeights) -> dict[str, tuple[Node, dict[str, int]]]:
-    """Each parameter and state, and its axes as written, with their sizes."""
+def _held(weights: CheckedWeights) -> dict[str, dict[str, int]]:
+    """The axes of each parameter and state as written, with their sizes."""
     return {
-        step.node.site or "": (
-            step.node,
-            {axis.name: sizes.evaluate(axis.size, {}) for axis in step.node.attrs.axes},
-        )
+        step.node.site or "": {
+            axis.name: sizes.evaluate(axis.size, {}) for axis in step.node.attrs.axes
+        }
         for step in weights.model.body.steps
         if isinstance(step.node.attrs, ParamAttrs | StateAttrs)
     }

@@ -60,7 +60,7 @@ class Filling:
 
     def _item(self, tree: T) -> T | None:
         try:
-            return self._filled(tree)
+            return folded(self._filled(tree))
         except _LackingError:
             self.is_lacking = True
             return None
@@ -77,7 +77,7 @@ class Filling:
             for own in fields(tree)
             if own.name != "span"
         }
-        return _folded(replace(tree, **parts))  # type: ignore[return-value]  # an expression for one
+        return replace(tree, **parts)
 
     def _value(self, tree: s.Index, *, strictly: bool) -> s.Expr:
         """The first of several: names are looked up, and anything else is there."""
@@ -105,17 +105,22 @@ class Filling:
         )
 
 
-def _folded(tree: s.Tree) -> s.Tree:
+def folded(tree: T) -> T:
     """Comparisons of texts are known."""
+    if isinstance(tree, tuple):
+        return tuple([folded(part) for part in tree])  # type: ignore[return-value]  # a tuple for one
+    if not isinstance(tree, s.Tree):
+        return tree
     match tree:
-        case s.Binary("==" | "!=" as op, s.Text(left), right):
-            equal = isinstance(right, s.Text) and left == right.value
-            return _truth(equal == (op == "=="), tree.span)
-        case s.Binary("==" | "!=" as op, _, s.Text()) if not isinstance(tree.left, s.Text):
-            return _truth(op == "!=", tree.span)
-        case s.Binary("in", s.Text(left), s.Listing(items)):
-            return _truth(any(i.value == left for i in items if isinstance(i, s.Text)), tree.span)
-    return tree
+        case s.Binary("==" | "!=" as op, left, right) if _is_text(left) or _is_text(right):
+            return _truth((left == right) == (op == "=="), tree.span)  # type: ignore[return-value]  # an expression for one
+        case s.Binary("in", s.Text() as left, s.Listing(items)):
+            return _truth(left in items, tree.span)  # type: ignore[return-value]  # an expression for one
+    return replace(tree, **{own.name: folded(getattr(tree, own.name)) for own in fields(tree)})
+
+
+def _is_text(tree: s.Expr) -> bool:
+    return isinstance(tree, s.Text)
 
 
 def _truth(holds: bool, span: Span) -> s.Name:

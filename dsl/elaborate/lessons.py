@@ -10,6 +10,7 @@ from ..diagnostics import Note, Slug
 from ..program import CheckedStudy
 from .datasets import use_data
 from .laying import laid, prepared
+from .origins import model_tree
 from .outputs import expect, output
 from .phases import as_write, check_until
 from .placing import placed
@@ -19,7 +20,7 @@ from .structure import walk
 from .study import Study
 from .study_runs import Runs
 from .values import HaltError, Poison, Table, Value
-from .weights import model_tree, parameters, split_weights, weights_label
+from .weights import parameters, split_weights, weights_label
 from .writes import plan, written
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ..diagnostics import Collector, Note, Severity, Slug
 from ..program import CheckedWeights, FileMapping
 from .arrays import array, names, shape, turned
 from .datasets import use_data
-from .filling import CONFIG
+from .filling import CONFIG, folded
 from .origins import origin_of
 from .requests import elaborated, requested
 from .scope import Frame
@@ -150,7 +150,7 @@ class _Lines:
                 )
 
     def _expect(self, condition: s.Expr) -> None:
-        if self.scope.constant(condition, "what a mapping expects"):
+        if self.scope.constant(folded(condition), "what a mapping expects"):
             return
         said = [
             Note(f"{part.span.text} is {_shown(part)}")

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A statement, and the file in which its model is named. One that `lacks_config` would have
-    its sizes from a config that is not there, and has the model's defaults."""
+    """A statement, its model as it is made, and the file in which that is named. One that
+    `lacks_config` would have its sizes from a config that is not there, and has the model's
+    defaults."""
 
     tree: s.Train | s.Weights
+    model: s.Expr
     home: Module
     lacks_config: bool = False
 
@@ -45,8 +47,23 @@ def origin_of(name: str, study: Study) -> Origin | None:
             study.origins[name] = _settled(tree, home, study)
         else:
             assert isinstance(tree, s.Train)
-            study.origins[name] = Origin(tree, home)
+            study.origins[name] = Origin(tree, tree.model, home)  # should it begin with itself
+            if home is study.module:
+                study.origins[name] = Origin(tree, *model_tree(tree.model, tree.start, study))
     return study.origins[name]
+
+
+def model_tree(model: s.Expr, weights: str | None, study: Study) -> tuple[s.Expr, Module]:
+    """The model as it is said, and the file in which it is named; one that is only named, as its
+    weights were made."""
+    origin = origin_of(weights, study) if weights is not None else None
+    if origin is not None and isinstance(model, s.Name):
+        said = study.module.find(model.id)
+        name = called(origin.model)
+        made = origin.home.find(name) if name is not None else None
+        if said is not None and made is not None and said[0] is made[0]:
+            return origin.model, origin.home
+    return model, study.module
 
 
 def _settled(tree: s.Weights, home: Module, study: Study) -> Origin:
@@ -69,7 +86,7 @@ def _settled(tree: s.Weights, home: Module, study: Study) -> Origin:
     model = filling.header(mapping.model)
     maps = filling.maps(mapping.maps)
     settled = replace(mapping, name=tree.name, model=model, file=tree.file, maps=maps)
-    return Origin(replace(settled, span=tree.span), where, filling.is_lacking)
+    return Origin(replace(settled, span=tree.span), model, where, filling.is_lacking)
 
 
 def _mapping(tree: s.Weights, home: Module, scope: Scope) -> tuple[s.Weights, Module]:

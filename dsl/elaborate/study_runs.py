@@ -11,10 +11,10 @@ from .builtins import UNBUILT
 from .decodes import DECODE, decoded
 from .laying import laid, run_model
 from .linear import LINEARISE, linearised
-from .origins import called
+from .origins import called, model_tree
 from .requests import elaborated, inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
-from .weights import model_tree, split_weights
+from .weights import split_weights
 
 if TYPE_CHECKING:
     from ..program import CheckedModel, DataPart

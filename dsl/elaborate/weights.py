@@ -9,7 +9,7 @@ from .. import ops
 from .. import syntax as s
 from ..diagnostics import Note, Slug
 from .models import elaborate_model
-from .origins import are_weights, called, origin_of
+from .origins import are_weights, origin_of
 from .requests import requested
 from .structure import walk
 from .values import HaltError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..core import Axes
-    from ..modules import Module
     from ..program import CheckedModel
     from ..source import Span
     from .study import Study
@@ -72,19 +71,6 @@ def check_needs(tree: s.Train, study: Study) -> None:
                 waiting.append(source)
 
 
-def model_tree(model: s.Expr, weights: str | None, study: Study) -> tuple[s.Expr, Module]:
-    """The model as it is said, and the file in which it is named; one that is only named, as its
-    weights were made."""
-    origin = origin_of(weights, study) if weights is not None else None
-    if origin is not None and isinstance(model, s.Name):
-        said = study.module.find(model.id)
-        name = called(origin.tree.model)
-        made = origin.home.find(name) if name is not None else None
-        if said is not None and made is not None and said[0] is made[0]:
-            return origin.tree.model, origin.home
-    return model, study.module
-
-
 def weights_label(
     study: Study,
     model: CheckedModel,
@@ -127,7 +113,7 @@ def check_fit(study: Study, whose: str, own: Mapping[str, Axes], weights: str, s
     """What `whose` reads stands in the weights, of the same sizes."""
     origin = origin_of(weights, study)
     assert origin is not None
-    request = requested(study, origin.tree.model, origin.home)
+    request = requested(study, origin.model, origin.home)
     made = elaborate_model(request, study.collector)
     if made is None:
         raise HaltError

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from neuraxis import specs
 from neuraxis.runtime.program import Program
 
 if TYPE_CHECKING:
