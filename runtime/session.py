@@ -23,7 +23,7 @@ from .training import progress_on
 from .weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ..dsl.program import CheckedModel, CheckedStudy
@@ -60,7 +60,7 @@ class Session:
                 self.train(name)
             elif name in checked.weights:
                 found = checked.weights[name]
-                model = self._fresh(found.model)
+                model = self._fresh(found.model, {m.address for m in found.mappings})
                 collector = Collector()
                 load_weights(found, self.program.root, parameters_of(model).state(), collector)
                 if warnings := render(collector.diagnostics):
@@ -73,8 +73,9 @@ class Session:
                 raise mistake(Slug.UNKNOWN_NAME, message, hint=hint)
         return self.models[name]
 
-    def _fresh(self, checked: CheckedModel) -> SpecModel:
-        model = spec_model(checked, self.program.module, {}, seed=self.program.seed, under=())
+    def _fresh(self, checked: CheckedModel, filled: Collection[str] = ()) -> SpecModel:
+        program = self.program
+        model = spec_model(checked, program.module, {}, seed=program.seed, under=(), filled=filled)
         return model.to(self.program.device)
 
     def train(self, name: str) -> None:
