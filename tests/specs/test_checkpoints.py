@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.program import Program
 
 if TYPE_CHECKING:
@@ -33,6 +35,15 @@ GROUPED = {**SMALL, "num_key_value_heads": 2}
 WINDOWED = {**GROUPED, "sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 12}
 IMAGE = {"image_size": 32, "num_labels": 7}
 
+FAR = {
+    "rope_type": "llama3",
+    "rope_theta": 50.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+
 # by the name of our model: theirs, its config, and what that is given
 CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "gpt2": [("GPT2LMHead", {"n_embd": 12, "n_layer": 3, "n_head": 3, "vocab_size": 50, "n_positions": 16})],
@@ -43,6 +54,7 @@ CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "llama": [
         ("LlamaForCausalLM", GROUPED),
         ("LlamaForCausalLM", {**GROUPED, "head_dim": 6, "tie_word_embeddings": True}),
+        ("LlamaForCausalLM", {**GROUPED, "head_dim": 16, "rope_parameters": FAR}),
     ],
     "mistral": [
         ("MistralForCausalLM", {**GROUPED, "sliding_window": 4}),
@@ -104,3 +116,77 @@ def test_what_transformers_saves_gives_its_numbers(
     assert float(wanted.abs().max()) > 0.1
     assert (found - wanted).abs().max() < CLOSE
     assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.no_grad()
+def test_shards_of_halves_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+    other = theirs("MixtralForCausalLM", {**GROUPED, "num_local_experts": 3}).to(dtype)
+    other.save_pretrained(tmp_path, max_shard_size="8KB")
+    assert len([*tmp_path.glob("model-*.safetensors")]) > 2
+    wanted = other.float()(TOKENS).logits
+    assert (ours("mixtral", tmp_path)(TOKENS) - wanted).abs().max() < CLOSE
+
+
+def test_older_configs_are_read(tmp_path: Path) -> None:
+    """As they were before positions had a table of their own, and experts a name."""
+    other = theirs("LlamaForCausalLM", {**GROUPED, "rope_parameters": {**FAR, "rope_theta": 77.0}})
+    other.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    scaling = config.pop("rope_parameters")
+    config |= {"rope_theta": scaling.pop("rope_theta"), "rope_scaling": scaling}
+    del config["head_dim"], config["tie_word_embeddings"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with torch.no_grad():
+        assert (ours("llama", tmp_path)(TOKENS) - other(TOKENS).logits).abs().max() < CLOSE
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "change"),
+    [
+        ("llama", "LlamaForCausalLM", {"hidden_act": "gelu"}),
+        ("llama", "LlamaForCausalLM", {"attention_bias": True}),
+        ("llama", "LlamaForCausalLM", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
+        ("mistral", "MistralForCausalLM", {"rope_scaling": {"type": "yarn"}}),
+        ("qwen2", "Qwen2ForCausalLM", {"use_sliding_window": True}),
+    ],
+)
+def test_what_a_mapping_is_not_for_is_said(
+    name: str, made: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    theirs(made, GROUPED).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(SpecError, match="for other checkpoints than this one"):
+        ours(name, tmp_path)
+
+
+def test_a_tokeniser_stands_beside_its_checkpoint(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    theirs("LlamaForCausalLM", GROUPED).save_pretrained(tmp_path / "small")
+    words = {word: at for at, word in enumerate(["one", "two", "three", "?"])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "small" / "tokenizer.json"))
+    (tmp_path / "texts.jsonl").write_text('{"tokens": "one two three"}\n{"tokens": "three"}\n')
+    program = Program.from_text(READS, root=tmp_path)
+    outcome = program.run("look", folder=tmp_path / "results")
+    assert all(found.holds for found in outcome.expectations)
+
+
+READS = """
+use models.llama: llama
+
+data tok = tokenizer("small")
+data texts = jsonl("texts.jsonl"): tokens[t of b]: text(tok)
+
+weights pretrained of llama from "small"
+
+experiment look of llama with pretrained on texts:
+    run whole = llama
+    run cut = whole with layer[1].attn.z[h = 0] = 0
+    last = max[b, t](texts.tokens)
+    effect = max[b, vocab](abs(whole.logits[t = -1] - cut.logits[t = -1]))
+    expect last == 2
+    expect effect > 0
+"""
