@@ -20,10 +20,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from neuraxis import specs
 from neuraxis.runtime.program import Program
 
 SPEC = """
+use models.gpt2: gpt2
+
+weights pretrained of gpt2 from "."
+
 data prompts = npz("prompts.npz"): clean[t]: int, corrupt[t]: int, others[u, t]: int
 
 intervention steer(v[d]) on gpt2:
@@ -63,8 +66,7 @@ def ours(peers: Path) -> dict[str, np.ndarray]:
             "others": given["ref"][None],
         }
         np.savez(folder / "prompts.npz", **{key: value.numpy() for key, value in tokens.items()})
-        text = specs.read("examples/gpt2_checkpoint") + SPEC
-        program = Program.from_text(text, folder=folder)
+        program = Program.from_text(SPEC, folder=folder)
         found = program.run("agreement", folder=folder).values
         arrays = {key: found[key].values for key in ("c", "d", "e")}
         arrays["logits"] = found["logits"].values[0]

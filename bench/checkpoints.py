@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuraxis import specs
-
 if TYPE_CHECKING:
     import torch
 
@@ -23,27 +21,31 @@ class Config:
     name: str
     sizes: dict[str, int]
 
+    def config(self) -> Any:
+        """Their config of these sizes."""
+        import transformers
+
+        n = self.sizes
+        if self.name == "gpt2":
+            return transformers.GPT2Config(
+                n_embd=n["d"], n_layer=n["L"], n_head=n["h"], vocab_size=n["vocab"],
+                n_positions=n["ctx"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+                bos_token_id=0, eos_token_id=0, attn_implementation="sdpa",
+            )  # fmt: skip
+        return transformers.LlamaConfig(
+            hidden_size=n["d"], num_hidden_layers=n["L"], num_attention_heads=n["h"],
+            num_key_value_heads=n["g"], intermediate_size=n["m"], vocab_size=n["vocab"],
+            rms_norm_eps=1e-5, attn_implementation="sdpa",
+        )  # fmt: skip
+
     def theirs(self) -> Any:
         """Theirs, with weights drawn so that no bias is 0 and no scale is 1."""
         import torch
         import transformers
 
-        n = self.sizes
+        made = {"gpt2": transformers.GPT2LMHeadModel, "llama": transformers.LlamaForCausalLM}
         torch.manual_seed(0)
-        if self.name == "gpt2":
-            config = transformers.GPT2Config(
-                n_embd=n["d"], n_layer=n["L"], n_head=n["h"], vocab_size=n["vocab"],
-                n_positions=n["ctx"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
-                bos_token_id=0, eos_token_id=0, attn_implementation="sdpa",
-            )  # fmt: skip
-            model = transformers.GPT2LMHeadModel(config)
-        else:
-            config = transformers.LlamaConfig(
-                hidden_size=n["d"], num_hidden_layers=n["L"], num_attention_heads=n["h"],
-                num_key_value_heads=n["g"], intermediate_size=n["m"], vocab_size=n["vocab"],
-                rms_norm_eps=1e-5, attn_implementation="sdpa",
-            )  # fmt: skip
-            model = transformers.LlamaForCausalLM(config)
+        model = made[self.name](self.config())
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() == 1:
@@ -57,11 +59,8 @@ class Config:
 
     @property
     def text(self) -> str:
-        """The spec that maps such a checkpoint; `c_attn` is cut in parts of a fixed width."""
-        text = specs.read(f"examples/{self.name}_checkpoint")
-        for places in (3, 2, 1) if self.name == "gpt2" else ():
-            text = text.replace(str(768 * places), str(self.sizes["d"] * places))
-        return text
+        """The spec that maps such a checkpoint."""
+        return f'use models.{self.name}: {self.name}\nweights pretrained of {self.name} from "."\n'
 
 
 GPT2 = Config("gpt2", {"d": 768, "vocab": 50257, "ctx": 1024, "h": 12, "L": 12})
@@ -75,7 +74,8 @@ def same(config: Config, tensors: dict[str, torch.Tensor]) -> tuple[SpecModel, P
 
     with tempfile.TemporaryDirectory() as folder:
         save(tensors, Path(folder))
-        program = Program.from_text(config.text, settings=config.settings, root=folder)
+        config.config().save_pretrained(folder)
+        program = Program.from_text(config.text, root=folder)
         return program.trained("pretrained"), program
 
 

@@ -85,8 +85,21 @@ def check_module(module: Module, collector: Collector, budget: Budget | None = N
                 collector.report(
                     Slug.TOO_LARGE, "calls stand too deep in one another here", statement.span
                 )
+    for name, (other, original) in module.imported.items():
+        known = other.find(original)
+        if known is not None and isinstance(known[0], s.Weights):
+            with suppress(HaltError):
+                _check_weights(name, module, collector, found, budget or Budget(models=models))
     found.diagnostics = collector.diagnostics
     return found
+
+
+def _check_weights(
+    name: str, module: Module, collector: Collector, found: Checked, budget: Budget
+) -> None:
+    weights = elaborate_weights(name, module, collector, budget)
+    if weights is not None:
+        found.weights[name] = weights
 
 
 def _check(
@@ -103,9 +116,7 @@ def _check(
         case s.Data():
             _check_data(statement, module, collector)
         case s.Weights():
-            weights = elaborate_weights(statement, module, collector, budget)
-            if weights is not None:
-                found.weights[statement.name] = weights
+            _check_weights(statement.name, module, collector, found, budget)
         case s.Experiment():
             study = elaborate_experiment(statement, module, collector, budget)
             if study is not None:

@@ -138,7 +138,7 @@ class _Writer:
 def _body(node: Tree) -> Sequence[Tree] | None:
     match node:
         case syntax.Weights():
-            return node.maps
+            return node.maps  # none where a mapping is taken over
         case syntax.During():
             return None if node.short else node.body
         case syntax.Sweep():
@@ -158,6 +158,8 @@ def _body(node: Tree) -> Sequence[Tree] | None:
 
 def _may_touch(node: Tree, after: Tree) -> bool:
     """Whether two statements of a file may stand without a blank line between them."""
+    if isinstance(node, syntax.Weights) and isinstance(after, syntax.Weights):
+        return node.maps is None and after.maps is None
     return type(node) is type(after) and isinstance(node, syntax.Use | syntax.Data)
 
 

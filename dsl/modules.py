@@ -21,11 +21,13 @@ _DEFINES = (s.Block, s.Intervention, s.Data, s.Weights, s.Experiment, s.Train)
 
 @dataclass(eq=False)
 class Module:
-    """One file: its tree, what it defines, what it imports. `folder` is where `use` looks."""
+    """One file: its tree, what it defines, what it imports. `folder` is where `use` looks, `root`
+    the folder below which files are read; where none is said, the same."""
 
     name: str
     tree: s.Spec
     folder: Path | None = None
+    root: Path | None = None
     own: dict[str, Definition] = field(default_factory=dict)
     imported: dict[str, tuple[Module, str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)  # imports that were already reported

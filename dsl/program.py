@@ -348,22 +348,33 @@ Cut = tuple[int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """One parameter from one array of a file: a part of it, whose axes are `order` (a group of
-    names is one axis of the file, first major)."""
+    """One parameter from one array of a file, or from several along axes of its own.
+
+    `names` are those that the array may have, in the order in which they are looked for; `{e}` in
+    one stands for the positions along an axis `e`, and `*` for any text. Of the array `cuts` are
+    taken, its axes are `order` (a group of names is one axis of the file, first major), and `picks`
+    says the place along those that the parameter lacks. Then it is `scale * array + shift`.
+    """
 
     address: str
-    key: str
-    cuts: tuple[Cut | int, ...]
-    order: tuple[tuple[str, ...], ...] | None
+    names: tuple[str, ...]
     span: Span
+    cuts: tuple[Cut | int, ...] = ()
+    order: tuple[tuple[str, ...], ...] | None = None
+    picks: tuple[tuple[str, int], ...] = ()
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedWeights:
-    """A checkpoint mapped onto a model."""
+    """A checkpoint mapped onto a model; the arrays that `skipped` names need not be read. One that
+    `lacks` its config has the default sizes of the model, and cannot be read."""
 
     name: str
     model: CheckedModel
     file: str
     mappings: tuple[FileMapping, ...]
     span: Span
+    skipped: tuple[str, ...] = ()
+    lacks_config: bool = False

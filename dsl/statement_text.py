@@ -27,8 +27,9 @@ def head(node: Tree) -> Pieces:
         case syntax.During(phase, steps, body, short):
             part = [" ", *expression(steps)] if steps else []
             return [f"during {phase}", *part, ":", *([" ", *head(body[0])] if short else [])]
-        case syntax.Weights(name, model, file):
-            return [f"weights {name} of ", *expression(model), " from ", *expression(file), ":"]
+        case syntax.Weights(name, model, file, maps):
+            end = "" if maps is None else ":"
+            return [f"weights {name} of ", *expression(model), " from ", *expression(file), end]
         case syntax.Experiment(name, model, given, data):
             of = [" of ", *expression(model)] if model else []
             on = [" on ", *expression(data)] if data else []
@@ -94,9 +95,12 @@ def _step(node: Tree) -> Pieces:
             shown = [[f.name, *_maybe_axes(f.axes), ": ", *expression(f.value)] for f in fields]
             # flat: fields stand in no brackets, and breaking those around them is no help
             return [f"data {name} = {flat(expression(value))}: {flat(joined(shown, ', '))}"]
-        case syntax.Map(site, value, order):
+        case syntax.Map(site, value, order, picks):
             shape = [] if order is None else [f" as [{', '.join(map(_order, order))}]"]
-            return [*expression(site), " = ", *expression(value), *shape]
+            taken = [group("[", picks, "]")] if picks else []
+            return [*expression(site), " = ", *expression(value), *shape, *taken]
+        case syntax.Skip(value):
+            return ["skip ", *expression(value)]
     return _trial(node)
 
 

@@ -113,10 +113,27 @@ class Nodes(StatementNodes):
         _, name, _, model, _, file, _, maps = c
         return syntax.Weights(name.value, model, file, tuple(maps), span=self.over_all(c))
 
+    def same_weights(self, c: Children) -> syntax.Weights:
+        """`weights name of mapping from "folder"`."""
+        _, name, _, mapping, _, file, _ = c
+        return syntax.Weights(name.value, mapping, file, None, span=self.over_all(c))
+
     def map(self, c: Children) -> syntax.Map:
-        """`site = file["name"] as [d, (h k)]`."""
+        """`site = file["name"] as [d, (part h k)][part = 0]`."""
         order = None if c[4] is None else tuple(c[4])
-        return syntax.Map(c[0], c[2], order, span=self.over_all(c))
+        return syntax.Map(c[0], c[2], order, tuple(c[5] or ()), span=self.over_all(c))
+
+    def picks(self, c: Children) -> Several:
+        """`[part = 0]`."""
+        return several(tuple(c[1] or ()), start_of(c[0]), end_of(c[2]))
+
+    def skip(self, c: Children) -> syntax.Skip:
+        """`skip file["*.attn.bias"]`."""
+        return syntax.Skip(c[1], span=self.over_all(c))
+
+    map_branch = StatementNodes.branch
+    map_elif = StatementNodes.elif_
+    map_else = StatementNodes.otherwise
 
     order = StatementNodes.axes
 

@@ -30,7 +30,7 @@ from .sites import Site, matching_sites
 from .trace import Trace, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import networkx
     from torch import nn
@@ -319,11 +319,14 @@ def spec_model(
     shared: nn.Module | None = None,
     seed: int = 0,
     under: tuple[Under, ...] | None = None,
+    filled: Collection[str] = (),
 ) -> SpecModel:
     """Compile a checked model. `under` are the interventions that it has; without, it stays in the
-    mode that it was made in."""
+    mode that it was made in. What will be `filled` is not drawn."""
     graph = compile_graph(graph_of(checked), PASSES)
-    model: SpecModel = build(graph, checked, seed=seed, shared=shared, base=SpecModel)
+    model: SpecModel = build(
+        graph, checked, seed=seed, shared=shared, base=SpecModel, filled=filled
+    )
     model.checked, model._module, model._defaults = checked, module, dict(defaults)
     model._under, model._others, model._modes, model._steps = under, {}, {}, {}
     return model.eval()

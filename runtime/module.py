@@ -22,7 +22,7 @@ from . import attention, border, emitted
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,9 +41,10 @@ def build(
     passes: tuple[str, ...] = (),
     base: type[Model] | None = None,
     kernels: bool = True,
+    filled: Collection[str] = (),
 ) -> Any:
-    """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn.
-    Without `kernels` it is PyTorch alone."""
+    """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn, but
+    for what will be `filled`. Without `kernels` it is PyTorch alone."""
     artifact = emit(
         graph,
         checked,
@@ -58,7 +59,7 @@ def build(
     made = type(artifact.entry, bases, own)  # the border in front
     with torch.device("meta"), _Undrawn():
         model = made()
-    model._start(artifact, graph, checked, seed, shared)
+    model._start(artifact, graph, checked, seed, shared, filled)
     return model
 
 
@@ -100,13 +101,14 @@ class Model(nn.Module):
         checked: CheckedModel,
         seed: int,
         shared: nn.Module | None,
+        filled: Collection[str],
     ) -> None:
         self._artifact, self._graph, self._checked = artifact, graph, checked
         self._seed, self._calls = seed, 0
         self._seen: set[object] = set()
         self._variants: dict[tuple[int, ...], Model] = {}
         self._share(shared)
-        self._draw_initial()
+        self._draw_initial(filled)
         self._like = self._probe()
 
     def _share(self, other: nn.Module | None) -> None:
@@ -121,15 +123,19 @@ class Model(nn.Module):
                 is_weight = isinstance(own[name], nn.Parameter)
                 own[name] = held[name] if is_weight else _constant(held[name])
 
-    def _draw_initial(self) -> None:
+    def _draw_initial(self, filled: Collection[str]) -> None:
         """Initial values for what has none yet. What is shared stays where it is."""
         for stored in self._artifact.stored:
             held, name = _slot(self, stored)
             if held[name].is_meta:
-                drawn_ = _tensor(initial(stored.node, self._seed))
+                own, kind = None, held[name].dtype
+                if stored.node.site not in filled:
+                    own = _tensor(initial(stored.node, self._seed))
+                    kind = own.dtype
                 # in memory as the emitted code wants it
-                value = torch.empty_like(held[name], device="cpu", dtype=drawn_.dtype)
-                value.copy_(drawn_)
+                value = torch.empty_like(held[name], device="cpu", dtype=kind)
+                if own is not None:
+                    value.copy_(own)
                 trained = isinstance(held[name], nn.Parameter)
                 held[name] = nn.Parameter(value) if trained else value
         self._lay_out()

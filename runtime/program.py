@@ -85,17 +85,11 @@ class Program:
         module = Loader(collector).from_text(name, text, folder)
         if module is None:
             raise SpecError(collector.diagnostics)
+        module.root = Path(root) if root is not None else folder or Path.cwd()
         apply_settings(module, settings, collector)
         checked = check_module(module, collector)
         collector.raise_if_errors()
-        return cls(
-            module,
-            checked,
-            Path(root) if root is not None else folder or Path.cwd(),
-            settings=settings,
-            seed=seed,
-            device=device,
-        )
+        return cls(module, checked, module.root, settings=settings, seed=seed, device=device)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from torch import nn
 
 from ..dsl import syntax as s
-from ..dsl.diagnostics import Slug, or_nearest
+from ..dsl.diagnostics import Collector, Slug, or_nearest, render
 from .experiment import run_experiment
 from .figures import draw, layout_of
 from .labels import number
@@ -24,10 +24,10 @@ from .results import in_file, save
 from .tables import table
 from .teaching import parameters_of, teach
 from .training import progress_on
-from .weights import read_weights
+from .weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from ..dsl.program import CheckedModel, CheckedStudy
@@ -64,9 +64,11 @@ class Session:
                 self.train(name)
             elif name in checked.weights:
                 found = checked.weights[name]
-                model = self._fresh(found.model)
-                arrays = read_weights(found, self.program.root)
-                parameters_of(model).load(arrays, partial=True, span=found.span)
+                model = self._fresh(found.model, {m.address for m in found.mappings})
+                collector = Collector()
+                load_weights(found, self.program.root, parameters_of(model).state(), collector)
+                if warnings := render(collector.diagnostics):
+                    self._say(warnings)
                 self.models[name] = model
             else:
                 known = [*checked.trainings, *checked.weights]
@@ -75,8 +77,9 @@ class Session:
                 raise mistake(Slug.UNKNOWN_NAME, message, hint=hint)
         return self.models[name]
 
-    def _fresh(self, checked: CheckedModel) -> SpecModel:
-        model = spec_model(checked, self.program.module, {}, seed=self.program.seed, under=())
+    def _fresh(self, checked: CheckedModel, filled: Collection[str] = ()) -> SpecModel:
+        program = self.program
+        model = spec_model(checked, program.module, {}, seed=program.seed, under=(), filled=filled)
         return model.to(self.program.device)
 
     def train(self, name: str) -> None:

@@ -20,7 +20,7 @@ from neuraxis.dsl.diagnostics import Severity, Slug
 ROOT = Path(__file__).parents[1]
 BAD = ROOT / "tests/dsl/bad"
 COUNT, CHANGED = 60, 20
-RUN_TIME = {Slug.FAILED_EXPECTATION, Slug.INPUT_MISMATCH, Slug.INTERNAL, Slug.NOT_CAUSAL}
+RUN_TIME = {Slug.INPUT_MISMATCH, Slug.INTERNAL, Slug.NOT_CAUSAL}
 
 
 def slug_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from ..diagnostics import Note, Slug
 from ..program import CheckedStudy
 from .datasets import use_data
 from .laying import laid, prepared
+from .origins import model_tree
 from .outputs import expect, output
 from .phases import as_write, check_until
 from .placing import placed
@@ -54,7 +55,7 @@ class Lessons:
             self.data = use_data(self.study, tree.data)
         except HaltError:
             halted = True
-        request = requested(self.study, tree.model)
+        request = requested(self.study, *model_tree(tree.model, tree.start, self.study))
         if halted:
             raise HaltError
         weights, given = split_weights(tree.given, self.study)
@@ -75,7 +76,7 @@ class Lessons:
         )
         self.placed = placed(self.study, self.puts, model, self.scope)
         weights_label(self.study, model, None, self.tree.span)  # what is trained comes first
-        runs = Runs(self.study, self.tree.model, None, (), self.data)
+        runs = Runs(self.study, self.tree.model, None, (), self.data, self.tree.start)
         self.early = _early(self.tree.body)
         for step in self.early:
             self.study.ctx.statement = step

@@ -13,8 +13,9 @@ from .. import ops
 from .. import syntax as s
 from ..core import DType
 from ..diagnostics import Slug
+from .origins import are_weights
 from .values import Run
-from .weights import parameters, source_of
+from .weights import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def _arguments(step: s.Run, study: Study, scope: Scope) -> tuple[s.Expr, str]:
             step.value.span,
             hint="linearise(gpt, around = base)",
         )
-    if not isinstance(around[0], s.Name) or source_of(around[0].id, study) is None:
+    if not isinstance(around[0], s.Name) or not are_weights(around[0].id, study.module):
         scope.fail(
             Slug.UNKNOWN_NAME,
             f"`{around[0].span.text}` are no weights",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from .. import syntax as s
 from ..diagnostics import Note, Slug, or_nearest
+from .origins import are_weights
 from .sites import matches, pattern, unknown_site
-from .weights import check_fit, parameters, source_of
+from .weights import check_fit, check_own, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,9 +52,10 @@ def within(address: str, part: str) -> bool:
 def _named(item: s.Placed, study: Study) -> str:
     """The set of weights."""
     tree = item.weights
-    if isinstance(tree, s.Name) and source_of(tree.id, study) is not None:
+    if isinstance(tree, s.Name) and are_weights(tree.id, study.module):
+        check_own(tree.id, item.span, study)
         return tree.id
-    known = [name for name in study.module.names() if source_of(name, study) is not None]
+    known = [name for name in study.module.names() if are_weights(name, study.module)]
     study.scope.fail(
         Slug.UNKNOWN_NAME,
         f"`{tree.span.text}` are no weights",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import syntax as s
 from ..diagnostics import Slug, or_nearest
 from .models import ModelRequest, elaborate_model
+from .scope import Frame
 from .values import HaltError, Val
 
 if TYPE_CHECKING:
@@ -17,35 +18,36 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-def requested(study: Study, tree: s.Expr) -> ModelRequest:
-    """`gpt[d = 768](L = 12)`: which model, with which sizes and values."""
+def requested(study: Study, tree: s.Expr, home: Module | None = None) -> ModelRequest:
+    """`gpt[d = 768](L = 12)`: which model, with which sizes and values; `home` is the file in which
+    it is named, if not that of the study."""
+    home = home or study.module
+    scope = study.scope if home is study.module else study.scope.inner(frame=Frame(home))
     args = tree.args if isinstance(tree, s.Call) else ()
     base = tree.target if isinstance(tree, s.Call) else tree
     sized: dict[str, int] = {}
     if isinstance(base, s.Index):
         for item in base.items:
             if not isinstance(item, s.Bind):
-                study.scope.fail(
+                scope.fail(
                     Slug.BAD_SIZE, "a model's axes are sized", item.span, hint="gpt[d = 128]"
                 )
-            sized[item.axis] = study.scope.axis_size(item.value)  # type: ignore[assignment]
+            sized[item.axis] = scope.axis_size(item.value)  # type: ignore[assignment]
         base = base.base
     if not isinstance(base, s.Name):
-        study.scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
-    block, module = find_model(base, study.module, study.scope)
+        scope.fail(Slug.UNKNOWN_NAME, "a model has a name", tree.span)
+    block, module = find_model(base, home, scope)
     for arg in args:
         if arg.name is None:
-            study.scope.fail(
+            scope.fail(
                 Slug.WRONG_ARGUMENTS,
                 "what a model is made with is named",
                 arg.span,
                 hint="gpt(L = 12)",
             )
-    _check_request(block, sized, [arg.name or "" for arg in args], tree, study.scope)
+    _check_request(block, sized, [arg.name or "" for arg in args], tree, scope)
     values = {
-        arg.name or "": study.scope.evaluate(arg.value)
-        for arg in args
-        if arg.name not in _tensors(block)
+        arg.name or "": scope.evaluate(arg.value) for arg in args if arg.name not in _tensors(block)
     }
     return ModelRequest(
         block, module, sized, values, training=study.training, budget=study.ctx.budget

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..modules import Module
     from ..program import CheckedModel, DecodePlan, Output, Source, SweepPlan
     from ..source import Span
+    from .origins import Origin
 
 
 class Study:
@@ -59,6 +60,7 @@ class Study:
         self.updates: dict[str, Node] = {}
         self.weights: str | None = None  # a run's own, if it says no others
         self.beside: tuple[str, ...] = ()  # other weights that runs have
+        self.origins: dict[str, Origin] = {}  # where weights come from, by their name
         self.declared: dict[str, dict[str, Axes]] = {}  # by set of weights, what stands in it
 
     # ---- expressions of studies

@@ -11,9 +11,10 @@ from .builtins import UNBUILT
 from .decodes import DECODE, decoded
 from .laying import laid, run_model
 from .linear import LINEARISE, linearised
+from .origins import called, model_tree
 from .requests import elaborated, inputs_of, requested
 from .values import HaltError, Poison, Run, Table, Val, Value
-from .weights import called, model_tree, split_weights
+from .weights import split_weights
 
 if TYPE_CHECKING:
     from ..program import CheckedModel, DataPart
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 class Runs:
     """Makes the runs of a study, of its model if a run names no other, with its weights and
-    interventions."""
+    interventions; what is trained may begin with the weights `start`."""
 
     def __init__(
         self,
@@ -33,12 +34,17 @@ class Runs:
         weights: str | None,
         given: tuple[s.Given, ...],
         data: DataPart | None,
+        start: str | None = None,
     ) -> None:
         self.study, self.given, self.data = study, given, data
         study.weights = weights
-        self.model = model_tree(model, weights, study)
-        if self.model is not None:
-            requested(study, self.model)
+        self.said, self.named = model, None
+        self.model, self.home = model, study.module
+        if model is not None:
+            name = called(model)
+            self.named = s.Name(name) if name is not None else None
+            self.model, self.home = model_tree(model, weights or start, study)
+            requested(study, self.model, self.home)
         self.plans: dict[str, tuple[str | None, tuple[s.Given, ...]]] = {}
 
     def run(self, step: s.Run, scope: Scope) -> Run:
@@ -88,9 +94,12 @@ class Runs:
                 feature = UNBUILT[model.target.id]
                 scope.fail(Slug.UNBUILT, f"{feature} is not built yet", model.span)
             inputs, model = _inputs(model, scope), model.target
-        if weights == self.study.weights and self.model is not None and model == called(self.model):
-            model = self.model
-        request = requested(self.study, model_tree(model, weights, self.study) or model)
+        home = self.study.module
+        if weights == self.study.weights and self.model is not None and model == self.named:
+            model, home = self.model, self.home
+        else:
+            model, home = model_tree(model, weights, self.study)
+        request = requested(self.study, model, home)
         if model is self.model:
             inputs = {**inputs_of(model, request.block, self.study.scope), **inputs}
         settled = {p.name for p in request.block.params if p.axes is None}
@@ -115,7 +124,7 @@ class Runs:
         self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
     ) -> Run:
         """`decode(prompt = .., steps = 64)`: the study's model, token after token."""
-        if self.model is None:
+        if self.said is None:
             scope.fail(
                 Slug.WRONG_ARGUMENTS,
                 "a run that decodes is of the model of its experiment",
@@ -125,7 +134,7 @@ class Runs:
         if scope is not self.study.scope:
             scope.fail(Slug.UNBUILT, "`decode` in a sweep is not built yet", step.span)
         assert isinstance(step.value, s.Call)
-        request = requested(self.study, model_tree(self.model, weights, self.study) or self.model)
+        request = requested(self.study, *model_tree(self.said, weights, self.study))
         return decoded(
             self.study, step, step.value, replace(request, training=False), given, weights
         )

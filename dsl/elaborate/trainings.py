@@ -14,7 +14,7 @@ from .lessons import Lessons
 from .optimisation import NONE, SETTINGS, matching, read_every, read_using
 from .phases import Lines, forms, read_phase
 from .values import HaltError
-from .weights import check_needs
+from .weights import check_needs, check_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +161,7 @@ class _How:
                 self.tree.span.word(start),
                 hint=or_nearest(start, known),
             )
+        check_own(start, self.tree.span.word(start), self.study)
 
     def _params(self) -> dict[str, bool]:
         """The parameters of the model, and whether each is to be trained; not those of runs with

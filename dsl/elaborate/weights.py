@@ -9,6 +9,7 @@ from .. import ops
 from .. import syntax as s
 from ..diagnostics import Note, Slug
 from .models import elaborate_model
+from .origins import are_weights, origin_of
 from .requests import requested
 from .structure import walk
 from .values import HaltError
@@ -29,7 +30,7 @@ def split_weights(
     weights: s.Name | None = None
     rest: list[s.Given] = []
     for item in given:
-        if isinstance(item, s.Name) and source_of(item.id, study) is not None:
+        if isinstance(item, s.Name) and are_weights(item.id, study.module):
             if weights is not None:
                 study.scope.fail(
                     Slug.WRONG_ARGUMENTS,
@@ -37,20 +38,17 @@ def split_weights(
                     item.span,
                     notes=[Note("the first", weights.span)],
                 )
-            if item.id in study.module.imported:
-                study.scope.fail(
-                    Slug.UNBUILT, "weights of another file are not built yet", item.span
-                )
+            check_own(item.id, item.span, study)
             weights = item
         else:
             rest.append(item)
     return weights.id if weights is not None else None, tuple(rest)
 
 
-def source_of(name: str, study: Study) -> s.Train | s.Weights | None:
-    """The training or the `weights` statement of that name."""
-    found = study.module.find(name)
-    return found[0] if found is not None and isinstance(found[0], s.Train | s.Weights) else None
+def check_own(name: str, span: Span, study: Study) -> None:
+    """A training is run where it stands."""
+    if name in study.module.imported and isinstance(study.module.find(name)[0], s.Train):  # type: ignore[index]  # there is one
+        study.scope.fail(Slug.UNBUILT, "a training of another file is not built yet", span)
 
 
 def check_needs(tree: s.Train, study: Study) -> None:
@@ -60,7 +58,8 @@ def check_needs(tree: s.Train, study: Study) -> None:
         step = waiting.pop()
         names = [part.id for part in walk(step) if isinstance(part, s.Name)]
         for name in [*names, *([step.start] if step.start else [])]:
-            source = source_of(name, study)
+            found = study.module.find(name)
+            source = found[0] if found is not None else None
             if name == tree.name and isinstance(source, s.Train):
                 study.scope.fail(
                     Slug.RECURSIVE,
@@ -70,21 +69,6 @@ def check_needs(tree: s.Train, study: Study) -> None:
             if isinstance(source, s.Train) and name not in seen:
                 seen.add(name)
                 waiting.append(source)
-
-
-def model_tree(model: s.Expr | None, weights: str | None, study: Study) -> s.Expr | None:
-    """The model as it is said; one that is only named, as its weights were made."""
-    source = source_of(weights, study) if weights is not None else None
-    if source is not None and isinstance(model, s.Name) and model == called(source.model):
-        return source.model
-    return model
-
-
-def called(tree: s.Expr | None) -> s.Expr | None:
-    """The name of a model, without its sizes and values."""
-    while isinstance(tree, s.Call | s.Index):
-        tree = tree.target if isinstance(tree, s.Call) else tree.base
-    return tree
 
 
 def weights_label(
@@ -127,13 +111,14 @@ def parameters(model: CheckedModel) -> dict[str, Axes]:
 
 def check_fit(study: Study, whose: str, own: Mapping[str, Axes], weights: str, span: Span) -> None:
     """What `whose` reads stands in the weights, of the same sizes."""
-    source = source_of(weights, study)
-    assert source is not None
-    made = elaborate_model(requested(study, source.model), study.collector)
+    origin = origin_of(weights, study)
+    assert origin is not None
+    request = requested(study, origin.model, origin.home)
+    made = elaborate_model(request, study.collector)
     if made is None:
         raise HaltError
     held = parameters(made)
-    notes = [Note(f"`{weights}` are made", source.span)]
+    notes = [Note(f"`{weights}` are made", origin.tree.span)]
     for address, axes in own.items():
         if address not in held:
             study.scope.fail(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .blocks import Assign, AxisDecl, Doc, Given, Unbuilt, Write
+from .blocks import Assign, AxisDecl, Branch, Doc, Given, Unbuilt, Write
 from .tree import Tree
 
 if TYPE_CHECKING:
-    from .expressions import Expr
+    from .expressions import Expr, Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,30 @@ class Data(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Map(Tree):
-    """`site = file["name"] as [d, (h k)]`; a group in `order` is a tuple of names."""
+    """`site = file["name"] as [d, (part h k)][part = 0]`; a group in `order` is a tuple of names,
+    and `picks` are the axes of the array that the site lacks, each with a place."""
 
     site: Expr
     value: Expr
     order: tuple[tuple[str, ...], ...] | None
+    picks: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(Tree):
+    """`skip file["*.attn.bias"]`: arrays that are not read."""
+
+    value: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Weights(Tree):
-    """`weights name of model from "file":`."""
+    """`weights name of model from "file":`; without `maps`, by the mapping that `model` names."""
 
     name: str
     model: Expr
     file: Expr
-    maps: tuple[Map, ...]
+    maps: tuple[MapStep, ...] | None
 
 
 # ---- experiments and training
@@ -109,6 +118,9 @@ class Expect(Tree):
     """`expect condition`."""
 
     condition: Expr
+
+
+MapStep = Doc | Map | Skip | Expect | Branch
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...dsl.files import DataError, find_file, find_files
 from .dataset import Column, Cursor, Dataset, generator
-from .files import DataError, find_file, find_files
 from .ngram import NGram, ngram_bits
 from .sources import SOURCES, load_data
 from .tokens import ByteTokenizer, Tokenizer, load_tokenizer, single_token

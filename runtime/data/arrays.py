@@ -10,9 +10,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ...dsl.diagnostics import Slug, or_nearest
+from ...dsl.files import DataError, find_file
 from .dataset import Column
 from .fields import fitting, together
-from .files import DataError, find_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...dsl.core import DType
 from ...dsl.diagnostics import Slug
+from ...dsl.files import DataError
 from .dataset import Dataset, aligned
-from .files import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...dsl.diagnostics import Slug, or_nearest
+from ...dsl.files import DataError, find_files
 from .dataset import stack
 from .fields import fitting, together
-from .files import DataError, find_files, read_bytes
+from .files import read_bytes
 from .tokens import ByteTokenizer
 
 if TYPE_CHECKING:

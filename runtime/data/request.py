@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .files import DataError
+from ...dsl.files import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ...dsl.diagnostics import Slug
+from ...dsl.files import DataError
 from ...dsl.sources import SIGNATURES
 from . import arrays, bundled, records, synthetic, text
-from .files import DataError
 from .request import Request
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...dsl.files import DataError, find_files
 from .dataset import Dataset, full
-from .files import DataError, find_files, read_bytes
+from .files import read_bytes
 from .tokens import as_tokens
 
 if TYPE_CHECKING:

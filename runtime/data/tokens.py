@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ...dsl.diagnostics import Slug
-from .files import DataError, find_file, read_bytes
+from ...dsl.files import DataError, find_file, find_folder
+from .files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+NAME = "tokenizer.json"
 NO_BYTE = 0xFF  # stands nowhere in UTF-8
 
 
@@ -77,8 +79,10 @@ class FileTokenizer:
 
 
 def load_tokenizer(path: str, root: Path) -> Tokenizer:
-    """The tokeniser in a tokenizer.json below `root`."""
-    file = find_file(root, path)
+    """The tokeniser in a tokenizer.json below `root`, or in a folder that has one."""
+    folder = find_folder(root, path)
+    within = folder.relative_to(root.resolve()) / NAME if folder is not None else path
+    file = find_file(root, str(within))
     try:
         return FileTokenizer(read_bytes(file).decode())
     except DataError:

@@ -27,7 +27,6 @@ HERE = Path(__file__).parent
 BAD, CLEAN, EXAMPLES = HERE / "bad", HERE / "clean", HERE / "good"
 
 RUN_TIME = {  # what only shows when a spec is run; tests of the runtime have these
-    Slug.FAILED_EXPECTATION,
     Slug.INPUT_MISMATCH,
     Slug.NOT_CAUSAL,
     Slug.INTERNAL,
@@ -91,7 +90,7 @@ def test_hints_show_code_as_code() -> None:
         ("models/gpt2", "L = 12", "L = 1.5", "bad-size"),
         ("models/gpt2", "x = mid + ffn", "x = sum[t](mid + ffn)", "axis-mismatch"),
         ("models/llama", "repeat layer * L", "repeat layer * 99999999", "bad-size"),
-        ("models/llama", "turn = rope(base = base)", "turn = 3", "wrong-arguments"),
+        ("models/llama", "turn = rope(base = base, stretch = longer)", "turn = 3", "wrong-arguments"),
         ("models/llama", "if tied:", "if x > 0:", "not-constant"),
         ("models/llama", "h = 32, g = 4", "h = 32, g = 5", "size-mismatch"),
         ("models/bert", "-> [b, t, d], [b, d], [b, d]", "-> [b, t, d], [b, d]", "wrong-arguments"),

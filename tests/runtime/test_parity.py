@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from neuraxis import specs
 from neuraxis.runtime.program import Program
 from neuraxis.runtime.weights import read_weights
 
@@ -48,10 +47,12 @@ def drawn(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-def loaded(theirs: torch.nn.Module, text: str, root: Path, settings: list[str]) -> Pair:
+def loaded(theirs: torch.nn.Module, name: str, root: Path) -> Pair:
     """A model of transformers, and ours with its weights, by way of a checkpoint."""
     save_file(held(theirs), root / "model.safetensors")
-    program = Program.from_text(text, settings=settings, root=root)
+    theirs.config.save_pretrained(root)  # type: ignore[union-attr,operator]  # has one
+    text = f'use models.{name}: {name}\nweights pretrained of {name} from "."\n'
+    program = Program.from_text(text, root=root)
     return theirs, program.trained("pretrained"), program
 
 
@@ -67,11 +68,7 @@ def gpt2(tmp_path: Path) -> Pair:
         n_embd=48, n_layer=3, n_head=4, vocab_size=90, n_positions=16, attn_implementation="sdpa",
         resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
-    text = specs.read("examples/gpt2_checkpoint")
-    for places in (3, 2, 1):  # where the parts of `c_attn` start and end
-        text = text.replace(str(768 * places), str(48 * places))
-    sizes = ["gpt2.d=48", "gpt2.h=4", "gpt2.vocab=90", "gpt2.ctx=16", "gpt2.L=3"]
-    return loaded(drawn(transformers.GPT2LMHeadModel(config)), text, tmp_path, sizes)
+    return loaded(drawn(transformers.GPT2LMHeadModel(config)), "gpt2", tmp_path)
 
 
 @pytest.fixture
@@ -80,9 +77,7 @@ def llama(tmp_path: Path) -> Pair:
         hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
         intermediate_size=40, vocab_size=90, rms_norm_eps=1e-5, attn_implementation="sdpa",
     )  # fmt: skip
-    text = specs.read("examples/llama_checkpoint")
-    sizes = [f"llama.{size}" for size in ("d=32", "h=4", "g=2", "vocab=90", "m=40", "L=3")]
-    return loaded(drawn(transformers.LlamaForCausalLM(config)), text, tmp_path, sizes)
+    return loaded(drawn(transformers.LlamaForCausalLM(config)), "llama", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])

@@ -86,6 +86,10 @@ def test_what_looks_ahead_is_refused_where_it_does(block: str) -> None:
         ("gpt2", {"d": 8, "vocab": 7, "h": 2, "L": 3, "ctx": 16}),
         ("gpt2", {"d": 8, "vocab": 7, "h": 2, "L": 2, "ctx": 16, "mixer": "gla"}),
         ("llama", {"d": 8, "vocab": 7, "h": 4, "g": 2, "L": 3, "m": 8}),
+        ("neox", {"d": 16, "vocab": 7, "h": 2, "L": 2, "m": 8}),
+        ("mistral", {"d": 8, "vocab": 7, "h": 4, "g": 2, "L": 2, "m": 8, "window": 3}),
+        ("mixtral", {"d": 8, "vocab": 7, "h": 4, "g": 2, "L": 2, "m": 8, "e": 3}),
+        ("gemma3", {"d": 8, "vocab": 7, "h": 2, "g": 1, "k": 4, "L": 3, "m": 8, "every": 2}),
         ("lstm_lm", {"d": 4, "vocab": 7}),
     ],
 )

@@ -29,7 +29,7 @@ CLOSE = 1e-5
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     root = tmp_path_factory.mktemp("minilm")
-    for name in ("model.safetensors", "tokenizer.json"):
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
         shutil.copy(packaged.get_model_path() / name, root / name)
     shutil.copy(SENTENCES, root / SENTENCES.name)
     return Program.from_text(specs.read("examples/minilm"), root=root)
