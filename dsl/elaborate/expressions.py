@@ -417,8 +417,13 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
         address = ".".join([found.path, *path])
         if address in scope.ctx.params:
             return Value(scope.ctx.params[address])
+        decided = scope.ctx.decided.get(found.path, {})
+        made = decided.get(".".join(path))
+        if made is not None and scope.builder.knows(made):
+            return Value(made)
         prefix = found.path + "."
         own = [a.removeprefix(prefix) for a in scope.ctx.params if a.startswith(prefix)]
+        own += decided
         scope.fail(
             Slug.UNKNOWN_SITE,
             f"`{found.path}` has no parameter `{'.'.join(path)}`",
@@ -426,8 +431,6 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             hint=or_nearest(".".join(path), own)
             or (None if own else f"`{found.path}` has parameters once it is called"),
         )
-    if isinstance(found, Poison):
-        raise HaltError
     if isinstance(found, Poison):
         raise HaltError
     if isinstance(found, Table):
