@@ -180,7 +180,7 @@ def _writes(
                 case s.Write():
                     plan(step, model, scope, into, any_turn=any_turn, when=when)
                 case s.Owned():
-                    own(step, name, model, scope)
+                    into.owned.append(own(step, name, model, scope))
                 case s.During():
                     inner = (*when, *positions(study, step, model, scope))
                     _writes(study, name, step.body, inner, model, into, scope, any_turn)

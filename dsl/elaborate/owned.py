@@ -14,22 +14,23 @@ from .. import syntax as s
 from ..core import Axis
 from ..diagnostics import Note, Slug
 from .builder import Builder
+from .calls import call
 from .shared import below, of_parameters
-from .sites import body_sites, model_axis, pattern
+from .sites import body_sites, model_axis, pattern, root
 from .structure import walk
-from .values import Instance, Owned, Template
+from .values import Instance, Owned, Run, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..core import Node
     from ..program import CheckedModel
     from .planned import Planned
     from .scope import Scope
-    from .values import Run
+    from .values import Val
 
 
-def own(step: s.Owned, head: str, model: CheckedModel, scope: Scope) -> None:
+def own(step: s.Owned, head: str, model: CheckedModel, scope: Scope) -> Owned:
     """`share r = rotation[d -> f]` in the intervention `head`, `share layer[*].r = ..`."""
     at = pattern(step.site, scope).parts
     name, turn = at[-1]
@@ -65,8 +66,9 @@ def own(step: s.Owned, head: str, model: CheckedModel, scope: Scope) -> None:
             step.value.span,
             hint=f"share {name} = rotation[d -> f]",
         )
-    scope.names[name] = Owned(value, head, at)
+    made = scope.names[name] = Owned(value, head, at)
     scope.spans[name] = step.site.span
+    return made
 
 
 @contextmanager
@@ -106,20 +108,62 @@ def owned_in(planned: Planned, address: str, run: Run, scope: Scope) -> Iterator
         yield
     finally:
         scope.ctx.statement = statement
-    if scope.builder.parent is not None:  # inside a scan they are values of a step
+    _keep(run, homes.values(), scope, before)
+
+
+def _keep(run: Run, homes: Iterable[str], scope: Scope, before: int) -> None:
+    """The values of calls are values of the run; inside a scan they are those of a step."""
+    if scope.builder.parent is not None:
         return
+    label = f"{run.name}:" if run.name else ""
     for step in scope.builder.steps[before:]:
         site = step.node.site or ""
         if site.startswith(f"{scope.path}."):
             run.owned.setdefault(site.removeprefix(label), step.node)
-    for name, home in homes.items():
-        instance = scope.names[name]
-        assert isinstance(instance, Instance)
+    for home in homes:
+        path = run.home(home)
         for place, node in scope.ctx.params.items():
-            if place.startswith(f"{instance.path}."):
-                run.owned[home + place.removeprefix(instance.path)] = node
-        decided = scope.ctx.decided[instance.path]
+            if place.startswith(f"{path}."):
+                run.owned[home + place.removeprefix(path)] = node
+        decided = scope.ctx.decided.get(path, {})
         run.owned |= {f"{home}.{inner}": node for inner, node in decided.items()}
+
+
+def call_owned(
+    tree: s.Call, target: s.Expr, items: tuple[s.Item, ...], scope: Scope
+) -> tuple[Val, ...] | None:
+    """A call of what an intervention of a run owns, `probed.p(x)`, `clean.probed.p(x)`; None if it
+    is no such call."""
+    first = root(target)
+    run = scope.lookup(first.id) if first is not None else None
+    if first is None or not isinstance(run or scope.frame.run, Run):
+        return None
+    parts = pattern(target, scope).parts
+    parts, run = (parts, scope.frame.run) if run is None else (parts[1:], run)
+    assert isinstance(run, Run)
+    found = next((owned for owned in run.maps if _names(parts, owned)), None)
+    if found is None:
+        return None
+    steps = [n if turn is None else f"{n}[{turn}]" for n, turn in parts]
+    home = ".".join(steps)
+    made = Instance(found.template, run.home(home), name=parts[-1][0])
+    label = f"{run.name}:" if run.name else ""
+    inner = scope.inner(path=label + ".".join(steps[:-1]), names={})
+    wheres = [where for _, where in found.template.items]
+    known, before = {key for where in wheres for key in where.axes}, len(scope.builder.steps)
+    results = call(made, items, tree, inner, None)
+    new = {k: axis for where in wheres for k, axis in where.axes.items() if k not in known}
+    for key, axis in scope.ctx.owned.setdefault(made.path, new).items():
+        scope.axes.setdefault(key, axis)
+    _keep(run, [home], inner, before)
+    return results
+
+
+def _names(parts: tuple[tuple[str, int | str | None], ...], owned: Owned) -> bool:
+    """Whether a path is that of what is owned, each turn a number."""
+    at = tuple((n, "*" if isinstance(turn, int) else turn) for n, turn in parts[1:])
+    picked = not any(isinstance(turn, str) for _, turn in parts)
+    return bool(parts) and parts[0] == (owned.head, None) and picked and at == owned.at
 
 
 def _home(
@@ -145,9 +189,9 @@ def _decided(name: str, made: Instance, scope: Scope, write: s.Write) -> dict[st
     called = next((tree for tree in calls if _is_of(tree.target, name)), None)
     if called is None:
         return {}
-    ctx, root = scope.ctx, scope.builder.root
+    ctx = scope.ctx
     claimed = set(ctx.claimed)
-    trial = _Trial(ctx, scope.builder, Axis("^trial", 1))
+    trial, top = _Trial(ctx, scope.builder, Axis("^trial", 1)), scope.builder.root
     inner = scope.inner(builder=trial, names={name: made}, path=made.path, counts={})
     ctx.evaluate(called, inner, made.path)
     if trial.states:
@@ -156,7 +200,7 @@ def _decided(name: str, made: Instance, scope: Scope, write: s.Write) -> dict[st
     stands = {i.name: outer for outer, i in trial.constant.values() if outer.name in params}
     kept = of_parameters(trial.steps, stands)
     for step in kept:
-        stands[step.node.name] = root.put(step.node, [stands[name] for name in step.operands])
+        stands[step.node.name] = top.put(step.node, [stands[name] for name in step.operands])
     found = below(made.path, kept)
     ctx.claimed &= claimed | {*ctx.params, *(f"{made.path}.{inner}" for inner in found)}
     return found

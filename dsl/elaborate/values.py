@@ -79,8 +79,9 @@ class Poison:
 class Run:
     """A model run on given inputs: the nodes of its values by address. `written` says what each
     held before the writes of its interventions; `weights` under which name its parameters stand,
-    if they are not the study's own, and `placed` the same of parts, by their address; `owned` are
-    the values of what its interventions own. One that is `decoded` has its tokens alone."""
+    if they are not the study's own, and `placed` the same of parts, by their address; `maps` are
+    what its interventions own, and `owned` the values of their calls. One that is `decoded` has its
+    tokens alone."""
 
     name: str
     model: CheckedModel
@@ -91,6 +92,7 @@ class Run:
     weights: str = ""
     placed: Mapping[str, str] = field(default_factory=dict)
     decoded: bool = False
+    maps: tuple[Owned, ...] = ()
     owned: dict[str, Node] = field(default_factory=dict)
 
     def home(self, address: str) -> str:

@@ -210,3 +210,47 @@ def test_a_model_has_no_part_of_that_name() -> None:
     text = MODEL.replace("aligned", "layer")
     found = check_text("x.nax", text).diagnostics
     assert any("`reader` has a part `layer`" in diagnostic.message for diagnostic in found)
+
+
+CALLED = """
+intervention coded on reader:
+    share s = sae[d -> f = 6]
+    share layer[*].p = linear_probe[d -> c = 2]
+
+train fit of reader with base, coded on points:
+    found = coded.s(layer[1].h)
+    score = coded.layer[0].p(layer[0].h)
+    wanted = int(x[d = 0] > 0)
+    loss = mean[b](sum[d](coded.s.error ^ 2)) + mean[b](cross_entropy[c](score, wanted))
+    few = mean[b](sum[f](coded.s.code))
+    using adam(lr = 0.02), batch 64, steps 60
+    expect loss < 1
+
+experiment look of reader with fit on points:
+    run clean = reader with coded
+    found = clean.coded.s(clean.layer[1].h)
+    same = all[b, d](found == clean.layer[1].h)
+    error = clean.coded.s.error
+    sweep right over l in [0, 1]:
+        run part = reader with coded
+        score = part.coded.layer[0].p(part.layer[l].h)
+        mean[b](argmax[c](score) == int(points.x[d = 0] > 0))
+    expect same
+"""
+
+
+def test_a_map_reads_a_site_that_nothing_writes(tmp_path: Path) -> None:
+    run = session(tmp_path, CALLED)
+    outcome = run.experiment("look")
+    assert all(found.holds for found in (*run.expectations, *outcome.expectations))
+    fit, base = (dict(run.models[name].named_parameters()) for name in ("fit", "base"))
+    own = {name for name in fit if name.startswith("coded.")}
+    assert {name for name in own if name.endswith("w")} == {
+        "coded.s.pre.w", "coded.s.decode.w", "coded.layer.0.p.out.w",
+    }  # fmt: skip
+    assert all(torch.equal(fit[name], value) for name, value in base.items())
+    h = torch.tensor(outcome.values["found"].transpose("b", "d").values)
+    code = torch.relu((h - fit["coded.s.center"]) @ fit["coded.s.pre.w"] + fit["coded.s.pre.b"])
+    error = h - code @ fit["coded.s.decode.w"] - fit["coded.s.center"]
+    found = torch.tensor(outcome.values["error"].transpose("b", "d").values)
+    torch.testing.assert_close(found, error, rtol=1e-4, atol=1e-5)
