@@ -31,13 +31,12 @@ class Nodes(StatementNodes):
         )
 
     def writes(self, c: Children) -> Several:
-        """The body of an intervention; what only training has is reserved here."""
+        """The body of an intervention, where `freeze` is a write of what comes back."""
         steps = self.steps(c)
         for place, step in enumerate(steps):
             if isinstance(step, syntax.Only):
                 one = syntax.Number(0, span=step.span)
                 steps[place] = syntax.Write(step.patterns[0], "freeze", one, span=step.span)
-                steps[place] = syntax.Unbuilt(feature, (step,), span=step.span)
         return steps
 
     def owned(self, c: Children) -> syntax.Owned:
