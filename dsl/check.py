@@ -21,6 +21,7 @@ from .elaborate.models import ModelRequest, elaborate_model
 from .elaborate.planned import Plan
 from .elaborate.requests import elaborated, find_model
 from .elaborate.runs import lay_down
+from .elaborate.structure import walk
 from .elaborate.study import Study
 from .elaborate.trainings import elaborate_training
 from .elaborate.values import HaltError, Known, Val
@@ -141,14 +142,19 @@ def _check_unbuilt(tree: s.Unbuilt, module: Module, collector: Collector) -> Non
 def _check_intervention(
     tree: s.Intervention, module: Module, collector: Collector, budget: Budget
 ) -> None:
-    """On its model, with 0 for what has no default: which sites there are does not depend on it."""
+    """On its model, with 0 for what has no default, and 1 for a size: which sites there are does
+    not depend on it."""
     study = Study(module, collector, budget)
     use_data(study, None, tree)
     try:
         block, home = find_model(s.Name(tree.model, span=tree.span), module, study.scope)
         model = elaborated(study, ModelRequest(block, home, budget=budget))
+        shared = [part for part in walk(tree.body) if isinstance(part, s.Owned)]
+        sizing = {t.id for part in shared for t in walk(part.value) if isinstance(t, s.Name)}
         args: dict[str, Val] = {
-            p.name: Known(0) for p in tree.params if p.default is None and p.axes is None
+            p.name: Known(1 if p.name in sizing else 0)
+            for p in tree.params
+            if p.default is None and p.axes is None
         }
         nodes = {
             step.node.site or "": step.node

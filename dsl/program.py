@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .core import Body, DType
+    from .core import Body, DType, Node
     from .elaborate.models import ModelRequest
     from .sizes import Size
     from .source import Span
@@ -246,6 +246,15 @@ class CheckedStudy:
     decodes: tuple[DecodePlan, ...] = ()
 
 
+def owned(study: CheckedStudy) -> tuple[Node, ...]:
+    """The parameters of a study that are not of its model: those that interventions own. Not those
+    of weights besides its own."""
+    model = study.model.body.steps if study.model is not None else ()
+    known = {step.node.site for step in model}
+    nodes = (step.node for step in study.body.steps if step.node.op.name == "param")
+    return tuple(n for n in nodes if n.site not in known and ":" not in (n.site or ""))
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """`adamw(lr = 3e-4)`: a name with numbers."""
@@ -332,6 +341,11 @@ class CheckedTraining:
         """What is trained."""
         assert self.train.model is not None
         return self.train.model
+
+    @property
+    def owned(self) -> tuple[Node, ...]:
+        """The parameters that its interventions own, which stand beside those of the model."""
+        return owned(self.train)
 
     @property
     def has_loss(self) -> bool:

@@ -74,6 +74,8 @@ def _step(node: Tree) -> Pieces:
             return ["carry ", *joined(carried, ", "), " = ", *expression(value)]
         case syntax.Shared(name, value):
             return [f"share {name} = ", *expression(value)]
+        case syntax.Owned(site, value):
+            return ["share ", *expression(site, POSTFIX), " = ", *expression(value)]
         case syntax.Write(site, op, value, path):
             if op == "freeze":
                 return ["freeze ", *expression(site, POSTFIX)]

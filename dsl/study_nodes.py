@@ -31,16 +31,17 @@ class Nodes(StatementNodes):
         )
 
     def writes(self, c: Children) -> Several:
-        """The body of an intervention; what only blocks and training have is reserved here."""
+        """The body of an intervention, where `freeze` is a write of what comes back."""
         steps = self.steps(c)
         for place, step in enumerate(steps):
             if isinstance(step, syntax.Only):
                 one = syntax.Number(0, span=step.span)
                 steps[place] = syntax.Write(step.patterns[0], "freeze", one, span=step.span)
-            elif isinstance(step, syntax.Shared):
-                feature = "`share` in an intervention"
-                steps[place] = syntax.Unbuilt(feature, (step,), span=step.span)
         return steps
+
+    def owned(self, c: Children) -> syntax.Owned:
+        """`share r = rotation[d -> f]`, `share layer[*].r = rotation[d -> f]`."""
+        return syntax.Owned(c[1], c[3], span=self.over_all(c))
 
     def write_line(self, c: Children) -> syntax.Write:
         """A write on a line of its own."""

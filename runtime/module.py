@@ -13,8 +13,10 @@ from torch import nn
 from torch.compiler import is_compiling
 from torch.overrides import TorchFunctionMode
 
+from ..compiler.artifact import Stored
 from ..compiler.draws import drawn, initial
 from ..compiler.emit import emit
+from ..compiler.emit.functions import path_of
 from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
@@ -22,11 +24,11 @@ from . import attention, border, emitted
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from ..compiler.artifact import Artifact, Stored
+    from ..compiler.artifact import Artifact
     from ..compiler.graph import Graph
     from ..dsl.core import Node
     from ..dsl.program import CheckedModel
@@ -107,6 +109,7 @@ class Model(nn.Module):
         self._seed, self._calls = seed, 0
         self._seen: set[object] = set()
         self._variants: dict[tuple[int, ...], Model] = {}
+        self._held: tuple[Stored, ...] = ()
         self._share(shared)
         self._draw_initial(filled)
         self._like = self._probe()
@@ -230,10 +233,33 @@ class Model(nn.Module):
         """Parameters and states by address."""
         weights: dict[str, nn.Parameter] = {}
         states: dict[str, torch.Tensor] = {}
-        for stored in self._artifact.stored:
+        for stored in (*self._artifact.stored, *self._held):
             held, name = _slot(self, stored)
             (weights if isinstance(held[name], nn.Parameter) else states)[stored.site] = held[name]
         return weights, states
+
+    def hold(self, nodes: Iterable[Node], shared: Model | None = None) -> None:
+        """Keep further parameters at their addresses, such as those that interventions own: the
+        ones of `shared`, or drawn."""
+        theirs = shared.parameters_by_site()[0] if shared is not None else {}
+        for node in nodes:
+            site = node.site or ""
+            *path, name = path_of(site)
+            at: Any = self
+            for key in path:
+                if key not in at._modules:
+                    at.add_module(key, nn.Module())
+                at = at._modules[key]
+            value = theirs.get(site)
+            if value is None:
+                value = nn.Parameter(_tensor(initial(node, self._seed)))
+            at.register_parameter(name, value)
+            self._held = (*self._held, Stored(site, ".".join(path_of(site)), node))
+
+    @property
+    def held(self) -> tuple[Node, ...]:
+        """The nodes of the parameters that it keeps for others."""
+        return tuple(stored.node for stored in self._held)
 
     def _drawn(self, given: Any) -> list[torch.Tensor]:
         """The numbers of this call."""

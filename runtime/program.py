@@ -186,7 +186,9 @@ class Program:
             return model
         measured = self.checked.trainings[name].evaluate.model
         assert measured is not None  # a training has one
-        return spec_model(measured, self.module, {}, shared=model, seed=self.seed, under=())
+        measures = spec_model(measured, self.module, {}, shared=model, seed=self.seed, under=())
+        measures.hold(model.held, model)
+        return measures
 
 
 def _usable(device: str) -> str:

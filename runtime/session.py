@@ -19,6 +19,7 @@ from .labels import number
 from .mistakes import mistake
 from .model import spec_model
 from .module import beside
+from .owned import check_owned, save_owned
 from .record import Drawn, recorded
 from .results import in_file, save
 from .tables import table
@@ -86,11 +87,17 @@ class Session:
         """Run a training, and keep its model under its name."""
         training = self.program.checked.trainings[name]
         model = self._fresh(training.model)
+        model.hold(training.owned)
+        model.to(self.program.device)
         if training.start is not None:
-            earlier = parameters_of(self.weights(training.start)).state()
+            begun = self.weights(training.start)
+            earlier, own = parameters_of(begun).state(), {n.site for n in model.held}
+            for node in begun.held:  # what interventions own that this training has not
+                if node.site not in own:
+                    earlier.pop(node.site or "")
             parameters_of(model).load(
                 earlier,
-                fresh=training.fresh,
+                fresh=(*training.fresh, *(a for a in own if a is not None and a not in earlier)),
                 extras=bool(training.fresh),
                 span=training.train.span,
             )
@@ -119,6 +126,7 @@ class Session:
             expectations=trained.expectations,
         )
         save(record.on(trained.history), self.folder / name / "history.nc")
+        save_owned(model, self.folder / name)
         self.models[name] = model
         self._report(trained.expectations)
 
@@ -130,7 +138,10 @@ class Session:
             model: nn.Module = self.weights(study.weights)
         else:
             model = nn.Module() if study.model is None else self._fresh(study.model)
-        return beside(model, {other: self.weights(other) for other in study.beside})
+        others = {other: self.weights(other) for other in study.beside}
+        own = {} if study.weights is None else {"": self.weights(study.weights)}
+        check_owned(study, {**own, **others})
+        return beside(model, others)
 
     def experiment(self, name: str) -> Outcome:
         """Run an experiment, print and keep what it gave."""

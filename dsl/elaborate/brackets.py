@@ -53,6 +53,8 @@ def bind_brackets(
     made = [axis for part, where in positional for axis in _make_axes(part, where)]
     ins = [carried.get(axis.name, axis) for axis in made]  # a value may have another size by now
     again = {axis.name: axis for axis in ins}
+    for (part, where), side in zip(after or [], right or [], strict=False):
+        _make_usual(part, where, side, dict(zip(_names(left), ins, strict=False)), inner)
     outs = [axis for part, where in after or [] for axis in _make_axes(part, where, again)]
     if right is not None:
         both = {axis.name for axis in ins} & {axis.name for axis in outs}
@@ -165,6 +167,19 @@ def _make_axes(
     return None
 
 
+def _names(sides: list[s.Side]) -> list[str]:
+    return [side.id for side in sides if isinstance(side, s.Name)]
+
+
+def _make_usual(
+    part: s.Side, where: Scope, side: s.Side, known: dict[str, Axis], inner: Scope
+) -> None:
+    """A new axis that a call does not size has the size that the block says: `[d -> f = |d|]`.
+    `known` are the axes on the left, as the block calls them."""
+    if isinstance(part, s.Name) and isinstance(side, s.Bind) and where.axis(part.id) is None:
+        where.new_axis(part.id, inner.inner(axes=known, names={}).axis_size(side.value))
+
+
 def _prime_of(name: str, taken: frozenset[str]) -> str:
     name += "'"
     while name in taken:
@@ -210,5 +225,6 @@ def _match(
         if isinstance(side, s.Star):
             binding.packs[side.pack or ""] = tuple(flat[:spare])
             del flat[:spare]
-        elif isinstance(side, s.Name):
-            binding.bound[side.id] = flat.pop(0)
+        elif isinstance(side, s.Name | s.Bind):
+            name = side.id if isinstance(side, s.Name) else side.axis
+            binding.bound[name] = flat.pop(0)

@@ -64,6 +64,10 @@ class Context:
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
     packed: dict[object, sizes.Size] = field(default_factory=dict)  # by mask, axis and most
     members: set[str] = field(default_factory=set)  # the axes of sweeps
+    decided: dict[str, dict[str, Node]] = field(default_factory=dict)  # in shared parts, by path:
+    # what their parameters alone decide
+    owned: dict[str, dict[str, Axis]] = field(default_factory=dict)  # the axes that those of
+    # interventions make, by path
 
     @contextmanager
     def turning(self, turns: int) -> Iterator[None]:
@@ -156,6 +160,11 @@ class Builder:
     def root(self) -> Builder:
         """The builder of the whole program."""
         return self if self.parent is None else self.parent.root
+
+    @property
+    def in_scan(self) -> bool:
+        """Whether this is the body of a scan."""
+        return self.parent is not None
 
     def find(self, name: str) -> Node:
         """The node of that name, here or outside. Raises KeyError if it stands in neither."""

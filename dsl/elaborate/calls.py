@@ -11,6 +11,7 @@ from .brackets import bind_brackets
 from .lifting import bind_types, keep_apart, own_axes
 from .results import check_count, result
 from .scope import Frame, Scope, join
+from .shared import below, of_parameters
 from .statements import run_steps
 from .structure import owns_parameters, speaks_of_axes
 from .values import Instance, Template, Val, Value
@@ -54,8 +55,10 @@ def call(
             check_names(block, args, tree, scope)
             return (replace(base, args={**base.args, **args}),)
     own, anonymous = address is not None or not isinstance(target, Template), address is None
+    if address is None and isinstance(target, Instance) and target.name:
+        address = _numbered(target.name, join(scope.path, target.name), scope)
     if address is None:
-        address = _anonymous(block, scope)
+        address = _numbered(block.name, block.name, scope)
     inner_address = (
         address
         if own and isinstance(target, Template) and not owns_parameters(block, base.module)
@@ -69,13 +72,16 @@ def call(
     ctx.depth += 1
     ctx.calls.append((block.name, tree.span))
     outer_fill, ctx.fill = ctx.fill, 0.0
-    statement = ctx.statement
+    statement, before = ctx.statement, len(scope.builder.steps)
     try:
         results = _enter(base, values, tree, scope, address, target)
     finally:
         ctx.depth -= 1
         ctx.calls.pop()
         ctx.fill, ctx.statement = outer_fill, statement
+    if isinstance(target, Instance) and target.path not in ctx.decided:
+        kept = of_parameters(scope.builder.steps[before:], {n.name: n for n in ctx.params.values()})
+        ctx.decided[target.path] = below(address, kept)
     if anonymous and len(results) == 1 and isinstance(results[0], Value):
         node = results[0].node
         if node.name in scope.builder.place and scope.builder.current(node).site is None:
@@ -95,10 +101,10 @@ def _too_deep(block: s.Block, tree: s.Call, scope: Scope) -> NoReturn:
     scope.fail(Slug.RECURSIVE, f"`{most}` calls itself without end", at)
 
 
-def _anonymous(block: s.Block, scope: Scope) -> str:
-    """Under the block's name, numbered from the second."""
-    count = scope.counts[block.name] = scope.counts.get(block.name, 0) + 1
-    return join(scope.path, block.name if count == 1 else f"{block.name}.{count}")
+def _numbered(name: str, counted: str, scope: Scope) -> str:
+    """The address of a call under a name that is not its own, numbered from the second."""
+    count = scope.counts[counted] = scope.counts.get(counted, 0) + 1
+    return join(scope.path, name if count == 1 else f"{name}.{count}")
 
 
 def _enter(

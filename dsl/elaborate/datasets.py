@@ -33,7 +33,7 @@ def use_data(study: Study, tree: s.Expr | None, reader: s.Tree | None = None) ->
         found = study.module.find(name)
         if found is None or not isinstance(found[0], s.Data):
             continue
-        fields = {field.name for field in found[0].fields}
+        fields = {field.name for field in data_fields(found[0]) or ()}
         if part is not None or spoken is None or name in spoken or fields & spoken:
             _table(study, name, found[0], part)
     if part is None:  # without `on`, any data of the file may be used by name

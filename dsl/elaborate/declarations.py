@@ -143,7 +143,8 @@ def _make(step: s.Declare, axes: Axes, address: str, scope: Scope) -> Node:
     if step.kind == "state":
         op, attrs = ops.STATE, ops.StateAttrs(axes, init)
     else:
-        op, attrs = ops.PARAM, ops.ParamAttrs(axes, init, trained=step.kind == "param")
+        trained = step.kind == "param" and ":" not in address  # not of weights that are given
+        op, attrs = ops.PARAM, ops.ParamAttrs(axes, init, trained)
     scope.ctx.claimed.add(address)
     node = Node(
         scope.ctx.fresh(step.span),

@@ -13,6 +13,7 @@ from ..diagnostics import Note, Severity, Slug, or_any, or_nearest
 from .builtins import BUILTINS, UNARY, as_block, builtin_call
 from .calls import DEEPEST, call, template
 from .indexing import index_value
+from .owned import call_owned
 from .sites import read_site
 from .structure import walk
 from .values import Formula, HaltError, Instance, Known, Poison, Run, Table, Template, Val, Value
@@ -126,6 +127,10 @@ def call_value(tree: s.Call, scope: Scope, address: str | None) -> tuple[Val, ..
     target = tree.target
     if isinstance(target, s.Index):
         items, target = target.items, target.base
+    if isinstance(target, s.Attr):
+        made = call_owned(tree, target, items or (), scope)
+        if made is not None:
+            return made
     if not isinstance(target, s.Name):
         hint = None
         if isinstance(target, s.Call) and all(isinstance(arg.value, s.Name) for arg in target.args):
@@ -417,8 +422,13 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
         address = ".".join([found.path, *path])
         if address in scope.ctx.params:
             return Value(scope.ctx.params[address])
+        decided = scope.ctx.decided.get(found.path, {})
+        made = decided.get(".".join(path))
+        if made is not None and scope.builder.knows(made):
+            return Value(made)
         prefix = found.path + "."
         own = [a.removeprefix(prefix) for a in scope.ctx.params if a.startswith(prefix)]
+        own += decided
         scope.fail(
             Slug.UNKNOWN_SITE,
             f"`{found.path}` has no parameter `{'.'.join(path)}`",
@@ -426,8 +436,6 @@ def _attr(tree: s.Attr, scope: Scope) -> Val:
             hint=or_nearest(".".join(path), own)
             or (None if own else f"`{found.path}` has parameters once it is called"),
         )
-    if isinstance(found, Poison):
-        raise HaltError
     if isinstance(found, Poison):
         raise HaltError
     if isinstance(found, Table):

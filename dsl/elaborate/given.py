@@ -9,8 +9,9 @@ from ..core import Axis, DType
 from ..diagnostics import Note, Slug, or_nearest
 from ..program import ArgumentInput
 from .during import positions
+from .owned import own
 from .scope import Frame, Scope
-from .sites import is_turn
+from .sites import is_turn, model_axis
 from .structure import walk
 from .values import HaltError, Known, Poison, Run, Val
 from .writes import plan
@@ -158,11 +159,12 @@ def plan_intervention(
         inner.names[param.name] = value
     for other in definition.given:
         intervene(study, other, model, into, inner)
-    _writes(study, definition.body, (), model, into, inner, any_turn)
+    _writes(study, definition.name, definition.body, (), model, into, inner, any_turn)
 
 
 def _writes(
     study: Study,
+    name: str,
     body: tuple[s.Tree, ...],
     when: tuple[s.Item, ...],
     model: CheckedModel,
@@ -170,22 +172,24 @@ def _writes(
     scope: Scope,
     any_turn: bool,
 ) -> None:
-    """The writes of a suite. One that is wrong was reported: the others are tried too."""
+    """The writes of a suite of the intervention `name`. One that is wrong was reported: the others
+    are tried too."""
     for step in body:
         try:
             match step:
                 case s.Write():
                     plan(step, model, scope, into, any_turn=any_turn, when=when)
+                case s.Owned():
+                    into.owned.append(own(step, name, model, scope))
                 case s.During():
                     inner = (*when, *positions(study, step, model, scope))
-                    _writes(study, step.body, inner, model, into, scope, any_turn)
-                case s.Unbuilt(feature, parts):
+                    _writes(study, name, step.body, inner, model, into, scope, any_turn)
+                case s.Unbuilt(feature):
                     message = f"{feature} is not built yet"
                     scope.ctx.collector.report(Slug.UNBUILT, message, step.span)
-                    scope.names.update(
-                        {part.name: Poison() for part in parts if isinstance(part, s.Shared)}
-                    )
         except HaltError:
+            if isinstance(step, s.Owned):
+                scope.names.setdefault(step.site.span.text.rpartition(".")[2], Poison())
             if study.ctx.budget.is_spent:
                 raise
 
@@ -204,6 +208,8 @@ def _picking(definition: s.Intervention, module: Module) -> set[str]:
                     if (arg.name or "".join(params[place : place + 1])) in picked:
                         found |= {t.id for t in walk(arg.value) if isinstance(t, s.Name)}
     for tree in walk(definition.body):
+        if isinstance(tree, s.Owned):
+            found |= {t.id for t in walk(tree.value) if isinstance(t, s.Name)}
         if isinstance(tree, s.Index):
             for item in tree.items:
                 if is_turn((item,)) or isinstance(item, s.Bind | s.Binary):
@@ -216,12 +222,3 @@ def _own_axis(decl: s.AxisDecl, model: CheckedModel, scope: Scope) -> Axis:
     if axis is None:
         scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{decl.name}`", decl.span)
     return axis
-
-
-def model_axis(name: str, model: CheckedModel) -> Axis | None:
-    """The axis of that name; if parts of the model have others of the name, the outermost one."""
-    nodes = [step.node for step in model.body.steps if name in step.node.axis_names]
-    if not nodes:
-        return None
-    outer = min(nodes, key=lambda node: (node.site is None, (node.site or "").count(".")))
-    return next(axis for axis in outer.axes if axis.name == name)

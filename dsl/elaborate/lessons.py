@@ -222,13 +222,26 @@ class Lessons:
                 it = self.updated.get(address, held)
                 self.updated[address] = written(one, it, address, self.run, self.scope)
 
+    @property
+    def fits(self) -> set[str]:
+        """The parameters that interventions own: if there are any they alone are trained, unless
+        `only` says others; nothing else then changes."""
+        if any(isinstance(tree, s.Only) and not tree.frozen for tree in walk(self.tree.body)):
+            return set()
+        return {
+            address
+            for address, node in self.study.ctx.params.items()
+            if address in self.run.owned and isinstance(node.attrs, ops.ParamAttrs)
+        }
+
     # ---- the end
 
     def checked(self) -> CheckedStudy:
         """The program of this mode, the loss first among its outputs."""
         study = self.study
         study.outputs.sort(key=lambda out: (out.kind != "value", out.label != "loss"))
-        updates = [*study.updates.items(), *self.updated.items()] if self.training else []
+        states = () if self.fits else study.updates.items()
+        updates = [*states, *self.updated.items()] if self.training else []
         assert study.model is not None
         return CheckedStudy(
             self.tree.name,

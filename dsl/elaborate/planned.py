@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .. import syntax as s
     from .scope import Scope
+    from .values import Owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Detour:
 
 @dataclass(slots=True)
 class Plan:
-    """All writes of a run: by address, and those along paths."""
+    """All writes of a run: by address, and those along paths; and what interventions own."""
 
     writes: dict[str, list[Planned]] = field(default_factory=dict)
     detours: list[Detour] = field(default_factory=list)
+    owned: list[Owned] = field(default_factory=list)

@@ -49,7 +49,7 @@ def lay_down(
     while f"{label}:" in scope.ctx.claimed:
         label += "'"
     scope.ctx.claimed.add(f"{label}:")
-    run = Run(label, model, inputs, weights=weights, placed=placed)
+    run = Run(label, model, inputs, weights=weights, placed=placed, maps=tuple(plan.owned))
     layer = _Layer(run, plan, scope)
     stood = layer.lay(model.body, {})
     for step in model.body.steps:  # inputs are addressed too

@@ -146,7 +146,7 @@ class Scope:
 
     def around(self) -> frozenset[str]:
         """The graph names that may yet ride in where a call stands: in a scan, with a carry."""
-        if self.builder.parent is None:
+        if not self.builder.in_scan:
             return self.frame.reserved
         known = {axis.name for axis in self.known_axes().values()}
         return self.frame.reserved.union(known, self.frame.bound, self.frame.riding)

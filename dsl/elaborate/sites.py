@@ -131,6 +131,15 @@ def body_sites(body: Body) -> Iterator[tuple[str, Node]]:
             yield from body_sites(step.node.attrs.body)
 
 
+def model_axis(name: str, model: CheckedModel) -> Axis | None:
+    """The axis of that name; if parts of the model have others of the name, the outermost one."""
+    nodes = [step.node for step in model.body.steps if name in step.node.axis_names]
+    if not nodes:
+        return None
+    outer = min(nodes, key=lambda node: (node.site is None, (node.site or "").count(".")))
+    return next(axis for axis in outer.axes if axis.name == name)
+
+
 def matches(
     found: Pattern, addresses: Mapping[str, object], aliases: Mapping[str, str]
 ) -> list[tuple[str, tuple[int, ...]]]:
@@ -197,7 +206,7 @@ def read_site(tree: s.Expr, scope: Scope) -> Val | None:
         path = Pattern(path.parts[1:])
     elif found is None and scope.frame.run is not None:
         run = scope.frame.run
-        if not _starts(first.id, run.model):
+        if not _starts(first.id, run):
             return None
         path = pattern(tree, scope)
     else:
@@ -205,15 +214,16 @@ def read_site(tree: s.Expr, scope: Scope) -> Val | None:
     return read(run, path, tree, scope)
 
 
-def _starts(name: str, model: CheckedModel) -> bool:
-    return any(
-        re.match(rf"{re.escape(name)}([.\[]|$)", site) for site, _ in body_sites(model.body)
-    ) or any(alias == name for alias in model.aliases)
+def _starts(name: str, run: Run) -> bool:
+    known = [*(site for site, _ in body_sites(run.model.body)), *run.owned]
+    return any(re.match(rf"{re.escape(name)}([.\[]|$)", site) for site in known) or any(
+        alias == name for alias in run.model.aliases
+    )
 
 
 def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
     """One value, or with open turns several along an axis called like the loop."""
-    known = dict.fromkeys(address for address, _ in body_sites(run.model.body))
+    known = dict.fromkeys([*(address for address, _ in body_sites(run.model.body)), *run.owned])
     hits = matches(path, known, run.model.aliases)
     if run.decoded and str(path) != "tokens":
         scope.fail(
@@ -226,7 +236,7 @@ def read(run: Run, path: Pattern, tree: s.Expr, scope: Scope) -> Val:
         return Value(scope.builder.use(run.values["tokens"]))
     if not hits:
         unknown_site(path, {**known, **run.model.aliases}, tree, scope)
-    table = {**run.values, **run.written} if run.before else run.values
+    table = {**run.values, **run.owned, **(run.written if run.before else {})}
     nodes = []
     for address, _ in hits:
         if address not in table:

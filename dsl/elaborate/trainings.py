@@ -91,8 +91,11 @@ class _How:
         )
 
     def _phase(self, phase: s.Phase | None, *, is_last: bool) -> Phase:
+        fits = self.lessons.fits
         known = {
-            address: trained and address not in self.lessons.updated
+            address: trained
+            and address not in self.lessons.updated
+            and (not fits or address in fits)
             for address, trained in self._params().items()
         }
         return read_phase(self.tree, phase, known, self.scope, is_last=is_last)

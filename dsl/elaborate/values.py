@@ -46,11 +46,28 @@ class Template:
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A template with one parameter set, at `path`, to be called many times; one for each member
-    of the banks that it is declared in."""
+    of the banks that it is declared in. `name` is what its calls are called that have no name of
+    their own, if not like its block."""
 
     template: Template
     path: str
     owners: tuple[Axis, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What an intervention owns, by the intervention's name and its own: a template with one
+    parameter set, or with `loops` in its path `at` one for each of their turns."""
+
+    template: Template
+    head: str
+    at: tuple[tuple[str, int | str | None], ...]
+
+    @property
+    def loops(self) -> tuple[str, ...]:
+        """The loops for each turn of which there is one."""
+        return tuple(name for name, turn in self.at if turn == "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +79,9 @@ class Poison:
 class Run:
     """A model run on given inputs: the nodes of its values by address. `written` says what each
     held before the writes of its interventions; `weights` under which name its parameters stand,
-    if they are not the study's own, and `placed` the same of parts, by their address. One that is
-    `decoded` has its tokens alone."""
+    if they are not the study's own, and `placed` the same of parts, by their address; `maps` are
+    what its interventions own, and `owned` the values of their calls. One that is `decoded` has its
+    tokens alone."""
 
     name: str
     model: CheckedModel
@@ -74,6 +92,8 @@ class Run:
     weights: str = ""
     placed: Mapping[str, str] = field(default_factory=dict)
     decoded: bool = False
+    maps: tuple[Owned, ...] = ()
+    owned: dict[str, Node] = field(default_factory=dict)
 
     def home(self, address: str) -> str:
         """Where a parameter of the model stands in the program."""
@@ -99,7 +119,7 @@ class Formula:
     scope: Scope
 
 
-Val = Value | Known | Template | Instance | Poison | Run | Table | Formula
+Val = Value | Known | Template | Instance | Owned | Poison | Run | Table | Formula
 
 
 class HaltError(Exception):

@@ -12,6 +12,7 @@ from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Note, Severity, Slug, or_nearest
 from .indexing import limit
+from .owned import owned_in
 from .paths import add_detour
 from .planned import Plan, Planned
 from .returns import returned
@@ -199,7 +200,8 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
     if planned.write.is_rule:
         part = partial(_returned_part, planned)
         return returned(it, planned.write.op, planned.write.value, scope, span, part)
-    new = _new_value(planned, it, address, run, scope)
+    with owned_in(planned, address, run, scope):
+        new = _new_value(planned, it, address, run, scope)
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:
             new = scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Select(loop, turn)), [new], span)

@@ -188,13 +188,22 @@ class Write(Tree):
 
 
 @dataclass(frozen=True, slots=True)
+class Owned(Tree):
+    """`share r = rotation[d -> f]` in an intervention, which owns its parameters; `share
+    layer[*].r` is one for each turn."""
+
+    site: Expr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class During(Tree):
     """`during decode 3..8:`: writes at the positions of a phase, or of some of its steps; one may
     stand on the same line."""
 
     phase: str
     steps: Range | None
-    body: tuple[Write | Doc | During | Unbuilt, ...]
+    body: tuple[Write | Doc | During | Owned | Unbuilt, ...]
     short: bool = False
 
 
@@ -206,7 +215,7 @@ class Intervention(Tree):
     params: tuple[Param, ...]
     model: str
     given: tuple[Given, ...]
-    body: tuple[Write | Doc | During | Unbuilt, ...]
+    body: tuple[Write | Doc | During | Owned | Unbuilt, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ def intervention(body: str, head: str = "") -> str:
         "layer[0].mid[d = 5..] /= 2",
         "layer[0].mid[t = 2 * 3] = 0",
         "layer[*].mid = it * layer",
+        "share r = rotation[d -> f]\nlayer[0].mid = dot[f](r.w, where(f < 2, r(it), 0))",
+        "share layer[*].m = mlp\nlayer[*].mid += m(it)\nlayer[1].x = m(it)",
     ],
 )
 def test_a_write_that_is_right(body: str) -> None:
@@ -148,7 +150,11 @@ def test_a_write_that_is_right(body: str) -> None:
         ("during decode: layer[0].foo = 0", "unknown-site"),
         ("during decode a..3: layer[0].mid = 0", "unknown-name"),
         ("layer[0].x along {logit} = 0", "unknown-site"),
-        ("share r = rotation[d -> f]\nlayer[0].x = r(it)", "unbuilt"),
+        ("share r = 2\nlayer[0].x = it", "not-a-value"),
+        ("share r[0] = rotation[d -> f]\nlayer[0].x = it", "unknown-site"),
+        ("share r = relu\nshare r = relu\nlayer[0].x = r(it)", "reassigned"),
+        ("share layer[*].r = relu\nlogits = r(it)", "unknown-site"),
+        ("share r = mlp\nlayer[0].x = r.w", "unknown-site"),
     ],
 )
 def test_a_write_that_cannot_be_is_refused(body: str, slug: str) -> None:

@@ -174,7 +174,8 @@ def body_of(header: str, text: str) -> tuple[Tree, ...]:
         ),
         ("gain x = 1", s.Write(x, "gain", one)),
         ("freeze x", s.Write(x, "freeze", s.Number(0))),
-        ("share x = y", s.Unbuilt("`share` in an intervention", (s.Shared("x", y),))),
+        ("share x = y", s.Owned(x, y)),
+        ("share x[*].y = y", s.Owned(s.Attr(s.Index(x, (s.Star(None),)), "y"), y)),
         ("keep x = y for decode", s.Unbuilt(
             "`keep`", (x, y, s.Name("for"), s.Name("decode")))),
         ("backward x along z = y", s.Write(x, "backward", y, s.Path((z,)))),

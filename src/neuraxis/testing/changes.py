@@ -10,8 +10,7 @@ import numpy as np
 from ..compiler.build import addresses
 from ..compiler.build import build as graph_of
 from ..dsl.core import DType
-from ..dsl.elaborate.given import model_axis
-from ..dsl.elaborate.sites import body_sites
+from ..dsl.elaborate.sites import body_sites, model_axis
 from ..dsl.ops import INPUT, PARAM, STATE, ScanAttrs
 from ..runtime.examples import inputs_for
 from .comparing import assert_close
