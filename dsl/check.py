@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from . import syntax as s
 from .diagnostics import Collector, Diagnostic, Slug, or_any
 from .elaborate.builder import Budget
+from .elaborate.calibrations import elaborate_calibration
 from .elaborate.datasets import data_options, use_data
 from .elaborate.experiments import elaborate_experiment
 from .elaborate.given import plan_intervention
@@ -32,7 +33,13 @@ from .sources import SIGNATURES, TOKENIZER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .program import CheckedModel, CheckedStudy, CheckedTraining, CheckedWeights
+    from .program import (
+        CheckedCalibration,
+        CheckedModel,
+        CheckedStudy,
+        CheckedTraining,
+        CheckedWeights,
+    )
 
 
 QUICK, QUICK_PER_LINE = (
@@ -51,6 +58,7 @@ class Checked:
     experiments: dict[str, CheckedStudy] = field(default_factory=dict)
     trainings: dict[str, CheckedTraining] = field(default_factory=dict)
     weights: dict[str, CheckedWeights] = field(default_factory=dict)
+    calibrations: dict[str, CheckedCalibration] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -126,10 +134,14 @@ def _check(
             training = elaborate_training(statement, module, collector, budget)
             if training is not None:
                 found.trainings[statement.name] = training
+        case s.Calibrate():
+            calibration = elaborate_calibration(statement, module, collector, budget)
+            if calibration is not None:
+                found.calibrations[statement.name] = calibration
 
 
 def _check_unbuilt(tree: s.Unbuilt, module: Module, collector: Collector) -> None:
-    """Of `calibrate` and `verify`, the model that they are about."""
+    """Of `verify`, the model that it is about."""
     match tree.parts:
         case (s.Name(), s.Name("of"), model, *_):
             while isinstance(model, s.Call | s.Index):

@@ -148,6 +148,7 @@ def _body(node: Tree) -> Sequence[Tree] | None:
             | syntax.Intervention()
             | syntax.Experiment()
             | syntax.Train()
+            | syntax.Calibrate()
             | syntax.Phase()
             | syntax.Loop()
             | syntax.Scan()

@@ -15,8 +15,8 @@ from .source import Source
 if TYPE_CHECKING:
     from pathlib import Path
 
-Definition = s.Block | s.Intervention | s.Data | s.Weights | s.Experiment | s.Train
-_DEFINES = (s.Block, s.Intervention, s.Data, s.Weights, s.Experiment, s.Train)
+Definition = s.Block | s.Intervention | s.Data | s.Weights | s.Experiment | s.Train | s.Calibrate
+_DEFINES = (s.Block, s.Intervention, s.Data, s.Weights, s.Experiment, s.Train, s.Calibrate)
 
 
 @dataclass(eq=False)
@@ -82,7 +82,7 @@ def define(module: Module, collector: Collector) -> None:
             and statement.parts
             and isinstance(statement.parts[0], s.Name)
         ):
-            module.broken.add(statement.parts[0].id)  # `calibrate thresholds of ...`
+            module.broken.add(statement.parts[0].id)  # `verify sound of ...`
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .core import Body, DType, Node
+    from .core import Axes, Body, DType, Node
     from .elaborate.models import ModelRequest
     from .sizes import Size
     from .source import Span
@@ -153,8 +153,17 @@ class DecodeOutput:
     run: str
 
 
+@dataclass(frozen=True, slots=True)
+class StatisticsInput:
+    """What a `calibrate` statement found, under one of its names."""
+
+    calibration: str
+    name: str
+
+
 Source = (
     FieldInput
+    | StatisticsInput
     | SweepInput
     | SweepOutput
     | TextInput
@@ -355,6 +364,30 @@ class CheckedTraining:
     def form(self, phase: int, step: int) -> tuple[int, ...]:
         """Which timed writes hold in a phase at a step, counted from 0."""
         return holding(self.timed, phase, step)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One statistic over all examples. `nodes` are what it is of, `over` the axes that go, `keys`
+    the axis of a result that is no axis of them; `results` are the names, each with its axes."""
+
+    statistic: str
+    nodes: tuple[str, ...]
+    over: tuple[str, ...]
+    keys: tuple[str, ...]
+    numbers: tuple[float, ...]
+    results: tuple[tuple[str, Axes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCalibration:
+    """Statistics of values of a model: the program that gives the values, what is made of them, and
+    how many examples are read."""
+
+    name: str
+    study: CheckedStudy
+    folds: tuple[Fold, ...]
+    examples: int
 
 
 Cut = tuple[int | None, int | None]

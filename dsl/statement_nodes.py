@@ -42,7 +42,7 @@ class StatementNodes(ExpressionNodes):
         inside = c[2:-1]
         return several(inside, start_of(inside[0]), end_of(inside[-1]))
 
-    trials = maps = lessons = proofs = trials_or_maps = steps
+    trials = maps = lessons = proofs = counts = steps
 
     def start(self, c: Children) -> syntax.Spec:
         """A whole file."""
@@ -149,8 +149,6 @@ class StatementNodes(ExpressionNodes):
                 message = f"`{target.span.text}` is a value, and values are not assigned to"
                 self.report(Slug.SYNTAX, message, target.span)
         return syntax.Assign(tuple(c[:-3:2]), tuple(c[-2]), span=self.over_all(c))
-
-    filled = assign
 
     def returned(self, c: Children) -> syntax.Return:
         """`return a, b`."""

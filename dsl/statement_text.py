@@ -39,6 +39,10 @@ def head(node: Tree) -> Pieces:
             new = [" fresh ", *expression(fresh)] if fresh else []
             on = [" on ", *expression(data), ":"]
             return [f"train {name} of ", *expression(model), *base, *new, *_with(given), *on]
+        case syntax.Calibrate(name, model, given, data, count, unit):
+            of = [f"calibrate {name} of ", *expression(model), *_with(given)]
+            on = [" on ", *expression(data)]
+            return [*of, *on, " for ", *expression(count), f" {unit}:"]
         case syntax.Phase(name):
             return [f"phase {name}:"]
         case syntax.Sweep(name, over):

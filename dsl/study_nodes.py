@@ -287,11 +287,21 @@ class Nodes(StatementNodes):
         """`phase warm:`."""
         return syntax.Phase(c[1].value, tuple(c[-1]), span=self.over_all(c))
 
-    # ---- reserved
+    def calibrate(self, c: Children) -> syntax.Calibrate:
+        """`calibrate name of model with given on data for 8 batches:`."""
+        _, name, _, model, _, given, _, data, _, count, unit, _, body = c
+        return syntax.Calibrate(
+            name.value,
+            model,
+            tuple(given or ()),
+            data,
+            count,
+            unit.value,
+            tuple(body),
+            span=self.over_all(c),
+        )
 
-    def calibrate(self, c: Children) -> syntax.Unbuilt:
-        """`calibrate name of model on data for 8 batches:`."""
-        return self.unbuilt("`calibrate`", c)
+    # ---- reserved
 
     def verify(self, c: Children) -> syntax.Unbuilt:
         """`verify name of model:`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import count
 from time import perf_counter as clock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +13,8 @@ from torch import nn
 
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Collector, Slug, or_nearest, render
+from ..dsl.program import StatisticsInput
+from .calibrating import calibrate, sources_of
 from .experiment import run_experiment
 from .figures import draw, layout_of
 from .labels import number
@@ -30,6 +32,8 @@ from .weights import load_weights
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from ..dsl.program import CheckedModel, CheckedStudy
     from .model import SpecModel
@@ -54,6 +58,8 @@ class Session:
         self.console = console or Console(highlight=False)
         self.models: dict[str, SpecModel] = {}
         self.expectations: list[Expectation] = []
+        self.calibrated: dict[str, dict[str, NDArray[Any]]] = {}
+        self.calibrating: list[str] = []
 
     # ---- weights
 
@@ -86,6 +92,7 @@ class Session:
     def train(self, name: str) -> None:
         """Run a training, and keep its model under its name."""
         training = self.program.checked.trainings[name]
+        self._know(training.train, training.evaluate)
         model = self._fresh(training.model)
         model.hold(training.owned)
         model.to(self.program.device)
@@ -130,10 +137,37 @@ class Session:
         self.models[name] = model
         self._report(trained.expectations)
 
+    # ---- statistics
+
+    def calibrate(self, name: str) -> dict[str, NDArray[Any]]:
+        """What a `calibrate` statement finds, kept for all that speaks of it."""
+        calibration = self.program.checked.calibrations[name]
+        library = self.program.library
+        if name not in self.calibrated:
+            if name in self.calibrating:
+                message = f"the calibration `{name}` needs what comes of it"
+                raise mistake(Slug.RECURSIVE, message, calibration.study.span)
+            self.calibrating.append(name)
+            shared = self.shared(calibration.study)
+            self.console.rule(f"calibrate {name}", align="left")
+            folder, seed = self.folder / name, self.program.seed
+            found = calibrate(calibration, shared, library, folder, seed=seed, resume=self.resume)
+            self.calibrated[name] = found
+            self._say(f"values {folder / name}.safetensors")
+        for key, value in self.calibrated[name].items():
+            library.statistics[StatisticsInput(name, key)] = value
+        return self.calibrated[name]
+
+    def _know(self, *studies: CheckedStudy) -> None:
+        """Run the calibrations that studies read."""
+        for name in sorted({name for study in studies for name in sources_of(study)}):
+            self.calibrate(name)
+
     # ---- experiments
 
     def shared(self, study: CheckedStudy) -> nn.Module:
         """The parameters that an experiment runs on; trainings that it takes them from are run."""
+        self._know(study)
         if study.weights is not None:
             model: nn.Module = self.weights(study.weights)
         else:
@@ -223,7 +257,7 @@ def run_file(
     session = Session(program, folder, resume=resume, console=console)
     checked = program.checked
     statements = program.module.tree.statements
-    known = [d.name for d in statements if isinstance(d, s.Train | s.Experiment)]
+    known = [d.name for d in statements if isinstance(d, s.Train | s.Experiment | s.Calibrate)]
     for name in wanted:
         if name not in known:
             message, hint = f"no training or experiment is called `{name}`", or_nearest(name, known)
@@ -233,6 +267,8 @@ def run_file(
             session.train(name)
         elif name in checked.experiments:
             session.experiment(name)
+        elif name in checked.calibrations:
+            session.calibrate(name)
     failed = [found for found in session.expectations if not found.holds]
     if session.expectations:
         held = len(session.expectations) - len(failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ..dsl.program import (
     DecodeOutput,
     FieldInput,
     StatisticInput,
+    StatisticsInput,
     SweepInput,
     SweepOutput,
     TextInput,
@@ -72,6 +73,7 @@ class Library:
     root: Path
     seed: int = 0
     _loaded: dict[str, Dataset] = field(default_factory=dict)
+    statistics: dict[StatisticsInput, NDArray[Any]] = field(default_factory=dict)
     _statistics: dict[StatisticInput, float] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Dataset:
@@ -162,6 +164,8 @@ class Library:
                 array = np.arange(sizes.evaluate(count, known)) if values is None else values
             case TextInput(text, name):
                 array = self._token(text, name, node)
+            case StatisticsInput():
+                array = self.statistics[source]
             case StatisticInput():
                 array = self._statistic(source)
             case ArgumentInput(name, default):

@@ -14,7 +14,7 @@ from .values import HaltError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..program import CheckedModel, Limit
+    from ..program import CheckedCalibration, CheckedModel, Limit
     from ..source import Span
     from ..syntax import Expr, Tree
     from .scope import Scope
@@ -33,6 +33,7 @@ class Budget:
     spent: int = 0
     was_said: bool = False
     models: dict[object, CheckedModel | None] = field(default_factory=dict)  # made already
+    calibrations: dict[str, CheckedCalibration | None] = field(default_factory=dict)  # these too
 
     @property
     def is_spent(self) -> bool:

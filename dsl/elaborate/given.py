@@ -13,7 +13,7 @@ from .owned import own
 from .scope import Frame, Scope
 from .sites import is_turn, model_axis
 from .structure import walk
-from .values import HaltError, Known, Poison, Run, Val
+from .values import HaltError, Known, Poison, Run, Table, Val, Value
 from .writes import plan
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _named(
     found = scope.frame.module.find(name)
     if name in scope.frame.module.broken:
         raise HaltError
-    if found is None or not isinstance(found[0], s.Intervention | s.Train | s.Weights):
+    kinds = s.Intervention | s.Train | s.Weights | s.Calibrate
+    if found is None or not isinstance(found[0], kinds):
         known = [
             n
             for n in scope.frame.module.names()
@@ -69,6 +70,13 @@ def _named(
             hint=or_nearest(name, known),
         )
     definition, module = found
+    if isinstance(definition, s.Calibrate):
+        table = scope.evaluate(s.Name(name, span=item.span))
+        if not isinstance(table, Table):
+            raise HaltError
+        for key, node in table.fields.items():
+            scope.names.setdefault(key, Value(node))
+        return
     if not isinstance(definition, s.Intervention):
         scope.fail(
             Slug.WRONG_ARGUMENTS,

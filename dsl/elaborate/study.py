@@ -14,11 +14,13 @@ from ..program import (
     DecodeOutput,
     FieldInput,
     StatisticInput,
+    StatisticsInput,
     SweepInput,
     SweepOutput,
     TextInput,
 )
 from .builder import Budget, Builder, Context
+from .calibrations import know_statistics
 from .datasets import STATISTICS, TEXT, statistic
 from .expressions import evaluate_all
 from .gradients import work_out
@@ -81,6 +83,7 @@ class Study:
             source = TextInput(tree.value, next(iter(self.tables)))
             return (self.input(source, (), DType.INT, tree.span),)
         self._know_base(tree, scope)
+        know_statistics(self, tree, scope)
         return evaluate_all(tree, scope, address)
 
     def _know_base(self, tree: s.Expr, scope: Scope) -> None:
@@ -144,6 +147,8 @@ def _label(source: Source) -> str:
             return f"{run}.tokens"
         case TextInput(text):
             return "token." + "".join(c if c.isalnum() else "_" for c in text)
+        case StatisticsInput(calibration, name):
+            return f"{calibration}.{name}"
         case StatisticInput(name, data):
             return f"{name}.{data}"
         case ArgumentInput(name):

@@ -9,7 +9,7 @@ from .. import ops
 from .. import syntax as s
 from ..core import Body
 from ..diagnostics import Collector, Slug, or_nearest
-from ..program import ArgumentInput, CheckedModel, InputDecl
+from ..program import ArgumentInput, CheckedModel, InputDecl, StatisticsInput
 from ..source import GENERATED
 from .datasets import use_data
 from .given import plan_intervention
@@ -76,6 +76,9 @@ def under_plan(
     """The model with planned writes, laid down in a study of its own; and the parameters of the
     writes that are inputs."""
     _, results = lay_down("", model, inputs, plan, study.scope)
+    if any(isinstance(source, StatisticsInput) for source in study.sources.values()):
+        message = "a calibration in an intervention that stands in no experiment is not built yet"
+        study.scope.fail(Slug.UNBUILT, message, model.span)
     nodes = {step.node.name: step.node for step in study.scope.builder.steps}
     arguments = {
         n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)

@@ -197,10 +197,10 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
         scope.axes.setdefault(axis.name, axis)
     for loop, by, turn in planned.turns:
         scope.names[loop if by == "*" else by] = Known(turn)
-    if planned.write.is_rule:
-        part = partial(_returned_part, planned)
-        return returned(it, planned.write.op, planned.write.value, scope, span, part)
     with owned_in(planned, address, run, scope):
+        if planned.write.is_rule:
+            part = partial(_returned_part, planned)
+            return returned(it, planned.write.op, planned.write.value, scope, span, part)
         new = _new_value(planned, it, address, run, scope)
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:

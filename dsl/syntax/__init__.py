@@ -56,6 +56,7 @@ from .expressions import (
 )
 from .files import Spec, Statement, Use, Used
 from .studies import (
+    Calibrate,
     Data,
     Every,
     Expect,
@@ -98,6 +99,7 @@ __all__ = [
     "Bind",
     "Block",
     "Branch",
+    "Calibrate",
     "Call",
     "Carried",
     "Carry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .blocks import Block, Doc, Intervention, Unbuilt
-from .studies import Data, Experiment, Train, Weights
+from .studies import Calibrate, Data, Experiment, Train, Weights
 from .tree import Tree
 
 
@@ -25,7 +25,9 @@ class Use(Tree):
     names: tuple[Used, ...]
 
 
-Statement = Use | Block | Intervention | Data | Weights | Experiment | Train | Unbuilt | Doc
+Statement = (
+    Use | Block | Intervention | Data | Weights | Experiment | Train | Calibrate | Unbuilt | Doc
+)
 
 
 @dataclass(frozen=True, slots=True)

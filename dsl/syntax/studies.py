@@ -228,6 +228,19 @@ class Train(Tree):
     body: tuple[Lesson, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Calibrate(Tree):
+    """`calibrate name of model with given on data for 8 batches:`."""
+
+    name: str
+    model: Expr
+    given: tuple[Given, ...]
+    data: Expr
+    count: Expr
+    unit: str
+    body: tuple[Doc | Assign, ...]
+
+
 Lesson = (
     Doc
     | Run

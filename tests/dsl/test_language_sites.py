@@ -601,9 +601,10 @@ def test_what_it_would_define_is_not_missed() -> None:
     text = TINY + (
         "calibrate limits of tiny on words for 8 batches:\n    tau[m] = mean[b, t](layer[0].ffn.act)\n"
         "intervention sparse on tiny with limits:\n    layer[*].ffn.act = where(it > tau, it, 0)\n"
+        "intervention named on tiny:\n    layer[*].ffn.act = where(it > limits.tau, it, 0)\n"
         "verify robust of nothing:\n    prove forall c != 0: logits > 0\n"
     )
-    assert wrong(text) == ["unbuilt", "unbuilt", "unknown-name"]
+    assert wrong(text) == ["unbuilt", "unknown-name"]
 
 
 @pytest.mark.parametrize(

@@ -194,11 +194,8 @@ def test_writes_during_a_phase() -> None:
 
 
 def test_reserved_features_are_named() -> None:
-    spec = read(
-        "calibrate x of gpt on text for 8 batches:\n    y[t] = x\n"
-        "verify y of gpt:\n    for x in z\n    prove forall x: y\n    by x then y\n"
-    )
-    assert [one.feature for one in spec.statements] == ["`calibrate`", "`verify`"]  # type: ignore[union-attr]
+    spec = read("verify y of gpt:\n    for x in z\n    prove forall x: y\n    by x then y\n")
+    assert [one.feature for one in spec.statements] == ["`verify`"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,256 @@
+"""Statistics that are made batch by batch, against NumPy over all examples at once."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from safetensors.numpy import load_file
+
+from neuraxis.dsl.check import check_text
+from neuraxis.dsl.core import Axis
+from neuraxis.dsl.diagnostics import SpecError
+from neuraxis.dsl.program import Fold
+from neuraxis.runtime import calibrating
+from neuraxis.runtime.program import Program
+from neuraxis.runtime.session import Session
+from neuraxis.runtime.statistics import ERROR, joined, kept, packed, results, unpacked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+B, T, D, E = 23, 3, 4, 2
+STREAM = np.random.default_rng(0)
+X = (3 + STREAM.standard_normal((T, B, D)) * [1, 10, 0.01, 1e4]).astype(np.float32)
+Y = STREAM.standard_normal((B, E, T)).astype(np.float32)
+KEY = STREAM.integers(0, 5, (B, T))
+XA, YA, KA = ("t", "b", "d"), ("b", "e", "t"), ("b", "t")
+ROWS = X.transpose(1, 0, 2).reshape(-1, D).astype(np.float64)
+TARGETS = Y.transpose(0, 2, 1).reshape(-1, E).astype(np.float64)
+
+
+def fold(statistic: str, *results: tuple[str, ...], **how: Any) -> Fold:
+    sizes = {"d": D, "d'": D, "e": E, "key": 5, "bin": 6, "j": 3}
+    named = tuple(
+        (f"r{at}", tuple(Axis(axis, sizes[axis]) for axis in axes))
+        for at, axes in enumerate(results)
+    )
+    return Fold(statistic, (), ("b", "t"), how.get("keys", ()), how.get("numbers", ()), named)
+
+
+def table() -> Array:
+    found = np.zeros((5, D))
+    for key in range(5):
+        if (KEY.reshape(-1) == key).any():
+            found[key] = ROWS[KEY.reshape(-1) == key].mean(0)
+    return found
+
+
+def line() -> tuple[Array, Array]:
+    both = np.concatenate([ROWS, np.ones((len(ROWS), 1))], 1)
+    found = np.linalg.lstsq(both, TARGETS, rcond=None)[0]
+    return found[:-1], found[-1]
+
+
+CASES: dict[str, tuple[Fold, list[Any], list[tuple[str, ...]], list[Array]]] = {
+    "mean": (fold("mean", ("d",)), [X], [XA], [ROWS.mean(0)]),
+    "var": (fold("var", ("d",)), [X], [XA], [ROWS.var(0)]),
+    "covariance": (
+        fold("covariance", ("d'", "d"), keys=("d'",)), [X], [XA], [np.cov(ROWS.T, bias=True)],
+    ),
+    "gram": (
+        fold("gram", ("d", "d'"), keys=("d'",)), [X], [XA], [ROWS.T @ ROWS / len(ROWS)],
+    ),
+    "mean_by": (fold("mean_by", ("key", "d"), keys=("key",)), [X, KEY], [XA, KA], [table()]),
+    "histogram": (
+        fold("histogram", ("bin", "d"), keys=("bin",), numbers=(0.0, 6.0)), [X], [XA],
+        [np.stack([np.histogram(ROWS[:, d], 6, (0, 6))[0] for d in range(D)], 1)],
+    ),
+    "least_squares": (
+        fold("least_squares", ("d", "e"), ("e",)), [X, Y], [XA, YA], list(line()),
+    ),
+    "through the origin": (
+        fold("least_squares", ("e", "d")), [X, Y], [XA, YA],
+        [np.linalg.lstsq(ROWS, TARGETS, rcond=None)[0].T],
+    ),
+}  # fmt: skip
+
+
+def cut(cuts: list[int], which: Fold, values: list[Array], axes: list[tuple[str, ...]]) -> Any:
+    """The statistic of examples that come in these batches."""
+    ends = sorted({0, B, *cuts})
+    state: Any = None
+    for low, high in pairwise(ends):
+        part = [
+            value.take(range(low, high), own.index("b"))
+            for value, own in zip(values, axes, strict=True)
+        ]
+        new = kept(which, part, axes, low)
+        state = new if state is None else joined(which, state, new)
+        (state,) = unpacked(packed({0: state})).values()  # as it stands in a file
+    return results(which, state, axes)
+
+
+CUTS = st.lists(st.integers(1, B - 1), max_size=6)
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(cuts=CUTS)
+def test_how_examples_are_cut_does_not_matter(name: str, cuts: list[int]) -> None:
+    which, values, axes, wanted = CASES[name]
+    found = cut(cuts, which, values, axes)
+    for (key, _), value in zip(which.results, wanted, strict=True):
+        scale = np.abs(value).max()
+        np.testing.assert_allclose(found[key], value, rtol=1e-9, atol=1e-10 * scale)
+
+
+@given(cuts=CUTS, level=st.floats(0, 1))
+def test_a_quantile_is_as_near_as_it_says(cuts: list[int], level: float) -> None:
+    which = fold("quantile", ("d",), numbers=(level,))
+    values = np.concatenate([X, -X[:, :, ::-1], 0 * X[:1]])
+    found = cut(cuts, which, [values], [XA])["r0"]
+    rows = values.transpose(1, 0, 2).reshape(-1, D).astype(np.float64)
+    wanted = np.quantile(rows, level, axis=0, method="lower")
+    np.testing.assert_allclose(found, wanted, rtol=ERROR * 1.001)
+    assert (found == cut([], which, [values], [XA])["r0"]).all()
+
+
+@given(cuts=CUTS)
+def test_the_largest_and_where_they_are(cuts: list[int]) -> None:
+    which = Fold("topk", (), ("b",), ("j",), (), (("v", (Axis("j", 3),)), ("at", (Axis("j", 3),))))
+    scores = np.round(Y[:, 0, 0], 1)  # some are equal
+    found = cut(cuts, which, [scores], [("b",)])
+    order = np.argsort(-scores, kind="stable")[:3]
+    assert found["at"].tolist() == order.tolist()
+    np.testing.assert_array_equal(found["v"], scores[order].astype(np.float64))
+
+
+# ---- in a spec
+
+SPEC = """
+model reader[d = 4, vocab = 6](tokens[b, t]: int) -> [b, t, d]:
+    x = embed[vocab -> d](tokens)
+    y = x * x
+    return y
+
+data words = npz("words.npz"): tokens[t]: int
+
+calibrate stats of reader on words for 3 batches:
+    h = 2 * y
+    center[d] = mean[b, t](h)
+    table[vocab, d] = mean[b, t](h, by = tokens)
+    low[d] = quantile[b, t](h, 0.25)
+    best[j = 2], at[j] = topk[b](mean[t](h[d = 0]))
+
+calibrate more of reader with ablated on words for 40 examples:
+    center = mean[b, t](y)
+
+intervention ablated on reader:
+    y = stats.center
+
+intervention by_name on reader with stats:
+    y = where(it > low, table[vocab = tokens], center)
+
+train fit of reader with ablated on words:
+    loss = mean[b, t, d]((out - stats.center) ^ 2) + 0 * mean[vocab, d](x.w)
+    using sgd(lr = 0.1), batch 8, steps 1
+
+experiment look of reader on words:
+    run cut = reader with ablated
+    run named = reader with by_name
+    out = cut.out
+    gap = mean[b, t, d](abs(named.out - cut.out))
+    same = more.center
+    where_best = stats.at
+    expect mean[d](abs(more.center - stats.center)) < 1e-6
+"""
+
+
+def session(path: Path, *, resume: bool = False) -> Session:
+    tokens = np.random.default_rng(1).integers(0, 6, (90, 5))
+    np.savez(path / "words.npz", tokens=tokens)
+    program = Program.from_text(SPEC, folder=path)
+    console = Console(file=io.StringIO())
+    return Session(program, path / "out", resume=resume, console=console)
+
+
+def test_statistics_are_used_by_name(tmp_path: Path) -> None:
+    run = session(tmp_path)
+    outcome = run.experiment("look")
+    assert all(found.holds for found in outcome.expectations)
+    weights = run.program.model("reader").state_dict()["x.w"].numpy().astype(np.float64)
+    tokens = np.load(tmp_path / "words.npz")["tokens"]
+    h = 2 * weights[tokens] ** 2  # all of them: three batches are more than there are
+    found = load_file(tmp_path / "out" / "stats" / "stats.safetensors")
+    np.testing.assert_allclose(found["center"], h.reshape(-1, 4).mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found["table"], 2 * weights**2, rtol=1e-6)
+    score = h[:, :, 0].mean(1)
+    assert found["at"].tolist() == np.argsort(-score, kind="stable")[:2].tolist()
+    assert outcome.values["where_best"].values.tolist() == found["at"].tolist()
+    cut = outcome.values["out"].transpose("b", "t", "d").values
+    np.testing.assert_allclose(cut[3, 2], found["center"], rtol=1e-6)
+    assert outcome.values["gap"] > 0
+    run.weights("fit")
+    assert run.weights("fit") is not None
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = session(tmp_path).calibrate("stats")
+    monkeypatch.setattr(calibrating, "AUTOSAVE", 0.0)
+    lower, seen = calibrating.lower, list[int]()
+
+    def counted(*args: Any, **named: Any) -> Any:
+        made = lower(*args, **named)
+
+        def call(inputs: Any) -> Any:
+            seen.append(len(next(iter(inputs.values()))))
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            return made(inputs)
+
+        return call
+
+    monkeypatch.setattr(calibrating, "lower", counted)
+    with pytest.raises(KeyboardInterrupt):
+        session(tmp_path).calibrate("stats")
+    assert seen == [32, 32, 26]
+    again = session(tmp_path, resume=True).calibrate("stats")
+    assert seen == [32, 32, 26, 26]  # the last batch alone
+    for name, value in whole.items():
+        np.testing.assert_array_equal(again[name], value)
+    session(tmp_path, resume=True).calibrate("stats")
+    assert len(seen) == 4  # all of it stood in the file
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a = median[b, t](y)", "no statistic over examples is called `median`"),
+        ("a = quantile[b, t](y)", "`quantile` is of 1 value and takes 1 number"),
+        ("a = covariance[b, t](y)", "`covariance` gives what is left of its values"),
+        ("a = mean[b](y)", "`t` has another size for other examples"),
+        ("a[q] = mean[b, t](y)", "no axis is called `q` here"),
+        ("a[vocab, d] = mean[b, t](y, by = y)", "a key is a whole number"),
+        ("a = mean[b, t](y)\n    a = var[b, t](y)", "`a` already has a value"),
+        ("a, c = mean[b, t](y)", "`mean` gives 1 values"),
+    ],
+)
+def test_what_is_no_statistic_is_said(line: str, message: str) -> None:
+    head = SPEC[: SPEC.index("calibrate stats")]
+    text = f"{head}calibrate stats of reader on words for 1 batches:\n    {line}\n"
+    said = [diagnostic.message for diagnostic in check_text("x.nax", text).diagnostics]
+    assert any(message in one for one in said), said
+
+
+def test_a_calibration_that_needs_itself(tmp_path: Path) -> None:
+    text = SPEC.replace("    h = 2 * y\n", "    h = 2 * y * more.center\n")
+    with pytest.raises(SpecError):
+        Program.from_text(text, folder=tmp_path)
