@@ -50,7 +50,8 @@ class CheckedModel:
     `body.results` are the results, then the new values of `updates` (addresses of states).
     `aliases` maps further addresses of a value to the address its node carries.
     `ragged` maps a run-time size symbol to the axis for each index of which it has its own value.
-    `request` is what it was made by, if it asks whether it is trained: it may be another then.
+    `request` is what it was made by. If it `reads_mode`, it asks whether it is trained, and may be
+    another then.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CheckedModel:
     limits: tuple[Limit, ...] = ()
     ragged: Mapping[str, str] = field(default_factory=dict)
     request: ModelRequest | None = field(default=None, compare=False, repr=False)
+    reads_mode: bool = False
 
     @property
     def time(self) -> str | None:

@@ -1,4 +1,5 @@
-"""`during prefill`, `during decode 3..8`: where in time a write is, as a part of its site.
+"""`during prefill`, `during decode 3..8`: where in time a write is, as a part of its site; and
+`during train`: whether it is at all.
 
 Positions of the prompt are those before an input, `during.prompt`, which whoever decodes gives; a
 run that does not decode is all prompt. So a run of the whole and a run with caches say the same.
@@ -13,6 +14,7 @@ from .. import syntax as s
 from ..core import DType
 from ..diagnostics import Slug, or_any
 from ..program import PROMPT, ArgumentInput
+from .planned import Plan
 from .values import Known, Value
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .study import Study
 
 PHASES = ("prefill", "decode")
+TRAIN = "train"
 EVERYTHING = 2**31 - 1
 NAME = "the prompt"  # in a scope; no spec can say it
 
@@ -29,14 +32,12 @@ def positions(
     study: Study, tree: s.During, model: CheckedModel, scope: Scope
 ) -> tuple[s.Item, ...]:
     """The positions of a phase, as a selection."""
-    if tree.phase == "train":
-        scope.fail(Slug.UNBUILT, "`during train` is not built yet", tree.span)
     if tree.phase not in PHASES:
         scope.fail(
             Slug.UNKNOWN_OPTION,
             f"no phase of a run is called `{tree.phase}`",
             tree.span,
-            hint=or_any(tree.phase, PHASES),
+            hint=or_any(tree.phase, (*PHASES, TRAIN)),
         )
     axis = model.time
     if axis is None:
@@ -65,6 +66,20 @@ def positions(
         s.Binary(">=", index, low, span=tree.span),
         s.Binary("<", index, high, span=tree.span),
     )
+
+
+def in_training(study: Study, tree: s.During, into: Plan, scope: Scope) -> Plan:
+    """Where the writes of `during train` go: into a run whose parameters are trained, in a step of
+    its training; else nowhere, and they are only checked."""
+    if tree.steps is not None:
+        scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            "a training counts its own steps",
+            tree.steps.span,
+            hint="until step 100: layer[0].x = 0",
+        )
+    study.ctx.reads_mode = True
+    return into if into.trained else Plan(owned=into.owned)
 
 
 def _step(tree: s.Expr, scope: Scope) -> s.Expr:

@@ -74,7 +74,8 @@ class Runs:
     def _of(self, model: CheckedModel, weights: str | None) -> CheckedModel:
         """The model of a run that is run again: others than what is trained have no dropout."""
         request = model.request
-        if weights == self.study.weights or request is None or not request.training:
+        is_other = model.reads_mode and request is not None and request.training
+        if weights == self.study.weights or request is None or not is_other:
             return model
         return elaborated(self.study, replace(request, training=False))
 

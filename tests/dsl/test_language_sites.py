@@ -141,7 +141,7 @@ def test_a_write_that_is_right(body: str) -> None:
         ("freeze layer[0].nothing", "unknown-site"),
         ("backward layer[0].x = layer[0].attn.z", "axis-mismatch"),
         ("keep layer[0].x = it for decode", "unbuilt"),
-        ("during train: layer[0].x = 0", "unbuilt"),
+        ("during train 0..3: layer[0].mid = 0", "wrong-arguments"),
         ("during generation: layer[0].mid = 0", "unknown-option"),
         ("during prefill 0..3: layer[0].mid = 0", "wrong-arguments"),
         ("during decode 0.5..3: layer[0].mid = 0", "bad-index"),
