@@ -210,6 +210,9 @@ class DecodePlan:
 
     `prompt` is the node of the tokens in the program, or a text, through the tokeniser of `data` or
     as bytes. `weights` is under which name the parameters stand, if they are not the study's own.
+    `values` are the nodes of the program that further inputs hold; an option may be one as well.
+    `members` are the swept variables, of a run in a sweep; with `rows` they are further examples,
+    else one is decoded after another. It is run `after` so many sweeps.
     """
 
     name: str
@@ -218,9 +221,20 @@ class DecodePlan:
     prompt: str
     text: str | None
     data: str
-    options: Mapping[str, float]
+    options: Mapping[str, float | str]
     weights: str
     span: Span
+    values: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    rows: bool = False
+    after: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The nodes of the program that it needs."""
+        nodes = [value for value in self.options.values() if isinstance(value, str)]
+        prompt = (self.prompt,) if self.text is None else ()
+        return tuple(dict.fromkeys((*prompt, *self.values.values(), *nodes, *self.members)))
 
 
 @dataclass(frozen=True, slots=True)

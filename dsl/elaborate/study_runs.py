@@ -123,12 +123,10 @@ class Runs:
                 step.value.span,
                 hint="experiment NAME of MODEL:",
             )
-        if scope is not self.study.scope:
-            scope.fail(Slug.UNBUILT, "`decode` in a sweep is not built yet", step.span)
         assert isinstance(step.value, s.Call)
         request = requested(self.study, model_tree(self.model, weights, self.study) or self.model)
         return decoded(
-            self.study, step, step.value, replace(request, training=False), given, weights
+            self.study, step, step.value, replace(request, training=False), given, weights, scope
         )
 
     def _from_data(self, block: s.Block, inputs: dict[str, tuple[Val, Span]]) -> None:

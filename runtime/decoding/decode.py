@@ -44,7 +44,7 @@ class Options:
     sampling: Sampling
     samples: int | None = None
     stop: Stop = ()
-    seed: int | None = None
+    seed: int | Sequence[int] | None = None
     lengths: Any = None
     axis: str | None = None
 
@@ -104,8 +104,12 @@ class _Run:
         self.decl = _fed(model, axis)
         self.count, self.sampling, self.stops = options.steps, options.sampling, options.stops
         self.samples = samples or 1
-        self.seed = model._seed if options.seed is None else options.seed
         self.prompts, self.front = _rows(tokens, lengths, self.decl)
+        seed = model._seed if options.seed is None else options.seed
+        self.seeds = [seed] * len(self.prompts) if isinstance(seed, int) else list(seed)
+        if len(self.seeds) != len(self.prompts):
+            why = f"there are {len(self.seeds)} seeds of {len(self.prompts)} prompts"
+            raise mismatch(why, self.decl.span)
         own = len(self.decl.order)
         self.stepper = Stepper(model, axis, last=True, extra=int(own == 1))
         self.batch = next((name for name in self.decl.order if name != self.stepper.axis), "^1")
@@ -171,7 +175,7 @@ class _Run:
         stepper.check(length + self.count - 1)
         streams = (
             [
-                stream_of(self.seed, self.prompts[row].tolist(), sample)
+                stream_of(self.seeds[row], self.prompts[row].tolist(), sample)
                 for row in rows
                 for sample in range(self.samples)
             ]

@@ -570,7 +570,7 @@ def test_what_it_would_define_is_not_missed() -> None:
         """
         run a = tiny
         sweep heads over l in layer:
-            run b = decode(prompt = words.tokens, steps = 4)
+            run b = svd(a)
             mean[b, t, vocab](a.logits)
         expect correlation[l](heads, heads) > 0.5
         """
@@ -605,6 +605,9 @@ def test_writes_during_a_phase(body: str) -> None:
         "run a = decode(prompt = words.tokens, steps = 4) with layer[0].x = 0\nshow a.tokens",
         "run a = decode(prompt = words.tokens[t = 0..2], steps = 4) with steer(l = 1)\n"
         "expect mean[b, t](a.tokens) > 0",
+        "sweep s over k in 0..3, l in layer:\n"
+        "    run a = decode(prompt = words.tokens, steps = 4, seed = k) with layer[l].mid *= k\n"
+        "    mean[b, t](a.tokens)",
     ],
 )
 def test_runs_that_decode(body: str) -> None:
