@@ -42,8 +42,10 @@ def decoded(
     """A run that decodes; its one value is `tokens`."""
     model = elaborated(study, request)
     fed = _fed(model, tree, study)
+    known = {decl.name: decl for decl in model.inputs if decl is not fed}
     prompt, text = None, None
     options: dict[str, float | str] = {}
+    further: dict[str, Node] = {}
     members = members_of(study, scope)
     swept = {axis.name for node in members for axis in node.axes}
     for arg in tree.args:
@@ -52,12 +54,23 @@ def decoded(
             prompt = None if text is not None else _tokens(arg.value, model, fed, scope, swept)
         elif arg.name in OPTIONS:
             options[arg.name] = _option(arg, scope, swept)
+        elif arg.name in known:
+            further[arg.name] = _further(arg, known[arg.name], scope, swept)
         else:
             study.scope.fail(
                 Slug.UNKNOWN_OPTION,
                 f"`decode` has no option `{arg.name}`" if arg.name else "options are named",
                 arg.span,
-                hint=or_any(arg.name or "", ("prompt", *OPTIONS)),
+                hint=or_any(arg.name or "", ("prompt", *OPTIONS, *known)),
+            )
+    for decl in known.values():
+        if decl.name not in further and not decl.optional:
+            study.scope.fail(
+                Slug.WRONG_ARGUMENTS,
+                f"`decode` needs `{decl.name}`",
+                tree.span,
+                notes=[Note(f"`{model.name}` takes it", decl.span)],
+                hint=f"decode(prompt = .., steps = .., {decl.name} = ..)",
             )
     for name in ("prompt", "steps"):
         if name not in {arg.name for arg in tree.args}:
@@ -69,7 +82,7 @@ def decoded(
             )
     label = weights_label(study, model, weights, step.span)
     batch = next((axis for axis in _axes_of(fed, model) if axis.name != model.time), None)
-    found = handed(study, model, given, scope, batch)
+    found = handed(study, model, given, scope, batch, int(options["steps"]))
     axes = [
         axis
         for axis in (prompt.axes if prompt is not None else ())
@@ -93,9 +106,9 @@ def decoded(
             options,
             label,
             step.span,
-            found.values,
+            {**found.values, **{name: node.name for name, node in further.items()}},
             tuple(node.name for node in members),
-            found.rows,
+            found.rows and not any(_is_whole(known[n], batch) for n in further),
             len(study.sweeps),
         )
     )
@@ -155,7 +168,9 @@ def _place(node: Node, study: Study, scope: Scope, span: Span) -> Node:
 
 def _fed(model: CheckedModel, tree: s.Call, study: Study) -> InputDecl:
     """The input of tokens; the model gives scores of them."""
-    fed = [d for d in model.inputs if d.dtype is DType.INT and model.time in d.order]
+    given = {arg.name for arg in tree.args}
+    free = [d for d in model.inputs if d.name not in given]
+    fed = [d for d in free if d.dtype is DType.INT and model.time in d.order]
     if len(fed) != 1 or model.results[0].order[:-1] != fed[0].order:
         study.scope.fail(
             Slug.WRONG_ARGUMENTS,
@@ -195,6 +210,29 @@ def _tokens(
             notes=[Note(f"`{fed.name}` is declared", fed.span)],
         )
     return node
+
+
+def _further(arg: s.Argument, decl: InputDecl, scope: Scope, swept: set[str]) -> Node:
+    """What another input of the model holds; along time at all positions that are read."""
+    node = scope.builder.use(scope.node(scope.evaluate(arg.value), arg.span))
+    if node.axis_names - swept != set(decl.order):
+        scope.fail(
+            Slug.AXIS_MISMATCH,
+            f"`{decl.name}` has axes {', '.join(f'`{n}`' for n in decl.order)}, and this has "
+            f"{scope.say_axes(node)}",
+            arg.span,
+            notes=[Note("it is declared", decl.span)],
+        )
+    if decl.dtype is not DType.FLOAT and node.dtype is DType.FLOAT:
+        scope.fail(
+            Slug.WRONG_DTYPE, f"`{decl.name}` wants {decl.dtype}, and this is float", arg.span
+        )
+    return node
+
+
+def _is_whole(decl: InputDecl, batch: Axis | None) -> bool:
+    """Whether an input is one for all examples."""
+    return batch is None or batch.name not in decl.order
 
 
 def _option(arg: s.Argument, scope: Scope, swept: set[str]) -> float | str:

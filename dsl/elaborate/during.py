@@ -19,6 +19,7 @@ from .values import Known, Value
 
 if TYPE_CHECKING:
     from ..program import CheckedModel
+    from ..source import Span
     from .scope import Scope
     from .study import Study
 
@@ -46,7 +47,7 @@ def positions(
             f"`{model.name}` has no axis along which it is decoded",
             tree.span,
         )
-    scope.names[NAME] = _prompt(study, tree)
+    scope.names[NAME] = prompt_of(study, tree.span)
     prompt, index = s.Name(NAME, span=tree.span), s.Name(axis or "", span=tree.span)
     if tree.phase == "prefill":
         if tree.steps is not None:
@@ -58,7 +59,9 @@ def positions(
             )
         return (s.Binary("<", index, prompt, span=tree.span),)
     if tree.steps is None:
+        _check_reached(tree, scope)
         return (s.Binary(">=", index, prompt, span=tree.span),)
+    _check_reached(tree, scope)
     ends = [_step(end, scope) for end in (tree.steps.start, tree.steps.stop) if end is not None]
     _check_order(tree.steps, scope)
     low, high = (s.Binary("+", prompt, end, span=end.span) for end in ends)
@@ -110,9 +113,27 @@ def _check_order(steps: s.Range, scope: Scope) -> None:
         )
 
 
-def _prompt(study: Study, tree: s.During) -> Value:
+def _check_reached(tree: s.During, scope: Scope) -> None:
+    """A run that decodes so many tokens comes to some position of the phase. The last token is
+    given out and not read again."""
+    low = scope.evaluate(tree.steps.start) if tree.steps and tree.steps.start else Known(0)
+    steps = scope.ctx.steps
+    if steps is None or not isinstance(low, Known) or not isinstance(low.value, int):
+        return
+    if low.value >= steps - 1:
+        many = "no position" if steps == 1 else f"{steps - 1} position{'s' * (steps > 2)}"
+        scope.fail(
+            Slug.BAD_INDEX,
+            f"with `steps = {steps}` {many} behind the prompt are computed, "
+            f"so nothing from number {low.value} on is ever written",
+            tree.span,
+            hint=f"steps = {low.value + 2}",
+        )
+
+
+def prompt_of(study: Study, span: Span) -> Value:
     """The number of positions of the prompt, one input for all interventions."""
     for step in study.scope.builder.root.steps:
         if step.node.site == PROMPT and step.node.op is ops.INPUT:
             return Value(step.node)
-    return study.input(ArgumentInput(PROMPT, EVERYTHING), (), DType.INT, tree.span)
+    return study.input(ArgumentInput(PROMPT, EVERYTHING), (), DType.INT, span)

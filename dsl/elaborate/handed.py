@@ -14,6 +14,7 @@ from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Slug
 from ..program import ArgumentInput, SweepInput
+from .during import prompt_of
 from .given import intervene
 from .planned import Plan
 from .structure import walk
@@ -55,16 +56,22 @@ def handed(
     given: tuple[s.Given, ...],
     scope: Scope,
     batch: Axis | None,
+    steps: int,
 ) -> Handed:
-    """The model with what follows `with`; `batch` is the axis of its examples."""
+    """The model with what follows `with`; `batch` is the axis of its examples, and `steps` says how
+    many tokens are decoded."""
     members = {axis.name for node in members_of(study, scope) for axis in node.axes}
     if not given:
         return Handed(model, {}, {}, batch is not None and _is_apart(model.body, batch.name))
-    found = _Reading(study, study.collector, model, scope, batch, members, rows=False).all(given)
+    found = _Reading(study, study.collector, model, scope, batch, members, steps, rows=False).all(
+        given
+    )
     if members and batch is not None:
         aside = Collector()
         try:
-            tried = _Reading(study, aside, model, scope, batch, members, rows=True).all(given)
+            tried = _Reading(study, aside, model, scope, batch, members, steps, rows=True).all(
+                given
+            )
         except HaltError:
             return found
         if not aside.errors and _is_apart(tried.model.body, batch.name):
@@ -81,13 +88,20 @@ class _Reading:
         scope: Scope,
         batch: Axis | None,
         members: set[str],
+        steps: int,
         *,
         rows: bool,
     ) -> None:
         self.study, self.model, self.outer = study, model, scope
         self.batch, self.members, self.rows = batch, members, rows
         self.inner = Study(study.module, collector, study.ctx.budget)
+        self.inner.ctx.steps = steps
+        self.inner.ctx.prompt = self._prompt
         self.values: dict[str, str] = {}
+
+    def _prompt(self, axis: str) -> Node | None:
+        """How long the prompt is, along the axis that is decoded."""
+        return prompt_of(self.inner, self.model.span).node if axis == self.model.time else None
 
     def all(self, given: tuple[s.Given, ...]) -> Handed:
         """The model with all that is given to it."""

@@ -142,3 +142,66 @@ same = mean[b, t](out.tokens)
     prompts = torch.as_tensor(program.library.dataset("words")["tokens"].values)
     steered = program.model("lm").under("push", v=torch.as_tensor(found.values["v"].values))
     assert np.array_equal(found.values["out.tokens"], steered.decode(prompts, steps=4).tokens)
+
+
+def test_the_last_position_is_bound_at_the_step_that_computes_a_token() -> None:
+    """Steering with a cache is that of a run over the whole: `@last` is what is last when a token
+    is computed, and stays written."""
+    body = """
+run clean = lm
+v = 3 * mean[b, t](clean.layer[1].x)
+run out = decode(prompt = words.tokens[t = 0..4], steps = 6) with layer[0].mixed[t = @last] += v
+run whole = decode(prompt = words.tokens[t = 0..4], steps = 6) with layer[0].mixed[t >= 3] += v
+run other = decode(prompt = words.tokens[t = 0..4], steps = 6)
+"""
+    program, found = outcome(body)
+    tokens = {name: found.values[f"{name}.tokens"] for name in ("out", "whole", "other")}
+    assert np.array_equal(tokens["out"], tokens["whole"])
+    assert not np.array_equal(tokens["out"], tokens["other"])
+    text = LM.partition("\nexperiment e")[0].replace(
+        "layer[l].mixed += size", "layer[l].mixed[t >= 3] += size"
+    )
+    rows = torch.as_tensor(program.library.dataset("words")["tokens"].values)[:, :4]
+    again = (
+        Program.from_text(text)
+        .model("lm")
+        .under("push", size=1.0, v=torch.tensor(found.values["v"].values))
+    )
+    for _ in range(6):
+        with torch.no_grad():
+            rows = torch.cat([rows, again(rows)[:, -1:].argmax(-1)], 1)
+    assert np.array_equal(tokens["out"], rows[:, 4:])
+
+
+def test_a_model_is_given_more_than_tokens() -> None:
+    """Further inputs along the tokens, as a sweep gives them."""
+    text = LM.replace("b]: int)", "b]: int, side[b, t])").replace(
+        "\n    repeat", " + side\n    repeat"
+    )
+    text += """
+    sweep found over g in [0.0, 3.0]:
+        run out = decode(prompt = words.tokens[t = 0..2], steps = 4, side = g * (words.tokens % 3))
+        mean[b, t](out.tokens)
+"""
+    program = Program.from_text(text)
+    study = program.checked.experiments["e"]
+    swept = run_experiment(study, program.model("lm"), program.library)
+    given = torch.as_tensor(program.library.dataset("words")["tokens"].values)
+    for g in (0.0, 3.0):
+        alone = program.model("lm").decode(given[:, :2], steps=4, side=g * (given % 3)).tokens
+        assert np.array_equal(swept.values["out.tokens"].sel(g=g), alone)
+
+
+def test_what_was_decoded_is_read_by_later_runs() -> None:
+    """Behind the end of a row stands -1, which is cut off for a model to read it: what is causal
+    does not see it earlier."""
+    body = """
+run out = decode(prompt = words.tokens[t = 0..4], steps = 6, stop = 12)
+run again = lm(tokens = concat[t](words.tokens[t = 0..4], max(out.tokens, 0)))
+there = out.tokens >= 0
+right = sum[b, t](there * (argmax[vocab](again.out[t = 3..-1]) == out.tokens)) / sum[b, t](there)
+ended = sum[b, t](not there)
+"""
+    _, found = outcome(body)
+    assert float(found.values["right"]) == 1
+    assert float(found.values["ended"]) > 0
