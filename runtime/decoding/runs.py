@@ -68,7 +68,7 @@ def _texts(tokens: xarray.DataArray, plan: DecodePlan, library: Library) -> xarr
     texts = np.empty(tokens.shape[:-1], dtype=object)
     for place in np.ndindex(texts.shape):
         own = tokens.values[place]
-        texts[place] = reader.decode(own[own >= 0])
+        texts[place] = reader.decode(own[own >= 0]).replace("\0", "\ufffd")  # no file holds it
     return xarray.DataArray(
         texts.astype(str),
         dims=tokens.dims[:-1],
