@@ -50,7 +50,8 @@ class CheckedModel:
     `body.results` are the results, then the new values of `updates` (addresses of states).
     `aliases` maps further addresses of a value to the address its node carries.
     `ragged` maps a run-time size symbol to the axis for each index of which it has its own value.
-    `request` is what it was made by, if it asks whether it is trained: it may be another then.
+    `request` is what it was made by. If it `reads_mode`, it asks whether it is trained, and may be
+    another then.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CheckedModel:
     limits: tuple[Limit, ...] = ()
     ragged: Mapping[str, str] = field(default_factory=dict)
     request: ModelRequest | None = field(default=None, compare=False, repr=False)
+    reads_mode: bool = False
 
     @property
     def time(self) -> str | None:
@@ -217,6 +219,9 @@ class DecodePlan:
 
     `prompt` is the node of the tokens in the program, or a text, through the tokeniser of `data` or
     as bytes. `weights` is under which name the parameters stand, if they are not the study's own.
+    `values` are the nodes of the program that further inputs hold; an option may be one as well.
+    `members` are the swept variables, of a run in a sweep; with `rows` they are further examples,
+    else one is decoded after another. It is run `after` so many sweeps.
     """
 
     name: str
@@ -225,9 +230,20 @@ class DecodePlan:
     prompt: str
     text: str | None
     data: str
-    options: Mapping[str, float]
+    options: Mapping[str, float | str]
     weights: str
     span: Span
+    values: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    rows: bool = False
+    after: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The nodes of the program that it needs."""
+        nodes = [value for value in self.options.values() if isinstance(value, str)]
+        prompt = (self.prompt,) if self.text is None else ()
+        return tuple(dict.fromkeys((*prompt, *self.values.values(), *nodes, *self.members)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,26 @@ def run_experiment(
     given = library.given(study, device)
     outcome = Outcome(study.name)
     labels: dict[str, str] = {}  # what values of the program are kept as
-    for decode in study.decodes:
-        node = decode_run(decode, study, given, shared, library, outcome.values, seed=seed)
-        labels[node.name] = f"{decode.name}.tokens"
     coordinates = _coordinates(given)
+
+    def decoded(place: int) -> None:
+        """What is decoded after so many sweeps."""
+        for decode in study.decodes:
+            if decode.after == place:
+                node, found = decode_run(decode, study, given, shared, library, seed=seed)
+                for label, value in found.items():
+                    unclear = [name for name in value.coords if name not in coordinates]
+                    outcome.values[label] = value.drop_vars(unclear)
+                if not decode.members:
+                    labels[node.name] = f"{decode.name}.tokens"
+
     read = {
         source.sweep: step.node
         for step in study.body.steps
         if isinstance(source := study.sources.get(step.node.name), SweepOutput)
     }
-    for plan in study.sweeps:
+    for place, plan in enumerate(study.sweeps):
+        decoded(place)
         sweep = Sweep.of(study, plan, given.sizes, given.ragged)
         found = sweep.run(given.inputs, given.sizes, shared, seed=seed)
         outcome.how[plan.name] = found.how
@@ -49,6 +59,7 @@ def run_experiment(
             labels[node.name] = plan.name
             order = [found.axes.index(axis.name) for axis in node.axes]
             given.inputs[address(node)] = found.values.permute(order)
+    decoded(len(study.sweeps))
     put_outputs(study, outcome, given, shared, labels, coordinates, seed, library)
     return outcome
 

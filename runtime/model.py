@@ -72,18 +72,28 @@ class SpecModel(Model):
     def _now(self) -> SpecModel:
         """The model in its mode: itself, or what it is in the other one."""
         request = self.checked.request
-        if self._under is None or request is None or request.training == self.training:
+        if self._under is None or request is None or self._is_training == self.training:
             return self
         if self.training not in self._modes:
             self._modes[self.training] = self._in_mode(replace(request, training=self.training))
         return self._modes[self.training]
+
+    @property
+    def _is_training(self) -> bool:
+        """The mode that it was made in; if it has but one, that which it is in."""
+        checked = self.checked
+        if checked.request is None or not checked.reads_mode:
+            return self.training
+        return checked.request.training
 
     def _in_mode(self, request: ModelRequest) -> SpecModel:
         collector = Collector()
         checked = elaborate_model(request, collector)
         for under in self._under or ():
             if checked is not None:
-                found = elaborate_under(checked, self._module, [under], collector)
+                found = elaborate_under(
+                    checked, self._module, [under], collector, training=self.training
+                )
                 checked = None if found is None else found[0]
         if checked is None:
             raise SpecError(collector.diagnostics)
@@ -289,7 +299,10 @@ class SpecModel(Model):
             if isinstance(value, int | float | np.number)
         }
         collector = Collector()
-        found = elaborate_under(self.checked, self._module, [(name, fixed)], collector)
+        made = self.checked.reads_mode and self._is_training
+        found = elaborate_under(
+            self.checked, self._module, [(name, fixed)], collector, training=made
+        )
         if found is None:
             raise SpecError(collector.diagnostics)
         checked, defaults = found

@@ -204,8 +204,8 @@ class Library:
 
 def read_by(study: CheckedStudy) -> list[tuple[Node, Source]]:
     """The inputs that the results of a study need, and what it decodes from."""
-    prompts = [plan.prompt for plan in study.decodes if plan.text is None]
-    nodes = [step.node for step in needed(study.body, (*study.body.results, *prompts)).steps]
+    read = [name for plan in study.decodes for name in plan.reads]
+    nodes = [step.node for step in needed(study.body, (*study.body.results, *read)).steps]
     return [(node, study.sources[node.name]) for node in nodes if node.name in study.sources]
 
 

@@ -49,6 +49,8 @@ class Context:
     evaluate: Callable[[Expr, Scope, str | None], tuple[Val, ...]]
     training: bool = False
     reads_mode: bool = False  # `training` was asked for
+    prompt: Callable[[str], Node | None] | None = None  # its length, along what is decoded
+    steps: int | None = None  # and how many tokens follow
     budget: Budget = field(default_factory=Budget)
     seen: int = 0
     depth: int = 0

@@ -1,4 +1,5 @@
-"""`during prefill`, `during decode 3..8`: where in time a write is, as a part of its site.
+"""`during prefill`, `during decode 3..8`: where in time a write is, as a part of its site; and
+`during train`: whether it is at all.
 
 Positions of the prompt are those before an input, `during.prompt`, which whoever decodes gives; a
 run that does not decode is all prompt. So a run of the whole and a run with caches say the same.
@@ -13,14 +14,17 @@ from .. import syntax as s
 from ..core import DType
 from ..diagnostics import Slug, or_any
 from ..program import PROMPT, ArgumentInput
+from .planned import Plan
 from .values import Known, Value
 
 if TYPE_CHECKING:
     from ..program import CheckedModel
+    from ..source import Span
     from .scope import Scope
     from .study import Study
 
 PHASES = ("prefill", "decode")
+TRAIN = "train"
 EVERYTHING = 2**31 - 1
 NAME = "the prompt"  # in a scope; no spec can say it
 
@@ -29,14 +33,12 @@ def positions(
     study: Study, tree: s.During, model: CheckedModel, scope: Scope
 ) -> tuple[s.Item, ...]:
     """The positions of a phase, as a selection."""
-    if tree.phase == "train":
-        scope.fail(Slug.UNBUILT, "`during train` is not built yet", tree.span)
     if tree.phase not in PHASES:
         scope.fail(
             Slug.UNKNOWN_OPTION,
             f"no phase of a run is called `{tree.phase}`",
             tree.span,
-            hint=or_any(tree.phase, PHASES),
+            hint=or_any(tree.phase, (*PHASES, TRAIN)),
         )
     axis = model.time
     if axis is None:
@@ -45,7 +47,7 @@ def positions(
             f"`{model.name}` has no axis along which it is decoded",
             tree.span,
         )
-    scope.names[NAME] = _prompt(study, tree)
+    scope.names[NAME] = prompt_of(study, tree.span)
     prompt, index = s.Name(NAME, span=tree.span), s.Name(axis or "", span=tree.span)
     if tree.phase == "prefill":
         if tree.steps is not None:
@@ -57,7 +59,9 @@ def positions(
             )
         return (s.Binary("<", index, prompt, span=tree.span),)
     if tree.steps is None:
+        _check_reached(tree, scope)
         return (s.Binary(">=", index, prompt, span=tree.span),)
+    _check_reached(tree, scope)
     ends = [_step(end, scope) for end in (tree.steps.start, tree.steps.stop) if end is not None]
     _check_order(tree.steps, scope)
     low, high = (s.Binary("+", prompt, end, span=end.span) for end in ends)
@@ -65,6 +69,20 @@ def positions(
         s.Binary(">=", index, low, span=tree.span),
         s.Binary("<", index, high, span=tree.span),
     )
+
+
+def in_training(study: Study, tree: s.During, into: Plan, scope: Scope) -> Plan:
+    """Where the writes of `during train` go: into a run whose parameters are trained, in a step of
+    its training; else nowhere, and they are only checked."""
+    if tree.steps is not None:
+        scope.fail(
+            Slug.WRONG_ARGUMENTS,
+            "a training counts its own steps",
+            tree.steps.span,
+            hint="until step 100: layer[0].x = 0",
+        )
+    study.ctx.reads_mode = True
+    return into if into.trained else Plan(owned=into.owned)
 
 
 def _step(tree: s.Expr, scope: Scope) -> s.Expr:
@@ -95,9 +113,27 @@ def _check_order(steps: s.Range, scope: Scope) -> None:
         )
 
 
-def _prompt(study: Study, tree: s.During) -> Value:
+def _check_reached(tree: s.During, scope: Scope) -> None:
+    """A run that decodes so many tokens comes to some position of the phase. The last token is
+    given out and not read again."""
+    low = scope.evaluate(tree.steps.start) if tree.steps and tree.steps.start else Known(0)
+    steps = scope.ctx.steps
+    if steps is None or not isinstance(low, Known) or not isinstance(low.value, int):
+        return
+    if low.value >= steps - 1:
+        many = "no position" if steps == 1 else f"{steps - 1} position{'s' * (steps > 2)}"
+        scope.fail(
+            Slug.BAD_INDEX,
+            f"with `steps = {steps}` {many} behind the prompt are computed, "
+            f"so nothing from number {low.value} on is ever written",
+            tree.span,
+            hint=f"steps = {low.value + 2}",
+        )
+
+
+def prompt_of(study: Study, span: Span) -> Value:
     """The number of positions of the prompt, one input for all interventions."""
     for step in study.scope.builder.root.steps:
         if step.node.site == PROMPT and step.node.op is ops.INPUT:
             return Value(step.node)
-    return study.input(ArgumentInput(PROMPT, EVERYTHING), (), DType.INT, tree.span)
+    return study.input(ArgumentInput(PROMPT, EVERYTHING), (), DType.INT, span)

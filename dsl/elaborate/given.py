@@ -8,7 +8,7 @@ from .. import syntax as s
 from ..core import Axis, DType
 from ..diagnostics import Note, Slug, or_nearest
 from ..program import ArgumentInput
-from .during import positions
+from .during import TRAIN, in_training, positions
 from .owned import own
 from .scope import Frame, Scope
 from .sites import is_turn, model_axis
@@ -29,6 +29,8 @@ def intervene(study: Study, item: s.Given, model: CheckedModel, into: Plan, scop
     match item:
         case s.Write():
             plan(item, model, scope, into)
+        case s.During():
+            _writes(study, "", (item,), (), model, into, scope)
         case s.Placed():
             scope.fail(
                 Slug.BAD_WRITE,
@@ -178,7 +180,7 @@ def _writes(
     model: CheckedModel,
     into: Plan,
     scope: Scope,
-    any_turn: bool,
+    any_turn: bool = False,
 ) -> None:
     """The writes of a suite of the intervention `name`. One that is wrong was reported: the others
     are tried too."""
@@ -187,8 +189,15 @@ def _writes(
             match step:
                 case s.Write():
                     plan(step, model, scope, into, any_turn=any_turn, when=when)
+                case s.Owned() if not name:
+                    scope.fail(
+                        Slug.MISPLACED, "`share` in a phase stands in an intervention", step.span
+                    )
                 case s.Owned():
                     into.owned.append(own(step, name, model, scope))
+                case s.During(phase) if phase == TRAIN:
+                    chosen = in_training(study, step, into, scope)
+                    _writes(study, name, step.body, when, model, chosen, scope, any_turn)
                 case s.During():
                     inner = (*when, *positions(study, step, model, scope))
                     _writes(study, name, step.body, inner, model, into, scope, any_turn)

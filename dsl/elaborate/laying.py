@@ -98,7 +98,7 @@ def laid(
     """A run of an elaborated model."""
     parts = placed(study, given, model, scope)
     label = weights_label(study, model, weights, span, parts)
-    writes = Plan()
+    writes = Plan(trained=study.training and not label)
     for item in given:
         if not isinstance(item, s.Placed):
             intervene(study, item, model, writes, scope)

@@ -40,7 +40,7 @@ class Lessons:
     def __init__(
         self,
         tree: s.Train,
-        writes: tuple[s.Write, ...],
+        writes: tuple[s.Write | s.During, ...],
         module: Module,
         collector: Collector,
         budget: Budget | None,

@@ -74,8 +74,9 @@ def _made(request: ModelRequest, collector: Collector) -> tuple[CheckedModel | N
     scope = Scope(ctx, Builder(ctx), Frame(request.module), "", "")
     try:
         model = _elaborate(request, ctx, scope)
-        if model is not None and ctx.reads_mode:
-            model = replace(model, request=replace(request, budget=Budget()))
+        if model is not None:
+            own = replace(request, budget=Budget())
+            model = replace(model, request=own, reads_mode=ctx.reads_mode)
         return model, ctx.reads_mode
     except HaltError:
         return None, ctx.reads_mode

@@ -33,14 +33,14 @@ class Lines:
     """The writes of a training in their order, each with its number among those that hold for a
     time, if it is one."""
 
-    writes: tuple[tuple[s.Write, int | None], ...]
+    writes: tuple[tuple[s.Write | s.During, int | None], ...]
     timed: tuple[Timed, ...]
     phases: tuple[s.Phase, ...]
 
     @classmethod
     def of(cls, tree: s.Train) -> Lines:
         """What the body of a training says of writes and phases."""
-        writes: list[tuple[s.Write, int | None]] = []
+        writes: list[tuple[s.Write | s.During, int | None]] = []
         timed: list[Timed] = []
         phases = tuple(step for step in tree.body if isinstance(step, s.Phase))
         for phase, step in _steps(tree):
@@ -54,7 +54,7 @@ class Lines:
                 timed.append(Timed(phase, until))
         return cls(tuple(writes), tuple(timed), phases)
 
-    def in_form(self, form: Collection[int]) -> tuple[s.Write, ...]:
+    def in_form(self, form: Collection[int]) -> tuple[s.Write | s.During, ...]:
         """The writes that hold, given the numbers of those that do for a time."""
         return tuple(write for write, place in self.writes if place is None or place in form)
 
@@ -70,11 +70,11 @@ def _steps(tree: s.Train) -> Iterator[tuple[int | None, s.Lesson]]:
             yield None, step
 
 
-def as_write(step: s.Lesson, *, in_phase: bool = False) -> s.Write | None:
-    """The write that a line is. A name alone on the left is that of a value, `loss = ...`, but for
-    a phase, which has no values."""
+def as_write(step: s.Lesson, *, in_phase: bool = False) -> s.Write | s.During | None:
+    """The write that a line is, or those of a scope. A name alone on the left is that of a value,
+    `loss = ...`, but for a phase, which has no values."""
     match step:
-        case s.Write():
+        case s.Write() | s.During():
             return step
         case s.Assign((site,), (value,)) if in_phase or not isinstance(site, s.Name):
             return s.Write(site, "=", value, span=step.span)

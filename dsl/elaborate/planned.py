@@ -60,8 +60,10 @@ class Detour:
 
 @dataclass(slots=True)
 class Plan:
-    """All writes of a run: by address, and those along paths; and what interventions own."""
+    """All writes of a run: by address, and those along paths; and what interventions own. `trained`
+    says whether it is a step of a training, of parameters that are trained."""
 
     writes: dict[str, list[Planned]] = field(default_factory=dict)
     detours: list[Detour] = field(default_factory=list)
     owned: list[Owned] = field(default_factory=list)
+    trained: bool = False

@@ -80,7 +80,8 @@ class Runs:
     def _of(self, model: CheckedModel, weights: str | None) -> CheckedModel:
         """The model of a run that is run again: others than what is trained have no dropout."""
         request = model.request
-        if weights == self.study.weights or request is None or not request.training:
+        is_other = model.reads_mode and request is not None and request.training
+        if weights == self.study.weights or request is None or not is_other:
             return model
         return elaborated(self.study, replace(request, training=False))
 
@@ -131,12 +132,10 @@ class Runs:
                 step.value.span,
                 hint="experiment NAME of MODEL:",
             )
-        if scope is not self.study.scope:
-            scope.fail(Slug.UNBUILT, "`decode` in a sweep is not built yet", step.span)
         assert isinstance(step.value, s.Call)
         request = requested(self.study, *model_tree(self.said, weights, self.study))
         return decoded(
-            self.study, step, step.value, replace(request, training=False), given, weights
+            self.study, step, step.value, replace(request, training=False), given, weights, scope
         )
 
     def _from_data(self, block: s.Block, inputs: dict[str, tuple[Val, Span]]) -> None:

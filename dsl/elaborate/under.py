@@ -28,16 +28,22 @@ Under = tuple[str, "Mapping[str, float | int]"]
 
 
 def elaborate_under(
-    model: CheckedModel, module: Module, under: Sequence[Under], collector: Collector
+    model: CheckedModel,
+    module: Module,
+    under: Sequence[Under],
+    collector: Collector,
+    *,
+    training: bool = False,
 ) -> tuple[CheckedModel, dict[str, float | None]] | None:
-    """The model with interventions of a file put in, in order; and their parameters that are
-    inputs at run time, with the values given or by default. None if something is wrong."""
-    study = Study(module, collector)
+    """The model with interventions of a file put in, in order, as they are while it is trained or
+    while it is not; and their parameters that are inputs at run time, with the values given or by
+    default. None if something is wrong."""
+    study = Study(module, collector, training=training)
     use_data(study, None)
     before = collector.errors
     try:
         inputs = inputs_again(model, study)
-        plan = Plan()
+        plan = Plan(trained=training)
         for name, given in under:
             definition, home = _find(name, module, study)
             params = [param.name for param in definition.params]
@@ -103,6 +109,9 @@ def under_plan(
     changed = replace(
         model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits)
     )
+    if study.ctx.reads_mode and model.request is not None:
+        request = replace(model.request, training=study.training)
+        changed = replace(changed, request=request, reads_mode=True)
     return changed, {nodes[n].site or n: source.default for n, source in arguments.items()}
 
 

@@ -307,6 +307,10 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
             above = scope.map("ge", [index, scope.node(Known(low), item.span)], item.span)
             return scope.map("and", [above, below], item.span)
         case s.Bind(_, s.At(name)):
+            prompt = scope.ctx.prompt(axis_name) if name == "last" and scope.ctx.prompt else None
+            if prompt is not None:  # bound at the step that computes a token, and kept
+                after = scope.map("add", [index, scope.node(Known(1), item.span)], item.span)
+                return scope.map("ge", [after, scope.builder.use(prompt)], item.span)
             if name == "last":
                 wanted = scope.node(Known(sizes.add(axis.size, -1)), item.span)
             elif name in scope.frame.positions:

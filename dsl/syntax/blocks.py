@@ -226,4 +226,4 @@ class Placed(Tree):
     part: Expr
 
 
-Given = Expr | Write | Placed | Unbuilt  # what may follow `with`
+Given = Expr | Write | During | Placed | Unbuilt  # what may follow `with`, or hold in a training

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .blocks import Assign, AxisDecl, Branch, Doc, Given, Unbuilt, Write
+from .blocks import Assign, AxisDecl, Branch, Doc, During, Given, Unbuilt, Write
 from .tree import Tree
 
 if TYPE_CHECKING:
@@ -254,6 +254,7 @@ Lesson = (
     | UntilHolds
     | Every
     | Write
+    | During
     | Update
     | Phase
     | Unbuilt

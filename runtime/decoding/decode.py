@@ -16,7 +16,7 @@ from .sampling import Sampling, stream_of
 from .stepper import Stepper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ...dsl.program import InputDecl
     from ..model import SpecModel
@@ -44,7 +44,7 @@ class Options:
     sampling: Sampling
     samples: int | None = None
     stop: Stop = ()
-    seed: int | None = None
+    seed: int | Sequence[int] | None = None
     lengths: Any = None
     axis: str | None = None
 
@@ -101,11 +101,15 @@ class _Run:
         self.model = model = model._now
         self.options, self.inputs = options, inputs
         axis, samples, lengths = options.axis, options.samples, options.lengths
-        self.decl = _fed(model, axis)
+        self.decl = _fed(model, axis, inputs)
         self.count, self.sampling, self.stops = options.steps, options.sampling, options.stops
         self.samples = samples or 1
-        self.seed = model._seed if options.seed is None else options.seed
         self.prompts, self.front = _rows(tokens, lengths, self.decl)
+        seed = model._seed if options.seed is None else options.seed
+        self.seeds = [seed] * len(self.prompts) if isinstance(seed, int) else list(seed)
+        if len(self.seeds) != len(self.prompts):
+            why = f"there are {len(self.seeds)} seeds of {len(self.prompts)} prompts"
+            raise mismatch(why, self.decl.span)
         own = len(self.decl.order)
         self.stepper = Stepper(model, axis, last=True, extra=int(own == 1))
         self.batch = next((name for name in self.decl.order if name != self.stepper.axis), "^1")
@@ -171,25 +175,26 @@ class _Run:
         stepper.check(length + self.count - 1)
         streams = (
             [
-                stream_of(self.seed, self.prompts[row].tolist(), sample)
+                stream_of(self.seeds[row], self.prompts[row].tolist(), sample)
                 for row in rows
                 for sample in range(self.samples)
             ]
             if not self.sampling.greedy
             else []
         )
-        others = self._others(rows)
+        others = self._others(rows, length + self.count - 1)
         if PROMPT in self.model._defaults:
             others[PROMPT] = torch.tensor(length, device=self.prompts[0].device)
         prompts = torch.stack([self.prompts[row] for row in rows])
-        scores = self._scores(stepper(**{self.decl.name: prompts}, **others))
+        read = self._at(others, 0, length, len(rows))
+        scores = self._scores(stepper(**{self.decl.name: prompts}, **read))
         if self.samples > 1:
             scores = scores.repeat_interleave(self.samples, 0)
             others = self._repeated(stepper, others)
         form = stepper.forms.step(1) if self.count > 1 else None
-        given = stepper.given(
-            (), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **others}
-        )
+        along = [name for name in others if self._place(name) is not None]
+        read = self._at(others, length, 1, len(scores)) if form is not None else others
+        given = stepper.given((), {self.decl.name: scores.new_zeros(len(scores), 1).long(), **read})
         position = stepper.forms.decoding(1).position
         for place in range(self.count):
             new = self.sampling.choose(scores, streams)
@@ -197,6 +202,9 @@ class _Run:
             if form is None or place == self.count - 1:
                 return
             given[self.decl.name] = new[:, None]
+            if along:
+                now = {name: others[name] for name in along}
+                given |= self._at(now, stepper.position, 1, len(scores))
             if position in form.inputs:
                 given[position] = torch.tensor(stepper.position, device=new.device)
             with torch.no_grad():
@@ -209,8 +217,9 @@ class _Run:
         first: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return first.select(1, -1)
 
-    def _others(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        """What else the model is given, for these prompts."""
+    def _others(self, rows: list[int], wanted: int) -> dict[str, torch.Tensor]:
+        """What else the model is given, for these prompts; along the axis that is decoded, at so
+        many positions."""
         found = {}
         for argument in self.model._artifact.arguments:
             name, order = argument.decl.name, argument.decl.order
@@ -218,9 +227,13 @@ class _Run:
                 continue
             value = torch.as_tensor(self.inputs[name])
             if self.stepper.axis in order:
-                along, made = self.stepper.axis, self.decl.name
-                why = f"`{name}` is given along `{along}`, and decoding makes `{made}` alone"
-                raise mismatch(why, argument.decl.span)
+                along = self.stepper.axis
+                have = value.shape[order.index(along) - len(order)] if value.dim() else 0
+                if have < wanted:
+                    why = (
+                        f"`{name}` is given at {have} positions of `{along}`, and {wanted} are read"
+                    )
+                    raise mismatch(why, argument.decl.span)
             if self.batch in order:
                 at = torch.tensor(rows, device=value.device)
                 value = value.index_select(order.index(self.batch), at)
@@ -228,6 +241,25 @@ class _Run:
         unknown = [name for name in self.inputs if name not in found]
         if unknown:
             raise mismatch(f"`{self.model.checked.name}` takes no `{unknown[0]}`", self.decl.span)
+        return found
+
+    def _place(self, name: str) -> int | None:
+        """The dimension of an input along which is decoded, if it has one."""
+        orders = {a.decl.name: a.decl.order for a in self.model._artifact.arguments}
+        axis = self.stepper.axis
+        return orders[name].index(axis) if axis in orders[name] else None
+
+    def _at(
+        self, others: dict[str, torch.Tensor], start: int, count: int, rows: int
+    ) -> dict[str, torch.Tensor]:
+        """Further inputs at some positions; the same for all rows, if a model knows of none."""
+        found = dict(others)
+        for name, value in others.items():
+            place = self._place(name)
+            if place is not None:
+                part = value.narrow(place, start, count)
+                is_alone = bool(self.stepper.extra)
+                found[name] = part.expand(rows, *part.shape) if is_alone else part
         return found
 
     def _repeated(
@@ -249,12 +281,13 @@ class _Run:
         }
 
 
-def _fed(model: SpecModel, axis: str | None) -> InputDecl:
-    """The input that is decoded: whole numbers along the axis, of which the first result gives
-    scores along one axis more."""
+def _fed(model: SpecModel, axis: str | None, given: Collection[str]) -> InputDecl:
+    """The input that is decoded: whole numbers along the axis that are not given by name, of which
+    the first result gives scores along one axis more."""
     checked = model.checked
     axis = axis or model.decoded_axis
-    found = [d for d in checked.inputs if axis in d.order and d.dtype is DType.INT]
+    free = [d for d in checked.inputs if d.name not in given]
+    found = [d for d in free if axis in d.order and d.dtype is DType.INT]
     if len(found) != 1:
         message = f"`{checked.name}` has {len(found)} inputs of whole numbers along `{axis}`"
         hint = "decoding is of models of tokens; `model.stepper()` runs any causal model"

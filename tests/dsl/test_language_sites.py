@@ -141,7 +141,7 @@ def test_a_write_that_is_right(body: str) -> None:
         ("freeze layer[0].nothing", "unknown-site"),
         ("backward layer[0].x = layer[0].attn.z", "axis-mismatch"),
         ("keep layer[0].x = it for decode", "unbuilt"),
-        ("during train: layer[0].x = 0", "unbuilt"),
+        ("during train 0..3: layer[0].mid = 0", "wrong-arguments"),
         ("during generation: layer[0].mid = 0", "unknown-option"),
         ("during prefill 0..3: layer[0].mid = 0", "wrong-arguments"),
         ("during decode 0.5..3: layer[0].mid = 0", "bad-index"),
@@ -304,7 +304,7 @@ def test_a_sweep_is_an_axis() -> None:
         ("run a = decode(prompt = words.tokens, steps = 4)\nrun b = a with layer[0].x = 0", "not-a-value"),
         ("run a = decode(prompt = words.tokens, steps = 4)\nshow a.logits", "unknown-site"),
         ("run a = decode(prompt = words.tokens, steps = 4) with steer(beta = 3)", "wrong-arguments"),
-        ("sweep s over l in 0..2:\n    run a = decode(prompt = words.tokens, steps = 4)\n    1.0", "unbuilt"),
+        ("sweep s over n in 1..3:\n    run a = decode(prompt = words.tokens, steps = n)\n    1.0", "not-constant"),
         ("measure m(r) = m(r)\nrun a = tiny\nx = m(a)", "recursive"),
         ("measure m(r) = r.logits\nrun a = tiny\nshow m(a, a)", "wrong-arguments"),
         ("measure m(r) = r.logits\nshow m(words)", "wrong-arguments"),
@@ -592,7 +592,7 @@ def test_what_it_would_define_is_not_missed() -> None:
         """
         run a = tiny
         sweep heads over l in layer:
-            run b = decode(prompt = words.tokens, steps = 4)
+            run b = svd(a)
             mean[b, t, vocab](a.logits)
         expect correlation[l](heads, heads) > 0.5
         """
@@ -628,6 +628,9 @@ def test_writes_during_a_phase(body: str) -> None:
         "run a = decode(prompt = words.tokens, steps = 4) with layer[0].x = 0\nshow a.tokens",
         "run a = decode(prompt = words.tokens[t = 0..2], steps = 4) with steer(l = 1)\n"
         "expect mean[b, t](a.tokens) > 0",
+        "sweep s over k in 0..3, l in 0..2:\n"
+        "    run a = decode(prompt = words.tokens, steps = 4, seed = k) with layer[l].mid *= k\n"
+        "    mean[b, t](a.tokens)",
     ],
 )
 def test_runs_that_decode(body: str) -> None:

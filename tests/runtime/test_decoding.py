@@ -324,3 +324,38 @@ def test_what_is_no_model_of_tokens_is_said() -> None:
     with pytest.raises(SpecError, match="whole numbers"):
         model.decode(torch.zeros(1, 2), steps=1)
     assert model.stepper()(torch.ones(1, 2, 2)).shape == (1, 2, 2)
+
+
+# ---- further inputs
+
+
+@pytest.mark.parametrize("kind", ["x", "kind: int", "alone"])
+def test_inputs_along_the_axis_are_given_for_all_positions(
+    kind: str, prompts: torch.Tensor
+) -> None:
+    text = LM.format(ATTENTION).replace("\n    repeat", " + 3 * side\n    repeat")
+    side = torch.arange(16.0).reshape(2, 8) % 3
+    if "int" in kind:
+        text, side = text.replace("int)", "int, side[b, t]: int)"), side.long()
+    elif kind == "alone":
+        text = text.replace("tokens[b, t of b]: int)", "tokens[t]: int, side[t])")
+        text, side = text.replace("[b, t, v", "[t, v"), side[0]
+    else:
+        text = text.replace("int)", "int, side[b, t])")
+    model = Program.from_text(text).model()
+    found = model.decode(prompts, steps=5, side=side).tokens
+    for row in range(2):
+        tokens, own = prompts[row], side if kind == "alone" else side[row]
+        for _ in range(5):
+            with torch.no_grad():
+                now = own[: len(tokens)]
+                whole = model(tokens, now) if kind == "alone" else model(tokens[None], now[None])[0]
+            tokens = torch.cat([tokens, whole[-1:].argmax(-1)])
+        assert torch.equal(found[row], tokens[4:])
+    many = model.decode(prompts, steps=3, side=side, samples=2).tokens
+    assert torch.equal(many[:, 1], found[:, :3])
+    uneven = model.decode([prompts[0], prompts[1][:2]], steps=3, side=side).tokens
+    assert torch.equal(uneven[0], found[0, :3])
+    with pytest.raises(SpecError) as caught:
+        model.decode(prompts, steps=6, side=side)
+    assert "8 positions of `t`, and 9 are read" in caught.value.diagnostics[0].message
