@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .memory import empty
+from .memory import empty, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,13 +25,33 @@ HALVES = (torch.bfloat16, torch.float16)
 """What is read and written as such, and is held as float32 inside."""
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The operands that have to be copied, the numbers of a call, and the tensors that it makes."""
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A call of a compiled function on tensors like those that it was planned for."""
 
-    copied: tuple[int, ...]
+    function: Any
     numbers: Any
-    made: tuple[tuple[torch.Size, torch.dtype], ...]
+    pointers: Any
+    changed: tuple[tuple[int, Callable[[torch.Tensor], torch.Tensor]], ...]
+    """The operands that have to be copied, and how."""
+    made: tuple[tuple[torch.Size, torch.dtype, int], ...]
+    """The results as the function makes them: their shapes, their dtypes, and how many bytes."""
+    narrow: tuple[tuple[int, torch.dtype], ...]
+    """The results that are given out as another dtype."""
+
+    def __call__(self, operands: Tensors) -> list[torch.Tensor]:
+        """The results."""
+        if self.changed:
+            operands = list(operands)
+            for at, change in self.changed:
+                operands[at] = change(operands[at])
+        made = [empty(shape, dtype, size) for shape, dtype, size in self.made]
+        places = [x.data_ptr() for x in operands]
+        places += [x.data_ptr() for x in made]
+        self.function(self.pointers(*places), self.numbers)
+        for at, dtype in self.narrow:
+            made[at] = made[at].to(dtype)
+        return made
 
 
 class Calls:
@@ -52,29 +73,20 @@ class Calls:
         self.counts = counts
         self.count = len(kernel.borders)
         self.pointers = ctypes.c_void_p * self.count
-        self.plans: dict[object, _Plan] = {}
+        self.plans: dict[object, Planned] = {}
 
-    def __call__(self, function: Any, operands: Tensors, every: int) -> list[torch.Tensor]:
-        """The results of the compiled function."""
+    def planned(self, function: Any, operands: Tensors, every: int) -> Planned:
+        """How the compiled function is called on tensors like these."""
         key = (every, torch.get_num_threads(), *[(x.shape, x.stride(), x.dtype) for x in operands])
         plan = self.plans.get(key)
-        held = [x.float() if x.dtype in HALVES else x for x in operands]
         if plan is None:
-            plan = self._planned(held, self.made(operands, every), every)
+            plan = self._planned(function, operands, self.made(operands, every), every)
             if len(self.plans) == MOST:
                 self.plans.clear()
             self.plans[key] = plan
-        made = [empty(shape, _wide(dtype)) for shape, dtype in plan.made]
-        for at in plan.copied:
-            held[at] = _dense(held[at], self.orders[at], self.kernel.operands[at])
-        found = self.pointers(*[x.data_ptr() for x in held], *[x.data_ptr() for x in made])
-        function(ctypes.byref(found), plan.numbers)
-        return [
-            one if one.dtype is dtype else one.to(dtype)
-            for one, (_, dtype) in zip(made, plan.made, strict=True)
-        ]
+        return plan
 
-    def _planned(self, operands: Tensors, made: Tensors, every: int) -> _Plan:
+    def _planned(self, function: Any, operands: Tensors, made: Tensors, every: int) -> Planned:
         ins, outs = self.kernel.operands, self.kernel.results
         held = [_dense(*row) for row in zip(operands, self.orders, ins, strict=True)]
         views = [_arranged(*row) for row in zip(made, self.results, outs, strict=True)]
@@ -91,11 +103,23 @@ class Calls:
         numbers += [known[size] for size in self.kernel.sizes]
         for border, value in zip((*ins, *outs), (*held, *views), strict=True):
             numbers += value.stride()[: len(border.outer)]
-        same = zip(operands, held, strict=True)
-        return _Plan(
-            tuple(at for at, (own, new) in enumerate(same) if new.data_ptr() != own.data_ptr()),
+        rows = zip(operands, held, self.orders, ins, strict=True)
+        changed = tuple(
+            (at, partial(_dense, order=order, border=border))
+            for at, (own, new, order, border) in enumerate(rows)
+            if new.data_ptr() != own.data_ptr()
+        )
+        dtypes = [(x.dtype, _wide(x.dtype)) for x in made]
+        return Planned(
+            function,
             (ctypes.c_long * len(numbers))(*numbers),
-            tuple((value.shape, value.dtype) for value in made),
+            self.pointers,
+            changed,
+            tuple(
+                (x.shape, wide, size_of(x.shape, wide))
+                for x, (_, wide) in zip(made, dtypes, strict=True)
+            ),
+            tuple((at, own) for at, (own, wide) in enumerate(dtypes) if own is not wide),
         )
 
 
@@ -108,8 +132,8 @@ def _arranged(value: torch.Tensor, order: Sequence[str], border: Border) -> torc
 
 
 def _dense(value: torch.Tensor, order: Sequence[str], border: Border) -> torch.Tensor:
-    """The tensor with its axes as the kernel has them, the inner ones densely in memory."""
-    value = _arranged(value, order, border)
+    """The tensor with its axes as the kernel has them, the inner ones densely in memory, wide."""
+    value = _arranged(value.float() if value.dtype in HALVES else value, order, border)
     step, first = 1, len(border.outer)
     for size, stride in zip(
         reversed(value.shape[first:]), reversed(value.stride()[first:]), strict=True

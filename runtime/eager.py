@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch._C._dynamo.guards import TensorGuards
 from torch.autograd import forward_ad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 Jvp = torch._C._functorch.TransformType.Jvp
 PLAIN = frozenset([torch.Tensor, torch.nn.Parameter])
@@ -33,6 +34,15 @@ def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
         type(x) in PLAIN and x.is_cpu and x.layout is torch.strided and not x.is_neg()
         for x in tensors
     )
+
+
+def alike(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
+    """Whether others are like these: in type, shape, strides, dtype and device, in what looks on,
+    and in whether gradients are wanted. It is PyTorch's own test, in one call."""
+    shapes, strides = [list(x.shape) for x in tensors], [list(x.stride()) for x in tensors]
+    made = TensorGuards(*tensors, dynamic_dims_sizes=shapes, dynamic_dims_strides=strides)
+    check: Callable[..., bool] = made.check
+    return check
 
 
 def is_pushed_twice() -> bool:

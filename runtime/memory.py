@@ -13,6 +13,7 @@ import mmap
 import os
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,22 @@ LARGE = 1 << 20  # bytes from which on it is worth it
 PART = 64  # of the machine's memory, one such part is remembered at most
 PAGE = 2 << 20  # bytes of a large page
 
-_remembered: list[Any] = []  # storages, the last used last
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Memory, and a tensor of it that is ours."""
+
+    size: int
+    storage: Any
+    tensor: torch.Tensor
+
+    def is_free(self) -> bool:
+        """Whether nobody else holds it, in no other process either: two of its users are ours."""
+        storage = self.storage
+        return torch._C._storage_Use_Count(storage._cdata) == 2 and not storage.is_shared()
+
+
+_remembered: list[_Remembered] = []  # the last used last
 _lock = threading.Lock()
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -40,29 +56,37 @@ def _most() -> int:
 MOST = _most()
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    """A tensor on the CPU that holds anything."""
-    size = math.prod(shape) * dtype.itemsize
+def size_of(shape: Sequence[int], dtype: torch.dtype) -> int:
+    """How many bytes a tensor takes."""
+    return math.prod(shape) * dtype.itemsize
+
+
+def empty(shape: torch.Size, dtype: torch.dtype, size: int) -> torch.Tensor:
+    """A tensor on the CPU of `size` bytes that holds anything."""
     if not LARGE <= size <= MOST:
-        return _fresh(shape, dtype, size)
+        return torch.empty(shape, dtype=dtype)
     with _lock:
-        for at in reversed(range(len(_remembered))):  # what was used last is in the cache
-            storage = _remembered[at]
-            if storage.nbytes() == size and _is_free(storage):
-                _remembered.append(_remembered.pop(at))
-                found = torch.empty(0, dtype=dtype)
-                found.set_(storage, 0, torch.Size(shape))  # type: ignore[call-overload]  # torch
-                return found
-        made = _fresh(shape, dtype, size)
-        _remembered.append(made.untyped_storage())
-        while sum(storage.nbytes() for storage in _remembered) > MOST:
+        for at in range(len(_remembered) - 1, -1, -1):  # what was used last is in the cache
+            one = _remembered[at]
+            if one.size == size and one.is_free():
+                if at != len(_remembered) - 1:
+                    _remembered.append(_remembered.pop(at))
+                # a tensor of its own, ten times as fast as by an operation
+                return _shaped(one.tensor, shape, dtype).data
+        with torch.inference_mode(False):
+            made = _fresh(shape, dtype, size)
+        _remembered.append(_Remembered(size, made.untyped_storage(), made.data))
+        while sum(one.size for one in _remembered) > MOST:
             del _remembered[0]
     return made
 
 
-def _is_free(storage: Any) -> bool:
-    """Whether nobody else holds it, in no other process either."""
-    return torch._C._storage_Use_Count(storage._cdata) == 1 and not storage.is_shared()
+def _shaped(tensor: torch.Tensor, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    if tensor.shape == shape and tensor.dtype is dtype:
+        return tensor
+    with torch.inference_mode(False):
+        found = torch.empty(0, dtype=dtype)
+        return found.set_(tensor.untyped_storage(), 0, shape)  # type: ignore[call-overload,no-any-return]  # torch
 
 
 def _fresh(shape: Sequence[int], dtype: torch.dtype, size: int) -> torch.Tensor:

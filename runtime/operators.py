@@ -173,7 +173,7 @@ class Operator(AnyOperator):
         function = self.library.function(self.kernel.symbol, dtype)
         if function is None and self.instead is not None:
             return self._given_out(self.instead(*operands, every))
-        return self._given_out(self.calls(function, operands, every))
+        return self._given_out(self.calls.planned(function, operands, every)(operands))
 
 
 def shape_of(border: AnyBorder, order: Order, sizes: dict[str, Any]) -> list[Any]:
