@@ -7,20 +7,25 @@ PyTorch would run is run instead.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from ..dsl.core import DType
-from .eager import is_eager, is_pushed_twice
+from .eager import is_pushed_twice
 from .operators import REALS, shape_of
+from .straight import Ahead, Ways, is_plain, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..compiler.artifact import KernelCall, RegionCall
     from .operators import AnyBorder, AnyKernel, AnyOperator
+    from .straight import Return
 
     Tensors = Sequence[torch.Tensor]
     Gradients = Sequence[torch.Tensor | None]
@@ -53,6 +58,12 @@ class Called(ABC):
     ) -> list[torch.Tensor | None] | None:
         """Gradients of operands by a kernel, if there is one; `before` is what was remembered."""
 
+    def returning(
+        self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> Return | None:
+        """The kernel of the way back, if it reads nothing but what there is, and is compiled."""
+        return None
+
     def pays(self, operands: Tensors) -> bool:
         """Whether the kernel is worth calling for tensors of this size."""
         return True
@@ -69,24 +80,44 @@ class Called(ABC):
     @property
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results."""
-        count, operator = self.count, self.operator
+        ways = Ways()
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if not (self.pays(operands) and self.fits(operands)):
-                return tuple(self.plain(*operands))
-            learns = torch.is_grad_enabled() and any(x.requires_grad for x in operands)
-            every = self.every(operands, learns=learns)
-            if is_compiling():
-                return operator(operands, every)[:count]
-            if not is_eager(operands):
-                if is_pushed_twice():
-                    return tuple(self.plain(*operands))
-                return tuple(_differentiable(self, every, *operands)[:count])
-            if learns:
-                return tuple(_recorded(self, every, *operands)[:count])
-            return operator(operands, every)[:count]
+            if is_compiling() or forward_ad._current_level >= 0:
+                return self._found(operands)
+            key = torch.is_grad_enabled(), torch.get_num_threads()
+            way = ways.get(key, operands)
+            if way is None:
+                way = self._straight(operands)
+                if way is None:
+                    return self._found(operands)
+                ways.put(key, operands, way)
+            found: tuple[torch.Tensor, ...] = way(*operands)
+            return found
 
         return run
+
+    def _straight(self, operands: Tensors) -> Callable[..., Any] | None:
+        """What runs tensors like these, if nothing but the kernel is wanted."""
+        if not (is_plain(operands) and self.pays(operands) and self.fits(operands)):
+            return None
+        learns = _learns(operands)
+        planned = self.operator.planned(operands, self.every(operands, learns=learns))
+        if planned is None:
+            return None
+        ahead = Ahead(self, planned)
+        return partial(recorded, ahead) if learns else ahead
+
+    def _found(self, operands: Tensors) -> tuple[torch.Tensor, ...]:
+        """The results where something looks on, or there is no kernel."""
+        if not (self.pays(operands) and self.fits(operands)):
+            return tuple(self.plain(*operands))
+        count, every = self.count, self.every(operands, learns=_learns(operands))
+        if is_compiling():
+            return self.operator(operands, every)[:count]
+        if is_pushed_twice():
+            return tuple(self.plain(*operands))
+        return tuple(_differentiable(self, every, *operands)[:count])
 
     def _instead(self, *given: Any) -> Tensors:
         """Results in PyTorch, as those of the kernel; nothing is kept for the way back."""
@@ -200,6 +231,9 @@ def _gathering(
     left = [name for name in own if name in order]
     turn = [left.index(name) for name in order]
 
+    if not gone and turn == sorted(turn):
+        return itemgetter(place)
+
     def single(made: Tensors) -> torch.Tensor:
         value = made[place].sum(gone) if gone else made[place]
         return value.permute(turn)
@@ -213,12 +247,20 @@ def float_results(called: Called) -> list[int]:
     return [at for at, border in enumerate(results) if border.dtype is DType.FLOAT]
 
 
-class _Rules(torch.autograd.Function):
-    """The rules of differentiation of the operator."""
+def _learns(operands: Tensors) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in operands)
+
+
+class _Differentiable(torch.autograd.Function):
+    """The operator with its rules of differentiation, for all transforms."""
 
     @staticmethod
-    def remember(ctx: Any, called: Called, operands: Tensors, output: Tensors) -> None:
-        """Save what the rules read."""
+    def forward(called: Called, every: int, *operands: torch.Tensor) -> Any:
+        return called.operator(operands, every)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        called, _, *operands = inputs
         ctx.called = called
         ctx.set_materialize_grads(False)
         count = called.count
@@ -240,19 +282,6 @@ class _Rules(torch.autograd.Function):
         given = [tangent for tangent in tangents if tangent is not None]
         return ctx.called.moved(ctx.saved_tensors[: len(wanted)], given, wanted)
 
-
-class _Differentiable(_Rules):
-    """The operator for all transforms."""
-
-    @staticmethod
-    def forward(called: Called, every: int, *operands: torch.Tensor) -> Any:
-        return called.operator(operands, every)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        called, _, *operands = inputs
-        _Rules.remember(ctx, called, operands, output)
-
     @staticmethod
     def vmap(info: Any, in_dims: Any, called: Called, _: int, *operands: torch.Tensor) -> Any:
         found = torch.vmap(called.plain, in_dims[2:], randomness=info.randomness)(*operands)
@@ -261,15 +290,4 @@ class _Differentiable(_Rules):
         return (*found, *kept), (*([0] * len(found)), *([None] * len(kept)))
 
 
-class _Recorded(_Rules):
-    """The operator where no transform looks on; PyTorch calls it with less ado."""
-
-    @staticmethod
-    def forward(ctx: Any, called: Called, every: int, *operands: torch.Tensor) -> Any:
-        found = called.operator(operands, every)
-        _Rules.remember(ctx, called, operands, found)
-        return found
-
-
 _differentiable: Any = _Differentiable.apply
-_recorded: Any = _Recorded.apply

@@ -3,7 +3,7 @@ is: no transform, no tracing, no subclass of tensors looks on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C._dynamo.guards import TensorGuards
@@ -39,7 +39,8 @@ def is_eager(tensors: Iterable[torch.Tensor]) -> bool:
 def alike(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
     """Whether others are like these: in type, shape, strides, dtype and device, in what looks on,
     and in whether gradients are wanted. It is PyTorch's own test, in one call."""
-    shapes, strides = [list(x.shape) for x in tensors], [list(x.stride()) for x in tensors]
+    shapes: Any = [list(x.shape) for x in tensors]
+    strides: Any = [list(x.stride()) for x in tensors]
     made = TensorGuards(*tensors, dynamic_dims_sizes=shapes, dynamic_dims_strides=strides)
     check: Callable[..., bool] = made.check
     return check

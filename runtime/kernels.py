@@ -12,6 +12,7 @@ from ..compiler.artifact import KernelCall, Provided, RegionCall
 from ..compiler.costs import in_parallel, kernel_for, region_for
 from ..compiler.emit.backward import given_out
 from ..compiler.emit.cpp.adjoint import adjoint
+from ..compiler.emit.pytorch.kernels import laid
 from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
 from . import cpp, gpu, on_gpu
@@ -137,16 +138,21 @@ class _Scan(Called):
                 self.ways[wanted, came] = None
         return self.ways[wanted, came]
 
+    def returning(
+        self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> _WayBack | None:
+        """The kernel of the way back, if there is one and the compiler takes it."""
+        places = frozenset(at for at, need in enumerate(wanted) if need)
+        came = frozenset(at for at, one in enumerate(gradients) if one is not None)
+        found = self.way_back(places, came)
+        return found if found is not None and found.compiles(operands) else None
+
     def back(
         self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
         """Gradients of operands by a kernel, if there is one and the compiler takes it."""
-        places = frozenset(at for at, need in enumerate(wanted) if need)
-        came = frozenset(at for at, one in enumerate(gradients) if one is not None)
-        found = self.way_back(places, came)
-        if found is None or not found.compiles(operands):
-            return None
-        return found(operands, before, gradients, wanted)
+        found = self.returning(operands, gradients, wanted)
+        return None if found is None else found(operands, before, gradients, wanted)
 
 
 class _WayBack:
@@ -159,22 +165,29 @@ class _WayBack:
         self.given_out = made.given_out
         carries = call.scan.carries
         floats = [at for at in sorted(came) if scan.kernel.results[at].dtype is DType.FLOAT]
-        self.came = floats
-        orders: list[tuple[str, ...]] = []
+        orders, places, count = [*call.orders], [*range(carries)], len(call.orders)
         if made.given_out is None:
             orders += call.results[scan.count :]
+            places = [*range(count, len(orders))]
         else:
-            for at, place in enumerate(made.given_out):
-                orders += [call.orders[at], call.results[carries + place]]
-        orders += call.orders[carries:]
-        orders += [call.results[at] for at in floats]
-        results = [(*border.outer, *border.inner) for border in made.kernel.results]
+            orders += [call.results[carries + place] for place in made.given_out]
+            places = [at for own in range(carries) for at in (own, count + own)]
+        places += range(carries, count)
+        places += [len(orders) + at for at in floats]
+        orders += call.results[: scan.count]
+        self.places, self.every = tuple(places), scan.kernel.every
+        likes = {
+            border: order
+            for order, borders in zip(call.orders, made.returns, strict=True)
+            for border in borders
+        }
+        results = [laid(border, likes.get(border, ())) for border in made.kernel.results]
         which = "_to_".join("_".join(map(str, sorted(one))) for one in (came, wanted))
         self.operator = Operator(
             f"{call.name}_back_{which}",
             made.kernel,
             Compiled(scan.operator.library.command, [made.kernel]),
-            orders,
+            [orders[at] for at in places],
             results,
         )
         known = dict(zip(made.kernel.results, results, strict=True))
@@ -184,13 +197,10 @@ class _WayBack:
         self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None]:
         """Gradients of operands from those of results."""
-        scan, carries = self.scan, self.scan.call.scan.carries
-        known = [*before]
-        if self.given_out is not None:
-            known = [x for pair in zip(operands, before, strict=False) for x in pair]
-        came = [one for at in self.came if (one := gradients[at]) is not None]
-        given = [*known, *operands[carries:], *came]
-        made = self.operator(given, scan.kernel.every)
+        # of those that came there are no others: `way_back` was asked for these
+        known = (*operands, *before, *gradients)
+        given = [one for at in self.places if (one := known[at]) is not None]
+        made = self.operator(given, self.every)
         return [
             gather(made) if need and gather is not None else None
             for gather, need in zip(self.gathered, wanted, strict=True)

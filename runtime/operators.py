@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..compiler.emit.cpp.kernel import Kernel
     from ..compiler.emit.triton.borders import Border as TritonBorder
     from ..compiler.emit.triton.kernel import Kernel as TritonKernel
+    from .calls import Planned
 
     Tensors = Sequence[torch.Tensor]
     Order = tuple[str, ...]
@@ -102,6 +103,10 @@ class AnyOperator(ABC):
         found = self._run(*operands, every) if direct else self.call(*operands, every)
         return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
+    def planned(self, operands: Tensors, every: int) -> Planned | None:
+        """How the kernel is called on tensors like these, if it is a compiled function."""
+        return None
+
     def differentiable(self, backward: Any, setup: Any) -> None:
         """Give PyTorch the rule of the way back, for when it traces the operator."""
         torch.library.register_autograd(self.call, backward, setup_context=setup, lib=LIBRARY)
@@ -167,13 +172,21 @@ class Operator(AnyOperator):
             made.append(like.new_empty(shape, dtype=_held(border, like.dtype)))
         return made
 
-    def _run(self, *given: Any) -> Any:
-        *operands, every = given
+    def planned(self, operands: Tensors, every: int) -> Planned | None:
+        """How the kernel is called on tensors like these; None if the compiler fails."""
         dtype = next(x.dtype for x in operands if x.is_floating_point())
         function = self.library.function(self.kernel.symbol, dtype)
-        if function is None and self.instead is not None:
+        if function is None:
+            return None
+        return self.calls.planned(function, operands, every)
+
+    def _run(self, *given: Any) -> Any:
+        *operands, every = given
+        planned = self.planned(operands, every)
+        if planned is None and self.instead is not None:
             return self._given_out(self.instead(*operands, every))
-        return self._given_out(self.calls.planned(function, operands, every)(operands))
+        assert planned is not None
+        return self._given_out(planned(operands))
 
 
 def shape_of(border: AnyBorder, order: Order, sizes: dict[str, Any]) -> list[Any]:

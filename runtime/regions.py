@@ -124,6 +124,15 @@ class _Region(Called):
         """Nothing: rows are shared out by how many there are."""
         return 0
 
+    def returning(
+        self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
+    ) -> _WayBack | None:
+        """The kernel of the way back, if there is one and nothing is to be filled in."""
+        found = self.family.ways_back.get(self)
+        if found is None or any(gradients[at] is None for at in found.float_results):
+            return None
+        return found if found.compiles(operands) else None
+
     def back(
         self, operands: Tensors, before: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
@@ -139,6 +148,9 @@ class _WayBack:
         self.region = region
         self.float_results = float_results(region)
         orders = [*region.call.orders, *(region.call.results[at] for at in self.float_results)]
+        count = len(region.call.orders)
+        self.places = (*range(count), *(count + at for at in self.float_results))
+        self.every = 0
         results = [(*border.outer, *border.inner) for border in made.kernel.results]
         known = dict(zip(made.kernel.results, results, strict=True))
         self.gathered = gatherings(region.call.orders, made.returns, known)
@@ -148,10 +160,9 @@ class _WayBack:
         self, operands: Tensors, gradients: Gradients, wanted: Sequence[bool]
     ) -> list[torch.Tensor | None] | None:
         """Gradients of operands from those of results; None if the compiler fails."""
-        like = next(x for x in operands if x.is_floating_point())
-        kernel = self.operator.kernel
-        if self.operator.library.function(kernel.symbol, like.dtype) is None:
+        if not self.compiles(operands):
             return None
+        like = next(x for x in operands if x.is_floating_point())
         sizes = {} if None not in gradients else self.region.operator.sizes(operands, 0)
         came = [filled(gradients, at, self.region, sizes, like) for at in self.float_results]
         made = self.operator([*operands, *came], 0)
@@ -159,3 +170,9 @@ class _WayBack:
             gather(made) if need and gather is not None else None
             for gather, need in zip(self.gathered, wanted, strict=True)
         ]
+
+    def compiles(self, operands: Tensors) -> bool:
+        """Whether the compiler takes it."""
+        like = next(x for x in operands if x.is_floating_point())
+        kernel = self.operator.kernel
+        return self.operator.library.function(kernel.symbol, like.dtype) is not None

@@ -33,7 +33,7 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     provided = None if w.kernels is None else w.kernels(scan)
     if provided is None:
         return False
-    given = _given(w, piece, scan)
+    given = _given(w, piece, scan, provided.kernel)
     orders = tuple(value.axes for value in given)
     results = _orders(scan, provided.kernel, orders)
     count = len(scan.body.results)
@@ -57,13 +57,17 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     return True
 
 
-def _given(w: Writer, piece: Piece, scan: ScanAttrs) -> list[Value]:
-    """The operands as tensors that have all of their axes."""
+def _given(w: Writer, piece: Piece, scan: ScanAttrs, kernel: Kernel | None) -> list[Value]:
+    """The operands as tensors that have all of their axes; what is made for the call lies as the
+    kernel wants it."""
     given = []
     for index, (name, node) in enumerate(zip(piece.reads, body_inputs(scan.body), strict=True)):
         axes: Axes = node.axes
         if scan.carries <= index < scan.carries + scan.steps:
             axes = (scan.axis, *axes)
+        if kernel is not None:
+            lies = laid(kernel.operands[index], ())
+            axes = tuple(sorted(axes, key=lambda axis: lies.index(axis.name)))
         given.append(_operand(w, name, axes, node.dtype))
     return given
 
@@ -95,7 +99,7 @@ def write_fused(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     orders = tuple(value.axes for value in given)
     kernel = forward(region.body, last_of(orders))
     like = max(orders, key=len, default=())
-    results = tuple(_order(border, like) for border in kernel.results)
+    results = tuple(laid(border, like) for border in kernel.results)
     key = repr((kernel.symbol, region.moved, orders, results))
     name = f"region_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = RegionCall(
@@ -128,12 +132,13 @@ def _orders(
     counts = dict.fromkeys(like, 0)
     found = []
     for border in kernel.results:
-        found.append(_order(border, like[border.kind][counts[border.kind]]))
+        found.append(laid(border, like[border.kind][counts[border.kind]]))
         counts[border.kind] += 1
     return tuple(found)
 
 
-def _order(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
+def laid(border: Border, like: tuple[str, ...]) -> tuple[str, ...]:
+    """The axes of a kernel's tensor: first as others stand, where it may lie so."""
     return (*_ordered(border.outer, like), *border.inner)
 
 
