@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
+from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.program import Program
-from neuraxis.testing import check_downstream_free, check_lowering, check_types
+from neuraxis.testing import (
+    check_decoding,
+    check_downstream_free,
+    check_lowering,
+    check_types,
+)
 
 
 def program(text: str) -> Program:
@@ -61,3 +69,19 @@ def test_a_number_may_be_added_to_scores() -> None:
             return dot[a](softmax[a](scores), q[t -> a])
         """)
     )
+
+
+def test_a_carry_that_begins_with_all_positions_is_not_causal() -> None:
+    """It was gone on from, as if what it began with were known."""
+    text = """
+model m[d = 2](x[b, t, d]) -> [b, t, d]:
+    whole = sum[t](x)
+    scan t:
+        carry s[d] = whole
+        s = 0.5 * s + x
+    return s
+"""
+    with pytest.raises(SpecError, match="not-causal"):
+        Program.from_text(text).model().stepper()
+    first = text.replace("sum[t](x)", "x[t = 0]")
+    check_decoding(Program.from_text(first), parts=[2, 1, 2])

@@ -22,6 +22,7 @@ from ...dsl.ops import (
     RenameAttrs,
     ScanAttrs,
     ScatterAttrs,
+    Select,
     Slice,
     Window,
 )
@@ -64,6 +65,9 @@ def scan(work: Derivation, node: Node, mode: Mode) -> Making:
         return work.again(node, made, work.at_new(attrs))
     if attrs.reverse:
         raise work.refuse(node.name, f"looks ahead: it runs along `{attrs.axis.name}` from the end")
+    for operand in operands[: attrs.carries]:
+        if not _is_known_at_first(work, operand):
+            raise work.refuse(operand, "is what a carry begins with, and is made of all positions")
     for place, operand in enumerate(operands):
         steps = attrs.carries <= place < attrs.carries + attrs.steps
         if len(work.times(operand)) > steps:
@@ -91,6 +95,22 @@ def scan(work: Derivation, node: Node, mode: Mode) -> Making:
         work.news[before] = found[place]
     work.outputs[node.name] = found
     return new
+
+
+def _is_known_at_first(work: Derivation, name: str) -> bool:
+    """Whether a value is made of nothing along time, but for positions counted from the start."""
+    waiting, seen = [name], {name}
+    while waiting:
+        node = work.source.node(waiting.pop())
+        if work.times(node.name):
+            return False
+        match node.attrs:
+            case IndexAttrs(Select(_, at)) if isinstance(at, int) and at >= 0:
+                continue
+        fresh = [o for o in work.source.operands(node.name) if o not in seen]
+        seen.update(fresh)
+        waiting += fresh
+    return True
 
 
 def _once(work: Derivation, node: Node, attrs: ScanAttrs, given: list[str]) -> str:
