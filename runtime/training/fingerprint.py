@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
+
 from ...dsl.ops import OpDef
 from ...dsl.program import CheckedModel
 from ...dsl.source import Span
 
 if TYPE_CHECKING:
-    import torch
-
     from ...dsl.program import CheckedTraining
     from ..data import Dataset
 
@@ -37,12 +37,12 @@ def fingerprint(
         for name, column in sorted(part.columns.items())
     ]
     return {
-        "spec": _digest(_plain(training)),
-        "data": _digest(columns),
+        "spec": digest(plain(training)),
+        "data": digest(columns),
         "seed": str(seed),
-        "weights": _digest(
+        "weights": digest(
             [
-                (name, site, _digest(tensor.detach().cpu().float().numpy().tobytes()))
+                (name, site, digest_of(tensor))
                 for name, held in sorted((beside or {}).items())
                 for site, tensor in sorted(held.items())
             ]
@@ -50,11 +50,18 @@ def fingerprint(
     }
 
 
-def _digest(value: object) -> str:
+def digest_of(tensor: torch.Tensor) -> str:
+    """The same for the numbers of a tensor."""
+    numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.blake2b(numbers.data, digest_size=16).hexdigest()
+
+
+def digest(value: object) -> str:
+    """A short text, equal only for what is shown equal."""
     return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """The value without places in the text, as what `repr` shows the same in every process."""
     match value:
         case Span():
@@ -62,12 +69,12 @@ def _plain(value: object) -> object:
         case OpDef(name=name) | CheckedModel(name=name):  # what a model means, its studies say
             return name
         case Mapping():
-            return sorted((str(key), _plain(item)) for key, item in value.items())
+            return sorted((str(key), plain(item)) for key, item in value.items())
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case str() | int() | float() | None:
             return str(value) if isinstance(value, str) else value
     if not dataclasses.is_dataclass(value):
         raise TypeError(f"a spec holds a {type(value).__name__}")
-    own = [_plain(getattr(value, own.name)) for own in dataclasses.fields(value)]
+    own = [plain(getattr(value, own.name)) for own in dataclasses.fields(value)]
     return [type(value).__name__, *own]
