@@ -61,7 +61,7 @@ experiment e of m on points:
         mean[b](pushed.out)
     expect effect[i = 0, j = 99] > effect[i = 0, j = 99] - 1
 """
-PARTS = "5KiB"
+PARTS = "12KiB"
 
 
 def work(memory: int) -> Work:
@@ -177,7 +177,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
             study,
             program.model("m"),
             program.library,
-            how=Running(memory=5 << 10, folder=tmp_path / "kept", progress=Stops()),
+            how=Running(memory=12 << 10, folder=tmp_path / "kept", progress=Stops()),
         )
     assert len(list((tmp_path / "kept" / "effect").glob("*.nc"))) == 3
 
@@ -192,7 +192,7 @@ def test_a_sweep_killed_at_any_time_and_resumed_gives_the_same_bytes(tmp_path: P
         if not child:
             try:
                 console = Console(file=StringIO())
-                how = Running(memory=5 << 10)
+                how = Running(memory=12 << 10)
                 out = tmp_path / name
                 Session(program, out, resume=True, console=console, sweeps=how).experiment("e")
             finally:

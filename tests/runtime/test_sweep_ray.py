@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,12 +24,9 @@ if TYPE_CHECKING:
 def test_without_ray_it_is_said_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(name: str) -> Any:
-        raise ImportError(name)
-
-    monkeypatch.setattr(on_ray.importlib, "import_module", missing)
     program = Program.load(folder(tmp_path))
     study = program.checked.experiments["e"]
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not there
     with pytest.raises(SpecError, match="Ray is not installed here") as caught:
         run_experiment(study, program.model("m"), program.library, how=Running(on="ray"))
     assert caught.value.diagnostics[0].hint == "pip install neuraxis[ray]"
@@ -67,7 +65,7 @@ def test_a_worker_that_is_killed_loses_nothing(
 ) -> None:
     program = Program.load(folder(tmp_path))
     study, model = program.checked.experiments["e"], program.model("m")
-    memory = 20 << 10
+    memory = 100 << 10
     wanted = run_experiment(study, model, program.library, how=Running(memory=memory))
     pids: list[int] = []
     plain = on_ray.crew
