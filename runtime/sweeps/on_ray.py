@@ -37,7 +37,8 @@ def on_ray(work: Work, boxes: Sequence[Box]) -> Iterator[tuple[Box, torch.Tensor
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
     waiting = list(reversed(boxes))
     under_way: dict[Any, tuple[Box, Any]] = {}
-    for member in crew(ray, Task.of(work), len(boxes)) * AHEAD:
+    sent = ray.put(Task.of(work))  # held here, for workers that are started again
+    for member in crew(ray, sent, len(boxes)) * AHEAD:
         if waiting:
             box = waiting.pop()
             under_way[member.part.remote(box)] = box, member
@@ -50,10 +51,10 @@ def on_ray(work: Work, boxes: Sequence[Box]) -> Iterator[tuple[Box, torch.Tensor
         yield box, torch.from_numpy(ray.get(done[0]).copy())
 
 
-def crew(ray: Any, task: Task, most: int) -> list[Any]:
-    """A worker for each processor of the cluster, but no more than so many."""
+def crew(ray: Any, sent: Any, most: int) -> list[Any]:
+    """A worker for each processor of the cluster, but no more than so many, for a task that was
+    sent."""
     worker = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(Worker)
-    sent = ray.put(task)
     count = max(int(ray.cluster_resources().get("CPU", 1)), 1)
     return [worker.remote(sent) for _ in range(min(most, count))]
 

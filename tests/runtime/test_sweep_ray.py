@@ -65,7 +65,7 @@ def test_a_worker_that_is_killed_loses_nothing(
 ) -> None:
     program = Program.load(folder(tmp_path))
     study, model = program.checked.experiments["e"], program.model("m")
-    memory = 100 << 10
+    memory = 30 << 10
     wanted = run_experiment(study, model, program.library, how=Running(memory=memory))
     pids: list[int] = []
     plain = on_ray.crew
