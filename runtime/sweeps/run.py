@@ -36,7 +36,7 @@ def run(
     work = Work(sweep, inputs, known, shared, seed=seed, memory=how.memory)
     kept = None
     if how.folder is not None:
-        kept = Kept(how.folder / sweep.plan.name, work)
+        kept = Kept(how.folder / "parts" / sweep.plan.name, work)
         kept.open(resume=how.resume)
     values = _all(work, kept, how)
     lines = sweep.how(work.packed)

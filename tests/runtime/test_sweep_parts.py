@@ -110,14 +110,19 @@ def folder(path: Path) -> Path:
     return write(path, "many.nax", MANY)
 
 
+def effect(out: Path) -> bytes:
+    """What the sweep gave, to the bit; the file says besides when it was run."""
+    return load(out / "e" / "e.nc")["effect"].values.tobytes()
+
+
 def test_parts_are_labelled_and_gone_on_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec, out = folder(tmp_path), tmp_path / "out"
     command = ["run", str(spec), "--results", str(out), "--memory", PARTS]
     assert main(command) == 0
-    wanted = (out / "e" / "e.nc").read_bytes()
-    parts = sorted((out / "e" / "effect").glob("*.nc"))
+    wanted = effect(out)
+    parts = sorted((out / "e" / "parts" / "effect").glob("*.nc"))
     assert len(parts) > 10
     part = load(parts[3])["effect"]
     whole = load(out / "e" / "e.nc")["effect"]
@@ -130,7 +135,7 @@ def test_parts_are_labelled_and_gone_on_from(
     capsys.readouterr()
     assert main([*command, "--resume"]) == 0
     assert "members are done already" in capsys.readouterr().out
-    assert (out / "e" / "e.nc").read_bytes() == wanted
+    assert effect(out) == wanted
     for path, at in written.items():
         assert (path.stat().st_mtime_ns == at) is (path not in parts[2::2])
 
@@ -179,7 +184,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
             program.library,
             how=Running(memory=12 << 10, folder=tmp_path / "kept", progress=Stops()),
         )
-    assert len(list((tmp_path / "kept" / "effect").glob("*.nc"))) == 3
+    assert len(list((tmp_path / "kept" / "parts" / "effect").glob("*.nc"))) == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that begin as copies")
@@ -202,8 +207,8 @@ def test_a_sweep_killed_at_any_time_and_resumed_gives_the_same_bytes(tmp_path: P
     began = time.monotonic()
     os.waitpid(start("alone"), 0)
     took = time.monotonic() - began
-    wanted = (tmp_path / "alone" / "e" / "e.nc").read_bytes()
-    parts = len(list((tmp_path / "alone" / "e" / "effect").glob("*.nc")))
+    wanted = effect(tmp_path / "alone")
+    parts = len(list((tmp_path / "alone" / "e" / "parts" / "effect").glob("*.nc")))
     chance = random.Random(0)
     killed = []
     for _ in range(10):
@@ -211,10 +216,10 @@ def test_a_sweep_killed_at_any_time_and_resumed_gives_the_same_bytes(tmp_path: P
         time.sleep(chance.uniform(0.1, 0.4) * took)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        killed.append(len(list((tmp_path / "killed" / "e" / "effect").glob("*.nc"))))
+        killed.append(len(list((tmp_path / "killed" / "e" / "parts" / "effect").glob("*.nc"))))
     assert any(0 < there < parts for there in killed), killed
     os.waitpid(start("killed"), 0)
-    assert (tmp_path / "killed" / "e" / "e.nc").read_bytes() == wanted
+    assert effect(tmp_path / "killed") == wanted
 
 
 def test_lines_say_how_many_are_done_and_what_is_left() -> None:

@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_loses_nothing(
         how=Running(memory=memory, on="ray", folder=tmp_path / "kept", progress=kills),
     )
     assert len(pids) == 2
-    assert kills.parts == len(list((tmp_path / "kept" / "effect").glob("*.nc"))) > 4
+    assert kills.parts == len(list((tmp_path / "kept" / "parts" / "effect").glob("*.nc"))) > 4
     torch.testing.assert_close(
         torch.tensor(found.values["effect"].values),
         torch.tensor(wanted.values["effect"].values),
