@@ -10,7 +10,7 @@ from ..dsl.program import SweepInput, SweepOutput
 from .decoding.runs import decode_run
 from .lowering import address
 from .outputs import Outcome, named, put_outputs
-from .sweep import Sweep
+from .sweeps import Running, Sweep, run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 
 def run_experiment(
-    study: CheckedStudy, shared: nn.Module, library: Library, *, seed: int = 0
+    study: CheckedStudy,
+    shared: nn.Module,
+    library: Library,
+    *,
+    seed: int = 0,
+    how: Running | None = None,
 ) -> Outcome:
-    """Run everything that the experiment declares."""
+    """Run everything that the experiment declares; `how` is about its sweeps."""
     device = next((part.device for part in shared.parameters()), torch.device("cpu"))
     given = library.given(study, device)
     outcome = Outcome(study.name)
@@ -51,7 +56,7 @@ def run_experiment(
     for place, plan in enumerate(study.sweeps):
         decoded(place)
         sweep = Sweep.of(study, plan, given.sizes, given.ragged)
-        found = sweep.run(given.inputs, given.sizes, shared, seed=seed)
+        found = run(sweep, given.inputs, given.sizes, shared, seed=seed, how=how)
         outcome.how[plan.name] = found.how
         outcome.values[plan.name] = named(found.values, found.axes, plan.name, coordinates)
         if plan.name in read:

@@ -54,7 +54,7 @@ from ..dsl.program import SweepInput
 from . import attention, cpp
 from .lowering import address, needed
 from .sources import Given
-from .sweep import Sweep
+from .sweeps import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -67,9 +67,16 @@ def lower(
 
 
 def loaded(
-    graph: Graph, study: CheckedStudy, shared: nn.Module, *, seed: int = 0, name: str = ""
+    graph: Graph,
+    study: CheckedStudy,
+    shared: nn.Module,
+    *,
+    seed: int = 0,
+    name: str = "",
+    lean: bool = False,
 ) -> Lowered:
-    """A compiled graph whose inputs are all its input nodes, and those that only say a size."""
+    """A compiled graph whose inputs are all its input nodes, and those that only say a size. If
+    `lean`, it holds no value longer than it must."""
     body = _with_inputs_first(graph.to_body())
     beside = _sizing(study.body, body.steps)
     body = replace(body, steps=(*beside, *body.steps))
@@ -83,7 +90,8 @@ def loaded(
         study.span,
         limits=study.limits,
     )
-    return Lowered(build(graph, as_model, seed=seed, shared=shared), inputs, results)
+    module = build(graph, as_model, seed=seed, shared=shared, lean=lean)
+    return Lowered(module, inputs, results)
 
 
 def address(node: Node) -> str:

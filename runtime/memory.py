@@ -13,17 +13,19 @@ import mmap
 import os
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 LARGE = 1 << 20  # bytes from which on it is worth it
 PART = 64  # of the machine's memory, one such part is remembered at most
 PAGE = 2 << 20  # bytes of a large page
+_THRESHOLD, _HIGHEST = -3, 32 << 20  # from how many bytes on a block is the system's, in malloc.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,22 @@ def _shaped(tensor: torch.Tensor, shape: torch.Size, dtype: torch.dtype) -> torc
     with torch.inference_mode(False):
         found = torch.empty(0, dtype=dtype)
         return found.set_(tensor.untyped_storage(), 0, shape)  # type: ignore[call-overload,no-any-return]  # torch
+
+
+@contextmanager
+def given_back() -> Iterator[None]:
+    """While this is open, what is let go of goes back to the system at once.
+
+    The C library else keeps blocks of up to 32 MiB, and what is held grows by their gaps. Fresh
+    memory costs a few percent of the time, so this is for where memory is short.
+    """
+    if _libc is not None and hasattr(_libc, "mallopt"):
+        _libc.mallopt(_THRESHOLD, LARGE)
+    try:
+        yield
+    finally:
+        if _libc is not None and hasattr(_libc, "mallopt"):
+            _libc.mallopt(_THRESHOLD, _HIGHEST)
 
 
 def _fresh(shape: Sequence[int], dtype: torch.dtype, size: int) -> torch.Tensor:

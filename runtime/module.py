@@ -44,9 +44,11 @@ def build(
     base: type[Model] | None = None,
     kernels: bool = True,
     filled: Collection[str] = (),
+    lean: bool = False,
 ) -> Any:
     """A model of a compiled graph. What `shared` has at an address is shared, the rest drawn, but
-    for what will be `filled`. Without `kernels` it is PyTorch alone."""
+    for what will be `filled`. Without `kernels` it is PyTorch alone; if `lean`, it holds no value
+    longer than it must."""
     artifact = emit(
         graph,
         checked,
@@ -54,6 +56,7 @@ def build(
         kernels=chosen if kernels else None,
         contractions=attention.chosen if kernels else None,
         fusing=worth if kernels else None,
+        lean=lean,
     )
     module = emitted.loaded(artifact.source, artifact.name, functions(artifact.kernels))
     bases = (base or Model, getattr(module, artifact.entry))

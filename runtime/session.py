@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from time import perf_counter as clock
@@ -24,6 +25,8 @@ from .module import beside
 from .owned import check_owned, save_owned
 from .record import Drawn, recorded
 from .results import in_file, save
+from .sweeps import Running
+from .sweeps import progress as sweeping
 from .tables import table
 from .teaching import parameters_of, teach
 from .training import progress_on
@@ -43,8 +46,8 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One going through a file. What was trained is kept in `folder`, and gone on from with
-    `resume`."""
+    """One going through a file. What was trained or swept is kept in `folder`, and gone on from
+    with `resume`. `sweeps` says how sweeps are run."""
 
     def __init__(
         self,
@@ -53,8 +56,10 @@ class Session:
         *,
         resume: bool = False,
         console: Console | None = None,
+        sweeps: Running | None = None,
     ) -> None:
         self.program, self.folder, self.resume = program, folder, resume
+        self.sweeps = sweeps or Running()
         self.console = console or Console(highlight=False)
         self.models: dict[str, SpecModel] = {}
         self.expectations: list[Expectation] = []
@@ -183,10 +188,18 @@ class Session:
         shared = self.shared(study)
         self.console.rule(f"experiment {name}", align="left")
         started, since = _now(), clock()
-        outcome = run_experiment(study, shared, self.program.library, seed=self.program.seed)
+        folder = self.folder / name
+        how = replace(
+            self.sweeps,
+            folder=folder,
+            resume=self.resume,
+            progress=sweeping.progress_on(self.console),
+        )
+        outcome = run_experiment(
+            study, shared, self.program.library, seed=self.program.seed, how=how
+        )
         for shown in outcome.shown:
             self.console.print(table(outcome.values[shown], width=self.console.width))
-        folder = self.folder / name
         plots = self._figures(outcome, folder, study)
         record = recorded(
             self.program,
@@ -251,10 +264,11 @@ def run_file(
     *,
     resume: bool = False,
     console: Console | None = None,
+    sweeps: Running | None = None,
 ) -> int:
     """Run all trainings and experiments of a file, or those asked for; how many expectations
     fail."""
-    session = Session(program, folder, resume=resume, console=console)
+    session = Session(program, folder, resume=resume, console=console, sweeps=sweeps)
     checked = program.checked
     statements = program.module.tree.statements
     known = [d.name for d in statements if isinstance(d, s.Train | s.Experiment | s.Calibrate)]

@@ -32,16 +32,19 @@ def emit(
     kernels: Choice | None = None,
     contractions: Contractions | None = None,
     fusing: Worth | None = None,
+    *,
+    lean: bool = False,
 ) -> Artifact:
     """Source for a graph, and all that a runtime must know of it. The header names the passes.
 
     Recurrences for which `kernels` has a kernel are calls that the runtime provides, and so are
     contractions shaped like attention, and regions that `fusing` takes; without all of them the
-    source needs PyTorch alone.
+    source needs PyTorch alone. If `lean`, each value is let go of as soon as it is read last; else
+    where the next part of the spec begins, which reads better.
     """
     if target != "torch":
         raise ValueError(f"no target is called {target}")
-    program = Program.of(graph, model, kernels, contractions, fusing)
+    program = Program.of(graph, model, kernels, contractions, fusing, lean=lean)
     text = laid_out(program, passes)
     source = environment().get_template("torch/module.py.j2").render(module=text)
     nodes = program.flow.nodes

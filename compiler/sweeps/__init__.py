@@ -7,6 +7,8 @@ it differs from the run without the write, which is computed once.
 
 from __future__ import annotations
 
+from .footprint import Footprint
 from .pack import Packed, pack
+from .shared import Held, apart, held_as
 
-__all__ = ["Packed", "pack"]
+__all__ = ["Footprint", "Held", "Packed", "apart", "held_as", "pack"]

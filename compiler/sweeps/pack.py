@@ -37,42 +37,63 @@ from .regions import Region, Regions
 from .rows import CannotError, Rows, RowSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ...dsl.core import Axes, Axis, Node
     from ..graph import Edit, Graph
     from ..reference import NamedArray
     from .rows import Numbers
 
+Layout = dict[str, str | None]
+
 WORTH = 0.75  # of the positions of its members, at most so many are kept as rows of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The rewritten graph, the values of its new inputs by node name, and how many rows each of its
-    new sizes counts.
+    """The rewritten graph, the values of its new inputs by node name, and its row sets.
 
     `first` is the address of the first value that differs, `prefix` the number of operations that
     are the same in all members, `positions` the axes that rows stand for besides the swept ones.
+    `layout` says by node which position its rows stand for, if any.
     """
 
     graph: Graph
     numbers: dict[str, Numbers]
-    rows: dict[str, int]
+    sets: tuple[RowSet, ...]
     first: str
     prefix: int
     positions: tuple[str, ...]
+    layout: Layout
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each of the new sizes counts."""
+        return {rows.axis.name: len(rows) for rows in self.sets}
+
+    def rows_within(self, box: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """How many of these rows are of members that lie in a range of each variable."""
+        where = tuple(slice(start, stop) for start, stop in box)
+        return {
+            rows.axis.name: int(np.count_nonzero(rows.lookup[where] >= 0)) for rows in self.sets
+        }
 
 
-def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, int]) -> Packed | str:
+def pack(
+    graph: Graph,
+    given: Mapping[str, NamedArray],
+    lengths: Mapping[str, int],
+    layout: Layout | None = None,
+) -> Packed | str:
     """The sweep in rows; or why it cannot be.
 
     `given` are the values of the swept variables by node name, in the order of the variables, and
-    `lengths` the run-time sizes: which rows there are follows from them alone.
+    `lengths` the run-time sizes: which rows there are follows from them alone. With the `layout`
+    of the whole, some of its members become the same graph as all of them.
     """
     swept = tuple(axis for name in given for axis in graph.node(name).axes)
     with graph.edit() as edit:
-        work = _Pack(edit, graph, swept, Regions(edit, names(swept), given, lengths))
+        work = _Pack(edit, graph, swept, Regions(edit, names(swept), given, lengths), layout)
         try:
             for name in graph.in_order():
                 work.visit(name)
@@ -88,15 +109,24 @@ def pack(graph: Graph, given: Mapping[str, NamedArray], lengths: Mapping[str, in
     return Packed(
         packed,
         {name: numbers for name, numbers in work.rows.numbers.items() if name in packed},
-        {rows.axis.name: len(rows) for rows in sets},
+        tuple(sets),
         first.site or f"the write at {first.span}",
         len(graph) - len(work.values) - len(work.free),
         tuple(along),
+        work.layout,
     )
 
 
 class _Pack:
-    def __init__(self, edit: Edit, graph: Graph, swept: Axes, regions: Regions) -> None:
+    def __init__(
+        self,
+        edit: Edit,
+        graph: Graph,
+        swept: Axes,
+        regions: Regions,
+        wanted: Layout | None = None,
+    ) -> None:
+        self.wanted, self.layout = wanted, Layout()
         self.edit, self.graph, self.swept, self.regions = edit, graph, swept, regions
         self.rows = Rows(edit, regions, swept)
         self.values: dict[str, tuple[str, RowSet]] = {}
@@ -146,11 +176,14 @@ class _Pack:
         """Members; and positions too, where the value differs along one such axis only, at a part
         of its positions, and the operation is by itself at each."""
         members = self.rows.of(region, self.swept)
-        spoken = self.regions.axes(region) - set(names(self.swept))
-        part = [axis for axis in node.axes if axis.name in spoken and self._is_part(region, axis)]
-        if len(part) == 1 and self._is_apart(node, operands, part[0].name):
-            return self.rows.of(region, (*self.swept, part[0]))
-        return members
+        if self.wanted is not None and node.name in self.wanted:
+            part = [axis for axis in node.axes if axis.name == self.wanted[node.name]]
+        else:
+            spoken = self.regions.axes(region) - set(names(self.swept))
+            part = [a for a in node.axes if a.name in spoken and self._is_part(region, a)]
+        apart = len(part) == 1 and self._is_apart(node, operands, part[0].name)
+        self.layout[node.name] = part[0].name if apart else None
+        return self.rows.of(region, (*self.swept, part[0])) if apart else members
 
     def _is_part(self, region: Region, axis: Axis) -> bool:
         """Whether few enough positions of the axis are in the region."""

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
+
 from ...dsl.ops import OpDef
 from ...dsl.program import CheckedModel
 from ...dsl.source import Span
 
 if TYPE_CHECKING:
-    import torch
-
     from ...dsl.program import CheckedTraining
     from ..data import Dataset
 
@@ -42,7 +42,7 @@ def fingerprint(
         "seed": str(seed),
         "weights": digest(
             [
-                (name, site, digest(tensor.detach().cpu().float().numpy().tobytes()))
+                (name, site, digest_of(tensor))
                 for name, held in sorted((beside or {}).items())
                 for site, tensor in sorted(held.items())
             ]
@@ -50,8 +50,14 @@ def fingerprint(
     }
 
 
+def digest_of(tensor: torch.Tensor) -> str:
+    """The same for the numbers of a tensor."""
+    numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.blake2b(numbers.data, digest_size=16).hexdigest()
+
+
 def digest(value: object) -> str:
-    """A short text that is equal for equal values alone."""
+    """A short text, equal only for what is shown equal."""
     return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
 
 

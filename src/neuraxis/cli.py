@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more
         return WELL
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; `--resume` goes on from the last checkpoint\n")
+        sys.stderr.write("\nstopped; `--resume` goes on from what is kept\n")
         return STOPPED
     except OSError as error:
         _print([Diagnostic(Slug.BAD_FILE, f"{error.filename}: {error.strerror}", GENERATED)])
@@ -58,6 +59,15 @@ class _Parser(argparse.ArgumentParser):
         """What is wrong with a command line; 2 is for expectations."""
         self.print_usage(sys.stderr)
         self.exit(MISTAKE, f"{self.prog}: {message}\n")
+
+
+def _bytes(text: str) -> int:
+    """How many bytes `2GiB`, `500MB` or `4096` are."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT]?)(i?)B)?", text.strip(), re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"`{text}` is no size; write 2GiB or 500MB")
+    power = "KMGT".find(found[2].upper()) + 1 if found[2] else 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("names", nargs="*", metavar="NAME", help="only these, with what they need")
     run.add_argument("--results", default="results", metavar="DIR", help="where results go")
     run.add_argument("--root", metavar="DIR", help="read files below DIR, not beside the spec")
-    run.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
+    run.add_argument("--resume", action="store_true", help="go on from what is kept")
+    run.add_argument(
+        "--memory", type=_bytes, metavar="SIZE", help="what a sweep may take: 2GiB (1GiB)"
+    )
+    run.add_argument(
+        "--on", choices=("here", "ray"), default="here", help="where the parts of sweeps are run"
+    )
     report = command("report", _report, "write the results of a run as one page of HTML")
     report.add_argument("results", metavar="RESULT", help="a folder of results, or a file of one")
     report.add_argument("--to", metavar="FILE", help="the page; report.html there if not said")
@@ -214,8 +230,11 @@ def _load(args: argparse.Namespace) -> Program:
 
 def _run(args: argparse.Namespace) -> int:
     from .runtime.session import run_file
+    from .runtime.sweeps import MEMORY, Running
 
-    failed = run_file(_load(args), args.names, Path(args.results), resume=args.resume)
+    sweeps = Running(memory=args.memory or MEMORY, on=args.on)
+    program = _load(args)
+    failed = run_file(program, args.names, Path(args.results), resume=args.resume, sweeps=sweeps)
     return FAILED if failed else WELL
 
 

@@ -12,7 +12,8 @@ from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.experiment import run_experiment
 from neuraxis.runtime.program import Program
 from neuraxis.runtime.results import load, save
-from neuraxis.runtime.sweep import Sweep
+from neuraxis.runtime.sweeps import Running, Sweep
+from neuraxis.runtime.sweeps import run as run_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,12 +164,16 @@ def test_a_sweep_in_parts_is_the_same(look: tuple[Program, Outcome]) -> None:
     given = loaded.library.given(study)
     for plan in study.sweeps[:2]:
         sweep = Sweep.of(study, plan, given.sizes)
-        for budget in (2000, 1300, 1000, 700, 500, 350):  # until it does not fit at once
-            members = sweep.run(given.inputs, given.sizes, loaded.model("reader"), budget=budget)
-            if "parts" in members.how[-1]:
-                break
+        for memory in (20000, 8000, 5000, 1):
+            members = run_sweep(
+                sweep,
+                given.inputs,
+                given.sizes,
+                loaded.model("reader"),
+                how=Running(memory=memory),
+            )
+            same(members.values, torch.tensor(outcome.values[plan.name].values))
         assert members.how[-1].endswith("parts, so that they fit into memory")
-        same(members.values, torch.tensor(outcome.values[plan.name].values))
 
 
 def test_swept_axes_of_one_name_are_kept_apart() -> None:

@@ -163,11 +163,11 @@ def test_plots_of_one_title_are_two_files(tmp_path: Path) -> None:
         """
     Program.load(write(tmp_path, "e.nax", text)).run("e", folder=tmp_path / "out")
     names = {"one___two", "one__two", "a"}
-    found = {file.name for file in (tmp_path / "out" / "e").iterdir()}
+    found = {file.name for file in (tmp_path / "out" / "e").glob("*.*")}
     assert found == {"e.nc", *(f"{name}.{kind}" for name in names for kind in ("png", "svg"))}
     text = text.replace("One / two", "one; two")
     Program.load(write(tmp_path, "e.nax", text)).run("e", folder=tmp_path / "again")
-    found = {file.stem for file in (tmp_path / "again" / "e").iterdir()}
+    found = {file.stem for file in (tmp_path / "again" / "e").glob("*.*")}
     assert found == {"e", "one__two", "one__two_2", "a"}
 
 

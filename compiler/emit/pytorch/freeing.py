@@ -18,23 +18,23 @@ _ASSIGNED = re.compile(r"((?:[^\W\d]\w*, )*[^\W\d]\w*) = ")
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?![\w=])")
 
 
-def freed(lines: Sequence[Line], places: Container[str]) -> list[Line]:
+def freed(lines: Sequence[Line], places: Container[str], *, lean: bool = False) -> list[Line]:
     """The statements of a function, with a `del` before each part in `places` that follows others:
-    of variables of earlier parts that nothing reads any more."""
+    of variables of earlier parts that nothing reads any more. If `lean`, before each statement."""
     last = {name: at for at, line in enumerate(lines) for name in _NAME.findall(line.text)}
     made: dict[str, None] = {}
     found: list[Line] = []
     part = ""
     for at, line in enumerate(lines):
         if not line.depth:
-            if line.part != part and line.part in places:
+            if lean or (line.part != part and line.part in places):
                 gone = [name for name in made if last[name] < at]
                 if gone:
                     found.append(Line(f"del {', '.join(gone)}", 0, part))
                 made = {name: None for name in made if name not in gone}
             part = line.part
             assigned = _ASSIGNED.match(line.text)
-            if assigned and line.part and ".shape" not in line.text:
+            if assigned and (lean or line.part) and ".shape" not in line.text:
                 made |= dict.fromkeys(assigned[1].split(", "))
         found.append(line)
     return found

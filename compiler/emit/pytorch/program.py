@@ -78,6 +78,7 @@ class Program:
     kernels: Choice | None = None
     contractions: Contractions | None = None
     fusing: Worth | None = None
+    lean: bool = False
     calls: dict[str, KernelCall | ContractionCall | RegionCall] = field(default_factory=dict)
 
     @classmethod
@@ -88,6 +89,8 @@ class Program:
         kernels: Choice | None = None,
         contractions: Contractions | None = None,
         fusing: Worth | None = None,
+        *,
+        lean: bool = False,
     ) -> Program:
         """The program of a graph, planned."""
         known = flow(graph, titles(model.body, model.aliases))
@@ -97,6 +100,7 @@ class Program:
             updates.setdefault(name, []).append(site)
         root, updated = functions(known, updates)
         program = cls(model, known, root, kernels=kernels, contractions=contractions, fusing=fusing)
+        program.lean = lean
         program.updates = tuple(
             (name, site)
             for name, site in zip(known.results[count:], model.updates, strict=True)
@@ -223,7 +227,7 @@ class Program:
             tuple(layouts),
             tuple(replace(value, text="") for value in results),
             tuple(size_rules.symbol(symbol) for symbol in missing),
-            tuple(body(freed(w.lines.lines, parts), parts)),
+            tuple(body(freed(w.lines.lines, parts, lean=self.lean), parts)),
             tuple(w.laid.items()),
         )
 

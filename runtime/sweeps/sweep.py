@@ -1,45 +1,33 @@
-"""Runs a sweep: all members in one graph, in rows where that is possible, in parts that fit."""
+"""A sweep of a study as a graph: its axes riding along, or in rows where that is possible."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import TYPE_CHECKING
 
-import torch
-
-from ..compiler.context import Context
-from ..compiler.driver import compile_graph
-from ..compiler.reference import NamedArray
-from ..compiler.sweeps import Packed, pack
-from ..dsl import sizes
-from ..dsl.core import Axis, names
-from ..dsl.ops import IotaAttrs
-from ..dsl.program import SweepInput
-from .lowering import address, loaded, part_of
-from .ragged import padded
+from ...compiler.context import Context
+from ...compiler.driver import compile_graph
+from ...compiler.reference import NamedArray
+from ...compiler.sweeps import Packed, pack
+from ...dsl import sizes
+from ...dsl.core import Axis, names
+from ...dsl.ops import IotaAttrs
+from ...dsl.program import SweepInput
+from ..lowering import address, part_of
+from ..ragged import padded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from torch import nn
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
-    from ..compiler.graph import Graph
-    from ..dsl.program import CheckedStudy, SweepPlan
+    from ...compiler.graph import Graph
+    from ...dsl.program import CheckedStudy, SweepPlan
+    from .members import Box
 
     Tensors = Mapping[str, torch.Tensor]
-
-BUDGET = 1 << 27
-"""How many numbers one value of a sweep may hold before it is run in parts (512 MiB in float32)."""
-
-
-@dataclass(frozen=True)
-class Members:
-    """The result of a sweep: its axes, the swept ones first, and how it was run."""
-
-    axes: tuple[str, ...]
-    values: torch.Tensor
-    how: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,15 +63,18 @@ class Sweep:
                     graph = _sized(graph, step.node.axes[0], sizes.evaluate(count, known))
         return cls(study, plan, graph, tuple(read[v] for v in plan.variables if v in read))
 
-    def packed(self, inputs: Tensors, known: Mapping[str, int]) -> Packed | str:
-        """The sweep in rows, or why it cannot be."""
+    def packed(
+        self, inputs: Tensors, known: Mapping[str, int], like: Packed | str | None = None
+    ) -> Packed | str:
+        """The sweep in rows, or why it cannot be; in those of all members, if they are some."""
         if not self.nodes:
             return "no swept value is read"
         given = {
             name: NamedArray(names(self.graph.node(name).axes), self._values(name, inputs).numpy())
             for name in self.nodes
         }
-        return pack(self.graph, given, {**known, **self.counts(inputs)})
+        layout = like.layout if isinstance(like, Packed) else None
+        return pack(self.graph, given, {**known, **self.counts(inputs)}, layout)
 
     def counts(self, inputs: Tensors) -> dict[str, int]:
         """How many values each variable has, by the symbol of its axis."""
@@ -92,38 +83,19 @@ class Sweep:
             for name in self.nodes
         }
 
+    def chosen(self, inputs: Tensors, box: Box) -> dict[str, torch.Tensor]:
+        """The inputs for the members in a box."""
+        sites = [address(self.graph.node(name)) for name in self.nodes]
+        parts = zip(sites, box, strict=True)
+        return {**inputs, **{site: inputs[site][start:stop] for site, (start, stop) in parts}}
+
+    def values(self, inputs: Tensors, box: Box) -> list[NDArray[np.generic]]:
+        """What each variable that is read holds in a box."""
+        parts = zip(self.nodes, box, strict=True)
+        return [self._values(name, inputs)[start:stop].numpy() for name, (start, stop) in parts]
+
     def _values(self, name: str, inputs: Tensors) -> torch.Tensor:
         return inputs[address(self.graph.node(name))].cpu()
-
-    def run(
-        self,
-        inputs: Tensors,
-        known: Mapping[str, int],
-        shared: nn.Module,
-        *,
-        seed: int = 0,
-        budget: int = BUDGET,
-    ) -> Members:
-        """Run all members. `inputs` are tensors by the address of their node, swept values
-        included; `known` are the run-time sizes."""
-        packed = self.packed(inputs, known)
-        known = {**known, **self.counts(inputs)}
-        graph, given = self.graph, dict(inputs)
-        if isinstance(packed, Packed):
-            graph, known = compile_graph(packed.graph, Context()), {**known, **packed.rows}
-            device = next((tensor.device for tensor in inputs.values()), None)
-            for name, numbers in packed.numbers.items():
-                given[address(packed.graph.node(name))] = torch.as_tensor(numbers).to(device)
-        parts = ceil(max(_count(graph, name, known) for name in graph.in_order()) / budget)
-        longest = max(self.nodes, key=lambda name: len(self._values(name, inputs)), default=None)
-        if longest is not None and min(parts, len(self._values(longest, inputs))) > 1:
-            return self._in_parts(parts, longest, inputs, known, shared, seed, budget)
-        lowered = loaded(graph, self.study, shared, seed=seed, name=self.plan.name)
-        with torch.no_grad():
-            (values,) = lowered(given)
-        axes = names(lowered.results[0].axes)
-        order = (*self.plan.variables, *(a for a in axes if a not in self.plan.variables))
-        return Members(order, values.permute([axes.index(a) for a in order]), self.how(packed))
 
     def how(self, packed: Packed | str) -> tuple[str, ...]:
         """How the sweep is run, in a few lines."""
@@ -146,27 +118,6 @@ class Sweep:
             lines.append(f"along {along}, only positions that differ are computed again")
         return (*lines, *last)
 
-    def _in_parts(
-        self,
-        parts: int,
-        longest: str,
-        inputs: Tensors,
-        known: Mapping[str, int],
-        shared: nn.Module,
-        seed: int,
-        budget: int,
-    ) -> Members:
-        """Too much at once: some members of the longest variable at a time."""
-        node = self.graph.node(longest)
-        site = address(node)
-        done = [
-            self.run({**inputs, site: part}, known, shared, seed=seed, budget=budget)
-            for part in inputs[site].chunk(parts)
-        ]
-        whole = torch.cat([p.values for p in done], done[0].axes.index(node.axes[0].name))
-        lines = (*done[0].how, f"in {len(done)} parts, so that they fit into memory")
-        return replace(done[0], values=whole, how=lines)
-
 
 def _sized(graph: Graph, axis: Axis, size: int) -> Graph:
     """The graph with a number as the size of an axis: nothing reads the variable that has it."""
@@ -177,8 +128,3 @@ def _sized(graph: Graph, axis: Axis, size: int) -> Graph:
             edit.put(replace(edit.node(name), attrs=IotaAttrs(known), axes=(known,)))
         edit.retype(changed)
     return edit.graph
-
-
-def _count(graph: Graph, name: str, known: Mapping[str, int]) -> int:
-    """How many numbers a value holds."""
-    return sizes.evaluate(sizes.product(axis.size for axis in graph.node(name).axes), known)

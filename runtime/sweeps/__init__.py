@@ -1,0 +1,9 @@
+"""Sweeps: all members in one graph, in parts that fit into memory, kept while they come."""
+
+from __future__ import annotations
+
+from .members import MEMORY, Members, Running
+from .run import run
+from .sweep import Sweep
+
+__all__ = ["MEMORY", "Members", "Running", "Sweep", "run"]
