@@ -18,7 +18,7 @@ from .calls import call
 from .shared import below, of_parameters
 from .sites import body_sites, model_axis, pattern, root
 from .structure import walk
-from .values import Instance, Owned, Run, Template
+from .values import Instance, Owned, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,14 +58,7 @@ def own(step: s.Owned, head: str, model: CheckedModel, scope: Scope) -> Owned:
     for word in {tree.id for tree in walk(step.value) if isinstance(tree, s.Name)}:
         if (axis := model_axis(word, model)) is not None:
             scope.axes[word] = axis  # and not that of the data, whose size is known later
-    value = scope.evaluate(step.value)
-    if not isinstance(value, Template):
-        scope.fail(
-            Slug.NOT_A_VALUE,
-            "`share NAME =` wants a block",
-            step.value.span,
-            hint=f"share {name} = rotation[d -> f]",
-        )
+    value = scope.template(step.value, f"share {name} = rotation[d -> f]")
     made = scope.names[name] = Owned(value, head, at)
     scope.spans[name] = step.site.span
     return made

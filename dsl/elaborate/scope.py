@@ -378,6 +378,13 @@ class Scope:
         except ops.OpError as error:
             self.unfit(error, span)
 
+    def template(self, tree: Expr, hint: str) -> Template:
+        """What `share NAME = ..` shares: a block with some of its axes and arguments."""
+        value = self.evaluate(tree)
+        if not isinstance(value, Template):
+            self.fail(Slug.NOT_A_VALUE, "`share NAME =` wants a block", tree.span, hint=hint)
+        return value
+
     def unfit(self, error: ops.OpError, span: Span) -> NoReturn:
         """Report operands that do not fit, in the names used here."""
         if isinstance(error, ops.SizeError):

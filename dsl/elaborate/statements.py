@@ -14,7 +14,7 @@ from .scans import run_scan
 from .scope import Scope, join
 from .structure import assigned, walk
 from .turns import MODELS, Copier, Mark, can_copy
-from .values import HaltError, Instance, Known, Poison, Template, Val, Value
+from .values import HaltError, Instance, Known, Poison, Val, Value
 
 if TYPE_CHECKING:
     from ..source import Span
@@ -425,13 +425,6 @@ def _bank(step: s.Loop, scope: Scope) -> None:
 
 def _share(step: s.Shared, scope: Scope) -> None:
     """One parameter set under a name, to be called many times."""
-    value = scope.evaluate(step.value)
-    if not isinstance(value, Template):
-        scope.fail(
-            Slug.NOT_A_VALUE,
-            "`share NAME =` wants a block",
-            step.value.span,
-            hint=f"share {step.name} = encoder[m = 32]",
-        )
+    value = scope.template(step.value, f"share {step.name} = encoder[m = 32]")
     scope.names[step.name] = Instance(value, join(scope.params, step.name), scope.owners)
     scope.spans[step.name] = step.span
