@@ -4,7 +4,7 @@
     python bench/decoding.py --bound FILE          # paired with hand-optimised code
     python bench/decoding.py --only long           # constant time and memory a token
 
-FILE is as `bench/sweeps_gpt2.py` has it, and leaves behind `generate` too, with `I["vec"]` added to
+FILE is as `bench/interventions.py` has it, and leaves behind `generate` too, with `I["vec"]` added to
 what enters layer `I["layer"]`. It is run, so name one that you trust.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paired import machine, pairs, use_threads
-from sweeps_gpt2 import LENGTH, loaded
+from interventions import LENGTH, loaded
 
 if TYPE_CHECKING:
     import torch
@@ -63,12 +63,13 @@ def steered(size: str, args: argparse.Namespace) -> None:
     """Ours and other code from one prompt: the same tokens, in pairs."""
     import torch
 
-    model, other, prompts = loaded(size, args)
+    case = loaded(size, args)
+    model, other = case.model, case.bound
     given = {"l": 5, "v": torch.randn(model.wte.shape[1])}
     if args.bound is not None:
         given = {"l": other.I["layer"] - 1, "v": other.I["vec"]}
     ours = under(model, **given)
-    tokens = prompts["clean"]
+    tokens = case.prompts["clean"]
 
     def decoded() -> torch.Tensor:
         return ours.decode(tokens, steps=NEW).tokens
