@@ -4,8 +4,8 @@
     python bench/decoding.py --bound FILE          # paired with hand-optimised code
     python bench/decoding.py --only long           # constant time and memory a token
 
-FILE is as `bench/interventions.py` has it, and leaves behind `generate` too, with `I["vec"]` added to
-what enters layer `I["layer"]`. It is run, so name one that you trust.
+FILE is as `bench/interventions.py` has it: `generate` adds `I["vec"]` to what enters layer
+`I["layer"]`. It is run, so name one that you trust.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paired import machine, pairs, use_threads
 from interventions import LENGTH, loaded
+from paired import machine, pairs, use_threads
 
 if TYPE_CHECKING:
     import torch

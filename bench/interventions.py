@@ -142,9 +142,9 @@ def kept(name: str, case: Case, args: argparse.Namespace) -> None:
         else lambda x: case.bare(x, use_cache=False, output_hidden_states=True)
     )
     with torch.no_grad():
-        pairs(
-            lambda: case.model.trace(tokens, sites=KEPT), lambda: keep(tokens), args.pairs
-        ).show(_label(name, case))
+        pairs(lambda: case.model.trace(tokens, sites=KEPT), lambda: keep(tokens), args.pairs).show(
+            _label(name, case)
+        )
 
 
 def study(name: str, case: Case, args: argparse.Namespace) -> None:
@@ -175,7 +175,9 @@ def _bound(name: str, case: Case) -> Callable[[], Any] | None:
     if case.bound is None:
         return None
     if name == "heads":
-        mean = torch.stack([z[0].mean(0) for _, z, _, _ in case.bound.run(case.prompts["clean"])[1]])
+        mean = torch.stack(
+            [z[0].mean(0) for _, z, _, _ in case.bound.run(case.prompts["clean"])[1]]
+        )
         return lambda: case.bound.sweep_heads(mean)
     if name == "attribution":
         return torch.enable_grad()(case.bound.attribution)

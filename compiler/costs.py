@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 SPARED = 4.0  # passes over memory
 LONG = 32  # numbers side by side
-CALL = 1 << 17  # numbers that PyTorch moves while a kernel is being called
+CALL = 1 << 15  # numbers that PyTorch moves while a kernel is being called
+PASS = 1 << 12  # numbers that PyTorch moves while it begins one more pass over memory
 
 
 def kernel_for(scan: ScanAttrs) -> Kernel | str:
@@ -125,10 +126,12 @@ def region_for(region: Region) -> Kernel | str:
 def least(spared: float) -> int:
     """From how many numbers on a kernel that spares so many passes is called rather than PyTorch.
 
-    A call costs some 10 microseconds, and twice that again with the way back; a number that is not
-    moved spares about 0.2 nanoseconds.
+    A call costs some 7 microseconds, a pass of PyTorch 0.8, and a number that is not moved spares
+    about 0.2 nanoseconds. Measured on one thread: a function that spares 8 passes takes 1.05 of
+    PyTorch's time for 128 numbers, 0.85 for 1024 and 0.42 for 8192; one that spares 19 takes 0.6
+    for 128. With the way back the parts are about the same.
     """
-    return int(CALL / max(spared, 1))
+    return max(0, int(CALL / max(spared, 1)) - PASS)
 
 
 CHUNKS = (16,)  # steps; of 32 and 64 more is computed, and it does not stay in registers

@@ -83,6 +83,8 @@ class Called(ABC):
         ways = Ways()
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not self.pays(operands):
+                return tuple(self.plain(*operands))
             if is_compiling() or forward_ad._current_level >= 0:
                 return self._found(operands)
             key = torch.is_grad_enabled(), torch.get_num_threads()
@@ -99,7 +101,7 @@ class Called(ABC):
 
     def _straight(self, operands: Tensors) -> Callable[..., Any] | None:
         """What runs tensors like these, if nothing but the kernel is wanted."""
-        if not (is_plain(operands) and self.pays(operands) and self.fits(operands)):
+        if not (is_plain(operands) and self.fits(operands)):
             return None
         learns = _learns(operands)
         planned = self.operator.planned(operands, self.every(operands, learns=learns))
@@ -110,7 +112,7 @@ class Called(ABC):
 
     def _found(self, operands: Tensors) -> tuple[torch.Tensor, ...]:
         """The results where something looks on, or there is no kernel."""
-        if not (self.pays(operands) and self.fits(operands)):
+        if not self.fits(operands):
             return tuple(self.plain(*operands))
         count, every = self.count, self.every(operands, learns=_learns(operands))
         if is_compiling():

@@ -14,6 +14,7 @@ from .parallelise import parallelise
 from .prune import prune
 from .regroup import regroup
 from .share import share
+from .sink import sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ PASSES = (
     Pass("fold", fold),
     Pass("prune", prune),
     Pass("share", share),
+    Pass("sink", sink),
     Pass("narrow", narrow),
     Pass("tidy", prune),
     Pass("contract", contract),
@@ -53,4 +55,5 @@ __all__ = [
     "prune",
     "regroup",
     "share",
+    "sink",
 ]
