@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,12 @@ from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import attention, border, emitted
+from .bound import Bound
+from .held import slot, slots
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -91,6 +92,10 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+OFTEN = 16  # runs without gradients, after which one function is made of it all
+SMALL = 1 << 25  # bytes of parameters, to which Python takes a good part of the time
+
+
 class Model(nn.Module):
     """A model: called with its inputs in the order in which its spec declares them."""
 
@@ -98,6 +103,8 @@ class Model(nn.Module):
     _graph: Graph
     _checked: CheckedModel
     _emitted: Callable[..., Any]
+    _bound: Bound | None = None
+    _runs = 0
 
     def _start(
         self,
@@ -121,10 +128,10 @@ class Model(nn.Module):
         """Take parameters and states from another model."""
         for stored in self._artifact.stored if other is not None else ():
             try:
-                held, name = _slot(other, stored)
+                held, name = slot(other, stored)
             except KeyError:
                 continue
-            own, _ = _slot(self, stored)
+            own, _ = slot(self, stored)
             if own[name].shape == held[name].shape:
                 is_weight = isinstance(own[name], nn.Parameter)
                 own[name] = held[name] if is_weight else _constant(held[name])
@@ -132,7 +139,7 @@ class Model(nn.Module):
     def _draw_initial(self, filled: Collection[str]) -> None:
         """Initial values for what has none yet. What is shared stays where it is."""
         for stored in self._artifact.stored:
-            held, name = _slot(self, stored)
+            held, name = slot(self, stored)
             if held[name].is_meta:
                 own, kind = None, held[name].dtype
                 if stored.node.site not in filled:
@@ -157,7 +164,7 @@ class Model(nn.Module):
         """Where some parameter is held, by whose device and dtype inputs are made."""
         for stored in self._artifact.stored:
             if stored.node.dtype is DType.FLOAT:
-                return _slot(self, stored)
+                return slot(self, stored)
         return None
 
     def _given_like(self) -> torch.Tensor | None:
@@ -165,7 +172,7 @@ class Model(nn.Module):
         return None if self._like is None else self._like[0][self._like[1]]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_variants": {}}
+        return {**self.__dict__, "_variants": {}, "_bound": None, "_runs": 0}
 
     # ---- running
 
@@ -176,7 +183,7 @@ class Model(nn.Module):
         if named or self._key(inputs) not in self._seen:
             return self._checked_run(inputs, named)
         try:
-            return self._run(inputs) if self._artifact.draws else self._emitted(*inputs)
+            return self._run(inputs)
         except (IndexError, RuntimeError):
             border.look(self._artifact, inputs)
             raise
@@ -214,8 +221,23 @@ class Model(nn.Module):
 
     def _run(self, given: Any) -> Any:
         if not self._artifact.draws:
-            return self._emitted(*given)
-        return self._emitted(*given, *self._drawn(given))
+            return self._function()(*given)
+        return self._function()(*given, *self._drawn(given))
+
+    def _function(self) -> Callable[..., Any]:
+        """What the source says, or the same as one function: without gradients, often, of a small
+        model, so that what binding it takes comes back."""
+        if self._bound is not None:
+            return self._bound.current()
+        if not is_compiling() and not torch.is_grad_enabled():
+            self._runs += 1
+            if self._runs == OFTEN and self._is_small():
+                self._bound = Bound(self)
+        return self._emitted
+
+    def _is_small(self) -> bool:
+        held = [where[name] for where, name in slots(self)]
+        return not self._checked.updates and sum(value.nbytes for value in held) <= SMALL
 
     @cached_property
     def _read(self) -> frozenset[str | None]:
@@ -230,14 +252,14 @@ class Model(nn.Module):
 
     def run_with(self, inputs: Any, draws: Any) -> Any:
         """Run on inputs of the right shapes, with these numbers as drawn."""
-        return self._emitted(*inputs, *draws)
+        return self._function()(*inputs, *draws)
 
     def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
         """Parameters and states by address."""
         weights: dict[str, nn.Parameter] = {}
         states: dict[str, torch.Tensor] = {}
         for stored in (*self._artifact.stored, *self._held):
-            held, name = _slot(self, stored)
+            held, name = slot(self, stored)
             (weights if isinstance(held[name], nn.Parameter) else states)[stored.site] = held[name]
         return weights, states
 
@@ -315,19 +337,6 @@ class Model(nn.Module):
         return self.forward(*given)
 
 
-def links(one: Model, other: Model) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
-    """Where two models hold what has the same address: a dictionary of each, and the name there."""
-    for stored in one._artifact.stored:
-        with suppress(KeyError):
-            held, name = _slot(other, stored)
-            yield _slot(one, stored)[0], held, name
-
-
-def slots(model: Model) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where a model holds its parameters and states: a dictionary of each, and the name there."""
-    return (_slot(model, stored) for stored in model._artifact.stored)
-
-
 def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph:
     """The graph with more axes in front of the inputs; the last of each input's is the same one."""
     counts = {decl.name: count for decl, count in zip(checked.inputs, extra, strict=True)}
@@ -356,15 +365,3 @@ def _tensor(array: NDArray[Any]) -> torch.Tensor:
 def _constant(tensor: torch.Tensor) -> torch.Tensor:
     """The same numbers as what is no parameter."""
     return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor
-
-
-def _slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]:
-    """The dictionary that holds a parameter or a state, and the name in it."""
-    *path, name = stored.key.split(".")
-    at: Any = module
-    for key in path:
-        at = at._modules[key]
-    held = at._parameters if name in at._parameters else at._buffers
-    if name not in held:
-        raise KeyError(stored.key)
-    return held, name

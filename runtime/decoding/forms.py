@@ -13,9 +13,10 @@ from ...dsl import sizes as size_rules
 from ...dsl.diagnostics import Slug
 from ...dsl.ops import INDEX, INPUT, ConcatAttrs, IndexAttrs, InputAttrs, Slice
 from ...dsl.program import CheckedModel, InputDecl, ResultDecl
+from ..bound import Bound
+from ..held import links
 from ..mistakes import mistake
-from ..module import Model, build, lifted, links
-from .bound import Bound
+from ..module import Model, build, lifted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from neuraxis.compiler.decoding.flat import flat
+from neuraxis.compiler.emit.flat import flat
 
 LAYER = '''
 class Layer(nn.Module):

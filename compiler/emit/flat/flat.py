@@ -1,8 +1,8 @@
-"""A step as one function: emitted source with calls of its own modules written out.
+"""A model as one function: emitted source with calls of its own modules written out.
 
 What depends on parameters alone is computed once, by the function `bound` that the text defines: it
-takes the module and gives the step. So a step looks up no attribute, calls no module, views no
-weight. Whoever runs it binds it again when parameters have changed.
+takes the module and gives the function `step`. So a step looks up no attribute, calls no module,
+views no weight. Whoever runs it binds it again when parameters have changed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..emit.pytorch.names import identifier
+from ..pytorch.names import identifier
 from .inlining import DEVICE, Inside
-from .methods import changes, methods, name_of, parts, stored
+from .methods import changes, methods, name_of, names_in, names_stored, parts, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .inlining import Known
     from .methods import Method
@@ -39,10 +39,21 @@ def flat(source: str, entry: str, classes: Mapping[str, str]) -> str | None:
     text = [f"def bound({ROOT}, {DEVICE}):"]
     text += [f"    {name} = {made}" for made, name in work.constants.items()]
     text += ["", f"    def step({', '.join(root.takes)}):"]
-    for line in work.lines:
+    for line in _freed(work.lines):
         written = ast.unparse(ast.fix_missing_locations(line))
         text += [f"        {part}" for part in written.split("\n")]
     return "\n".join([*text, "", "    return step", ""])
+
+
+def _freed(lines: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The lines, and after each a `del` of what no later one mentions."""
+    last = {name: at for at, line in enumerate(lines) for name in names_in(line)}
+    made = {name for line in lines for name in names_stored(line)}
+    for at, line in enumerate(lines):
+        yield line
+        gone = sorted(name for name in names_in(line) & made if last[name] == at)
+        if gone and not isinstance(line, ast.Return):
+            yield ast.Delete([ast.Name(name, ast.Del()) for name in gone])
 
 
 @dataclass

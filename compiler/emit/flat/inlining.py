@@ -40,7 +40,7 @@ class Inside(ast.NodeTransformer):
         """Write one statement."""
         match step:
             case ast.Delete() | ast.Expr(ast.Constant()):
-                return  # what a step holds is small
+                return  # what is deleted is found anew, for the whole function
             case ast.Assign([ast.Name(name)], value):
                 made = self.value(value, bind=name not in self.method.changed)
                 if name in self.method.once and self.work.is_constant(made):

@@ -95,6 +95,11 @@ def changes(tree: ast.AST, *, here: bool = False) -> bool:
     return any(isinstance(f, ast.Attribute) and f.attr.endswith("_") for f in called)
 
 
+def names_in(tree: ast.AST) -> set[str]:
+    """The names that a statement reads or assigns."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
 def names_stored(tree: ast.AST) -> set[str]:
     """The names that a statement assigns."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
