@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..compiler.artifact import Stored
     from .module import Model
 
+    Link = tuple[dict[str, Any], dict[str, Any], str]
+
 
 def slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]:
     """The dictionary that holds a parameter or a state, and the name in it."""
@@ -26,7 +28,7 @@ def slot(module: nn.Module | None, stored: Stored) -> tuple[dict[str, Any], str]
     return held, name
 
 
-def links(one: Model, other: Model) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
+def links(one: Model, other: nn.Module) -> Iterator[Link]:
     """Where two models hold what has the same address: a dictionary of each, and the name there."""
     for stored in one._artifact.stored:
         with suppress(KeyError):

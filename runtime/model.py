@@ -57,6 +57,7 @@ class SpecModel(Model):
     _others: dict[tuple[str, ...] | None, SpecModel]  # by what is traced; None: for ragged batches
     _modes: dict[bool, SpecModel]  # what it is while it is trained, and while it is not
     _steps: dict[tuple[str, int], Forms]  # how it is decoded, by axis
+    _wanted: dict[tuple[str, ...], list[Site]]  # the sites that patterns match
 
     @property
     def graph(self) -> networkx.MultiDiGraph:
@@ -64,7 +65,7 @@ class SpecModel(Model):
         return self._now._graph.nx
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_others": {}, "_modes": {}, "_steps": {}}
+        return {**super().__getstate__(), "_others": {}, "_modes": {}, "_steps": {}, "_wanted": {}}
 
     # ---- the two modes
 
@@ -220,7 +221,10 @@ class SpecModel(Model):
         if now is not self:
             with self._as(now):
                 return now.trace(*inputs, sites=sites, **named)
-        found = [site for pattern in sites for site in self._wanted(pattern)]
+        patterns = tuple(sites)
+        if patterns not in self._wanted:
+            self._wanted[patterns] = [site for p in patterns for site in self._matching(p)]
+        found = self._wanted[patterns]
         own = {site.address: self.checked.aliases.get(site.address, site.address) for site in found}
         addresses = tuple(dict.fromkeys(own.values()))
         if addresses not in self._others:
@@ -253,7 +257,7 @@ class SpecModel(Model):
         changed = replace(self.checked, results=results, body=edit.graph.to_body())
         return self._like_this(changed, self._defaults)
 
-    def _wanted(self, pattern: str) -> list[Site]:
+    def _matching(self, pattern: str) -> list[Site]:
         found = self.sites(pattern)
         if not found:
             near = nearest(pattern, [site.address for site in self.sites()])
@@ -342,6 +346,7 @@ def spec_model(
     )
     model.checked, model._module, model._defaults = checked, module, dict(defaults)
     model._under, model._others, model._modes, model._steps = under, {}, {}, {}
+    model._wanted = {}
     return model.eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import attention, border, emitted
 from .bound import Bound
-from .held import slot, slots
+from .held import links, slot, slots
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..compiler.graph import Graph
     from ..dsl.core import Node
     from ..dsl.program import CheckedModel
+    from .held import Link
 
 
 def build(
@@ -104,6 +106,7 @@ class Model(nn.Module):
     _checked: CheckedModel
     _emitted: Callable[..., Any]
     _bound: Bound | None = None
+    _links: tuple[weakref.ref[nn.Module] | None, int, list[Link]] = None, 0, []
     _runs = 0
 
     def _start(
@@ -126,15 +129,19 @@ class Model(nn.Module):
 
     def _share(self, other: nn.Module | None) -> None:
         """Take parameters and states from another model."""
-        for stored in self._artifact.stored if other is not None else ():
-            try:
-                held, name = slot(other, stored)
-            except KeyError:
-                continue
-            own, _ = slot(self, stored)
-            if own[name].shape == held[name].shape:
-                is_weight = isinstance(own[name], nn.Parameter)
-                own[name] = held[name] if is_weight else _constant(held[name])
+        for own, held, name in () if other is None else self._linked(other):
+            value = held[name]
+            if own[name] is not value and own[name].shape == value.shape:
+                own[name] = value if isinstance(own[name], nn.Parameter) else _constant(value)
+
+    def _linked(self, other: nn.Module) -> list[Link]:
+        """Where the two hold what has the same address, found once."""
+        more = len(getattr(other, "_held", ()))
+        known, count, found = self._links
+        if known is None or known() is not other or count != more:
+            found = list(links(self, other))
+            self._links = weakref.ref(other), more, found
+        return found
 
     def _draw_initial(self, filled: Collection[str]) -> None:
         """Initial values for what has none yet. What is shared stays where it is."""
@@ -172,7 +179,13 @@ class Model(nn.Module):
         return None if self._like is None else self._like[0][self._like[1]]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_variants": {}, "_bound": None, "_runs": 0}
+        return {
+            **self.__dict__,
+            "_variants": {},
+            "_bound": None,
+            "_runs": 0,
+            "_links": (None, 0, []),
+        }
 
     # ---- running
 
