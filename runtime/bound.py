@@ -16,11 +16,18 @@ from .eager import is_watched
 from .held import slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .module import Model
 
+SMALL = 1 << 25  # bytes of parameters
 place_of, version_of = torch.Tensor.data_ptr, attrgetter("_version")
+
+
+def is_small(module: Model) -> bool:
+    """Whether Python takes a good part of the time, and parameters little memory."""
+    count: int = sum(where[name].nbytes for where, name in slots(module))
+    return count <= SMALL
 
 
 class Bound:
@@ -35,6 +42,7 @@ class Bound:
         ]
         self._places: list[int] = []
         self._versions: list[int] = []
+        self._copied: list[torch.Tensor] = []  # what is bound does not see change in place
         self._step: Callable[..., Any] | None = None
 
     def current(self) -> Callable[..., Any]:
@@ -50,7 +58,7 @@ class Bound:
             return self.module._emitted
         held = [where[name] for where, name in self._slots]
         try:
-            places, versions = list(map(place_of, held)), list(map(version_of, held))
+            places, versions = list(map(place_of, held)), list(map(version_of, self._copied))
         except RuntimeError:  # tensors of a transform, or made for inference
             return self.module._emitted
         if self._step is None or places != self._places or versions != self._versions:
@@ -58,8 +66,9 @@ class Bound:
                 return self.module._emitted
             device = held[0].device if held else torch.get_default_device()
             with torch.no_grad():
-                self._step = self._make(self.module, device)
-            self._places, self._versions = places, versions
+                self._step, made = self._make(self.module, device)
+            self._copied = [] if _are_views(made, held) else held
+            self._places, self._versions = places, list(map(version_of, self._copied))
         return self._step
 
     @cached_property
@@ -67,7 +76,7 @@ class Bound:
         """What binds the parameters."""
         artifact, module = self.module._artifact, self.module
         classes = {path: type(own).__name__ for path, own in module.named_modules() if path}
-        text = flat(artifact.source, artifact.entry, classes)
+        text = flat(artifact.source, artifact.entry, classes, join=is_small(module))
         if text is None:
             return None
         around = sys.modules[type(module).__module__].__dict__
@@ -75,3 +84,21 @@ class Bound:
         own = emitted.loaded(text, f"{artifact.name}_flat", given)
         made: Callable[..., Any] = own.bound
         return made
+
+
+def storage_of(value: torch.Tensor) -> int:
+    """Where the memory begins that a tensor looks at."""
+    return value.untyped_storage().data_ptr()
+
+
+def _are_views(made: Iterable[Any], held: Iterable[torch.Tensor]) -> bool:
+    """Whether all tensors in what is bound share the memory of parameters or states."""
+    places = set(map(storage_of, held))
+    waiting = list(made)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, torch.Tensor) and storage_of(value) not in places:
+            return False
+    return True

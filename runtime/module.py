@@ -21,8 +21,8 @@ from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import attention, border, emitted
-from .bound import Bound
-from .held import links, slot, slots
+from .bound import Bound, is_small
+from .held import links, slot
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class _Undrawn(TorchFunctionMode):
 
 
 OFTEN = 16  # runs without gradients, after which one function is made of it all
-SMALL = 1 << 25  # bytes of parameters, to which Python takes a good part of the time
 
 
 class Model(nn.Module):
@@ -244,13 +243,9 @@ class Model(nn.Module):
             return self._bound.current()
         if not is_compiling() and not torch.is_grad_enabled():
             self._runs += 1
-            if self._runs == OFTEN and self._is_small():
+            if self._runs == OFTEN and is_small(self) and not self._checked.updates:
                 self._bound = Bound(self)
         return self._emitted
-
-    def _is_small(self) -> bool:
-        held = [where[name] for where, name in slots(self)]
-        return not self._checked.updates and sum(value.nbytes for value in held) <= SMALL
 
     @cached_property
     def _read(self) -> frozenset[str | None]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Worth = Callable[[Region], object]
 
 ROW = 1 << 14  # numbers in a row, at the most: the nearest cache holds a few such
-GIVEN = 4  # values that a region gives, at the most
+GIVEN = 6  # values that a region gives, at the most
 
 
 def fused(flow: Flow, items: Sequence[str | Call], plan: Plan, worth: Worth) -> Plan:

@@ -171,8 +171,9 @@ def _can(flow: Flow, name: str) -> bool:
             return fn in ALONG and known
         case ContractAttrs(axes=axes):
             whole = {axis.name: axis.size for own in read for axis in own.axes}
-            weighs = any(own.axis_names == whole.keys() for own in read)
-            return weighs and known and 0 < volume({a: whole[a] for a in axes}) <= TINY
+            over = volume({name: whole[name] for name in axes})
+            along = [own.axis_names == whole.keys() for own in read]
+            return known and (all(along) or (any(along) and 0 < over <= TINY))
         case RenameAttrs(pairs=pairs):
             return known and all(len(old) == 1 for old, _ in pairs)
         case IndexAttrs(how=how):

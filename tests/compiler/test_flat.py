@@ -44,7 +44,7 @@ def both(source: str, layers: int = 2) -> tuple[nn.Module, str, object]:
     assert text is not None
     exec(text, space)
     with torch.no_grad():
-        return model, text, space["bound"](model, torch.device("cpu"))  # type: ignore[operator]
+        return model, text, space["bound"](model, torch.device("cpu"))[0]  # type: ignore[operator]
 
 
 def alike(source: str) -> str:

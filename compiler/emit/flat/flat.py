@@ -1,8 +1,8 @@
 """A model as one function: emitted source with calls of its own modules written out.
 
 What depends on parameters alone is computed once, by the function `bound` that the text defines: it
-takes the module and gives the function `step`. So a step looks up no attribute, calls no module,
-views no weight. Whoever runs it binds it again when parameters have changed.
+takes the module and gives the function `step`, and what is bound. So a step looks up no attribute,
+calls no module, views no weight. Whoever runs it binds it again when parameters have changed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..pytorch.names import identifier
 from .inlining import DEVICE, Inside
+from .joining import joined
 from .methods import changes, methods, name_of, names_in, names_stored, parts, stored
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ GIVEN = {ROOT, DEVICE, "torch", "F"}
 NEW = {"torch.arange", "torch.tensor"}  # what they give depends on their arguments alone
 
 
-def flat(source: str, entry: str, classes: Mapping[str, str]) -> str | None:
+def flat(source: str, entry: str, classes: Mapping[str, str], *, join: bool = False) -> str | None:
     """The text of `bound(self, device)` for emitted source whose class `entry` is the model.
-    `classes` has the class of each module by its path. None if the model is no plain body."""
+    `classes` has the class of each module by its path. With `join`, linear maps of one value are
+    one product, for which their weights are held again. None if the model is no plain body."""
     work = Flattening(methods(source), {**classes, "": entry})
     root = work.method("", "forward")
     if root is None or not root.is_plain:
@@ -36,13 +38,17 @@ def flat(source: str, entry: str, classes: Mapping[str, str]) -> str | None:
     work.taken |= {*GIVEN, *root.takes}
     given: list[ast.expr] = [name_of(name) for name in root.takes]
     work.lines.append(ast.Return(work.written(root, name_of(ROOT), given)))
+    lines = work.lines
+    if join:
+        lines = joined(lines, set(work.constants.values()), work.named, work.free)
     text = [f"def bound({ROOT}, {DEVICE}):"]
     text += [f"    {name} = {made}" for made, name in work.constants.items()]
     text += ["", f"    def step({', '.join(root.takes)}):"]
-    for line in _freed(work.lines):
+    for line in _freed(lines):
         written = ast.unparse(ast.fix_missing_locations(line))
         text += [f"        {part}" for part in written.split("\n")]
-    return "\n".join([*text, "", "    return step", ""])
+    held = "".join(f"{name}, " for name in work.constants.values())
+    return "\n".join([*text, "", f"    return step, ({held})", ""])
 
 
 def _freed(lines: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -108,11 +114,14 @@ class Flattening:
         """The name of what is computed once."""
         if isinstance(tree, ast.Constant) or getattr(tree, "id", None) in self.constants.values():
             return tree
-        text = ast.unparse(tree)
+        words = [key for key in parts(tree) or () if not key.isdigit()]
+        return name_of(self.named(ast.unparse(tree), "_".join(words[-2:]).removeprefix("self_")))
+
+    def named(self, text: str, wanted: str = "") -> str:
+        """The name of what is computed once by this text."""
         if text not in self.constants:
-            words = [key for key in parts(tree) or () if not key.isdigit()]
-            self.constants[text] = self.free("_".join(words[-2:]).removeprefix("self_") or "made")
-        return name_of(self.constants[text])
+            self.constants[text] = self.free(wanted or "made")
+        return self.constants[text]
 
     def free(self, wanted: str) -> str:
         """A name that nothing has yet."""

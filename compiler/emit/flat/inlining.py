@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .methods import changes, function, name_of, names_stored, stored
+from .methods import SOMETIMES, changes, function, name_of, names_stored, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,6 @@ QUICK = {  # the same functions without a wrapper in Python
     "F.rms_norm": "torch.rms_norm",
     "F.relu": "torch.relu",
 }
-SOMETIMES = ast.IfExp | ast.BoolOp | ast.ListComp | ast.GeneratorExp  # not run once for sure
 
 
 @dataclass

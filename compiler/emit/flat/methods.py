@@ -10,6 +10,7 @@ OTHER = (
     ast.FunctionDef | ast.Lambda | ast.Try | ast.With | ast.NamedExpr | ast.Global | ast.Nonlocal
     | ast.Yield | ast.YieldFrom | ast.Break | ast.Continue
 )  # fmt: skip
+SOMETIMES = ast.IfExp | ast.BoolOp | ast.ListComp | ast.GeneratorExp  # not run once for sure
 
 
 @dataclass(frozen=True)
