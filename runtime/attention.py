@@ -84,29 +84,32 @@ class Fused:
     @property
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results that are read."""
-        count = self.call.read
+        count, plain = self.call.read, self.alone(self.call.read)
+        known: dict[object, bool] = {}
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if not fits(operands):
-                return tuple(self.alone(count)(*operands))
             if is_compiling():
-                return self.operator(operands)[:count]
-            if is_pushed_twice():
-                return tuple(self.alone(count)(*operands))
+                worth = self._fits(operands)
+                return self.operator(operands)[:count] if worth else tuple(plain(*operands))
+            key = tuple([(x.shape, x.dtype, x.is_cpu) for x in operands])
+            if key not in known:
+                known[key] = self._fits(operands)
+            if not known[key] or is_pushed_twice():
+                return tuple(plain(*operands))
             return tuple(_differentiable(self, *operands)[:count])
 
-        def fits(operands: Tensors) -> bool:
-            floats = {x.dtype for x in operands if x.is_floating_point()}
-            on_cpu = all(x.device.type == "cpu" for x in operands)
-            if not on_cpu or len(floats) > 1 or next(iter(floats)) not in REALS:
-                return False
-            sizes = self.operator.sizes(operands)
-            scores = sizes[QUERY] * sizes[KEY]
-            for axis in self.made.lanes:
-                scores *= sizes[axis.name]
-            return is_worth(sizes[QUERY], scores, self.call.is_usual)
-
         return run
+
+    def _fits(self, operands: Tensors) -> bool:
+        """Whether the kernel takes these tensors, and is faster."""
+        floats = {x.dtype for x in operands if x.is_floating_point()}
+        if not all(x.is_cpu for x in operands) or len(floats) > 1 or not floats <= REALS.keys():
+            return False
+        sizes = self.operator.sizes(operands)
+        scores = sizes[QUERY] * sizes[KEY]
+        for axis in self.made.lanes:
+            scores *= sizes[axis.name]
+        return is_worth(sizes[QUERY], scores, self.call.is_usual)
 
     def _instead(self, operands: Tensors) -> Tensors:
         return [value.clone() for value in self.alone(len(self.call.results))(*operands)]

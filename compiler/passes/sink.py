@@ -27,7 +27,7 @@ from ...dsl.ops import (
     Slice,
 )
 from ..bodies import in_bodies
-from .placed import is_number, placed
+from .placed import is_number, placed, positions_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ...dsl.ops import Attrs, OpDef
     from ..context import Context
     from ..graph import Edit, Graph
-    from .placed import Placed
+    from .placed import Placed, Read
 
 WHERE, TIMES = MapAttrs("where"), MapAttrs("mul")
 ALIKE = {MapAttrs("add"), MapAttrs("sub")}
@@ -46,24 +46,27 @@ def sink(graph: Graph, ctx: Context) -> Graph:
     """The graph with single positions below what is linear."""
     graph = in_bodies(graph, lambda body: sink(body, ctx))
     with graph.edit() as edit:
-        sinking = _Sinking(edit)
+        sinking = _Sinking(edit, positions_read(graph))
         for name in graph.in_order():
             sinking.look(name)
     return edit.graph
 
 
 class _Sinking:
-    def __init__(self, edit: Edit) -> None:
-        self.edit = edit
+    def __init__(self, edit: Edit, read: Read) -> None:
+        self.edit, self.read = edit, read
         self.parts: dict[tuple[str, Select], str] = {}
+
+    def _placed(self, name: str) -> Placed | None:
+        return placed(self.edit, name, self.read)
 
     def look(self, name: str) -> None:
         """Put the position of what a node reads below it, and again, if it reads several."""
         node = self.edit.node(name)
-        if node.dtype is not DType.FLOAT or placed(self.edit, name):
+        if node.dtype is not DType.FLOAT or self._placed(name):
             return
         operands = self.edit.operands(name)
-        found = [placed(self.edit, operand) for operand in operands]
+        found = [self._placed(operand) for operand in operands]
         if any(found):
             self._move(node, operands, found)
         elif isinstance(node.attrs, ContractAttrs):
@@ -138,7 +141,7 @@ class _Sinking:
             if inner not in ALIKE:
                 continue
             terms = self.edit.operands(operand)
-            found = [placed(self.edit, term) for term in terms]
+            found = [self._placed(term) for term in terms]
             if all(one and one.at.axis in attrs.axes for one in found):
                 products = [
                     self._add(
@@ -157,7 +160,7 @@ class _Sinking:
         if at.axis not in node.axis_names:
             return name
         if (name, at) not in self.parts:
-            other = placed(self.edit, name)
+            other = self._placed(name)
             if other is not None and other.at.axis != at.axis:
                 inner = self._part(other.value, at)
                 made = self._add(MAP, WHERE, [other.there, inner, self._zero(node)], node)

@@ -44,7 +44,8 @@ def joined(
         widths = bind(f"[{', '.join(f'{weight}.shape[0]' for weight in names[0])}]")
         own = [free("part") for _ in maps.calls]
         value = ast.unparse(maps.calls[0].args[0])
-        text = f"{', '.join(own)} = {LINEAR}({', '.join([value, *held])}).split({widths}, -1)"
+        product = f"{LINEAR}({', '.join([value, *held])})"
+        text = f"{', '.join(own)} = torch.split_with_sizes({product}, {widths}, -1)"
         before.setdefault(maps.at, []).extend(ast.parse(text).body)
         parts |= dict(zip(maps.calls, own, strict=True))
     taking = _Taking(parts)

@@ -249,6 +249,17 @@ def _along(m: Maker) -> None:
         m.add(ops.ALONG_OP, ops.AlongAttrs(fn, axes), [x], bound=bound, exact=exact)
 
 
+def _placed(m: Maker) -> None:
+    """A value that is zero but at one position of an axis, which it need not have."""
+    x = m.value(FLOAT)
+    axes = [a for v in m.pool for a in v.axes if isinstance(a.size, int)]
+    if x and axes:
+        axis = m.pick(axes)
+        index = m.add(ops.IOTA, ops.IotaAttrs(axis), bound=8, exact=True)
+        at = m.map("eq", index, m.const(m.pick(range(axis.size))), bound=1, exact=True)
+        m.map("where", at, x, m.const(0.0), bound=x.bound, exact=True)
+
+
 def _stop(m: Maker) -> None:
     x = m.value()
     if x:
@@ -272,5 +283,6 @@ RULES: dict[str, Callable[[Maker], None]] = {
     "concat": _concat,
     "along": _along,
     "stop": _stop,
+    "placed": _placed,
 }
 """By the name of the kind; a rule adds nothing where nothing fits."""

@@ -37,6 +37,7 @@ KINDS = {  # what a pass meets more often than others do
     "prune": "scan map rename",
     "share": "const iota map select",
     "contract": "product contract map const",
+    "sink": "placed placed contract product map smooth reduce",
     "narrow": "select slice gather select rename map concat iota",
     "regroup": "product product map smooth",
     "hoist": "scan scan map smooth product contract",
