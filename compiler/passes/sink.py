@@ -17,6 +17,7 @@ from ...dsl.ops import (
     CONST,
     INDEX,
     MAP,
+    RENAME,
     ConstAttrs,
     ContractAttrs,
     IndexAttrs,
@@ -127,6 +128,8 @@ class _Sinking:
         left = tuple(name for name in node.attrs.axes if name != first.at.axis)
         if left:
             self._become(node, node.op, ContractAttrs(left), parts)
+        elif len(parts) == 1:
+            self._become(node, RENAME, RenameAttrs(), parts)
         else:
             product = parts[0]
             for part in parts[1:-1]:

@@ -102,3 +102,41 @@ def test_what_has_no_one_end_is_called() -> None:
     assert "layer_half(mid" in alike(early.format("x, kept[0], mid"))
     none = "class Net:\n    def forward(self, x):\n        return (lambda y: y)(x)\n"
     assert flat(none, "Net", {}) is None
+
+
+SIDE = """
+class Layer(nn.Module):
+    def forward(self, x):
+        one = F.linear(x, self.w.t())
+        other = torch.relu(F.linear(x, self.w))
+        x = one + other
+        return x, F.linear(x, self.w) if len(x) else x
+
+class Net(nn.Module):
+    def forward(self, x, past, past_2):
+        for layer in self.layer:
+            x, more = layer(x)
+        return x, more
+"""
+
+
+def test_maps_of_one_value_are_one_product() -> None:
+    model, _, _ = both(SIDE)
+    classes = {path: type(own).__name__ for path, own in model.named_modules() if path}
+    text = flat(SIDE, "Net", classes, join=True)
+    assert text is not None
+    assert text.count("torch.cat((") == 2  # one for each layer; not with what may not be run
+    step = text.split("def step")[1]
+    assert step.count("F.linear(") == 2 + 2
+    space: dict[str, object] = {"nn": nn, "torch": torch, "F": nn.functional}
+    exec(text, space)
+    x = torch.randn(3, 2)
+    with torch.no_grad():
+        made, _ = space["bound"](model, torch.device("cpu"))  # type: ignore[operator]
+        for found, wanted in zip(made(x, 0, 0), model(x, 0, 0), strict=True):
+            torch.testing.assert_close(found, wanted)
+
+
+def test_what_nothing_reads_any_more_is_let_go() -> None:
+    text = alike(LAYER.format("x, kept[0], mid"))
+    assert "        del " in text.split("def step")[1]
