@@ -233,13 +233,16 @@ class _Scan:
         extra = [axis for axis in node.axes if axis.name not in begin.axis_names]
         if extra:
             said = ", ".join(axis.name for axis in (*begin.axes, *extra))
+            hint = f"carry {name}[{said}] = .."
+            if any(extent(axis.name, self.outer) is None for axis in extra):
+                hint = f"along an axis of the carry: `{name} = ..[{extra[0].name} -> ..]`"
             scope.fail(
                 Slug.AXIS_MISMATCH,
                 f"the carry `{name}` begins with {scope.say_axes(begin)}, and then has "
                 f"`{extra[0].name}` too",
                 span,
                 notes=[Note("it begins here", self.carried[name].span)],
-                hint=f"carry {name}[{said}] = ..",
+                hint=hint,
             )
         order = (DType.BOOL, DType.INT, DType.FLOAT)
         if order.index(node.dtype) > order.index(begin.dtype):
