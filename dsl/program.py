@@ -375,7 +375,9 @@ class CheckedTraining:
 @dataclass(frozen=True, slots=True)
 class Fold:
     """One statistic over all examples. `nodes` are what it is of, `over` the axes that go, `keys`
-    the axis of a result that is no axis of them; `results` are the names, each with its axes."""
+    the axis of a result that is no axis of them; `results` are the names, each with its axes.
+    `extents` are nodes that say how much there is of axes that go, which may be another number for
+    each example."""
 
     statistic: str
     nodes: tuple[str, ...]
@@ -383,6 +385,12 @@ class Fold:
     keys: tuple[str, ...]
     numbers: tuple[float, ...]
     results: tuple[tuple[str, Axes], ...]
+    extents: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The nodes that it reads."""
+        return (*self.nodes, *(node for _, node in self.extents))
 
 
 @dataclass(frozen=True, slots=True)
