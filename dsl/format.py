@@ -152,6 +152,7 @@ def _body(node: Tree) -> Sequence[Tree] | None:
             | syntax.Phase()
             | syntax.Loop()
             | syntax.Scan()
+            | syntax.StudyScan()
         ):
             return node.body
     return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .stages import DecodePlan, SweepPlan, all_stages
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from .elaborate.models import ModelRequest
     from .sizes import Size
     from .source import Span
+    from .stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,23 @@ class DecodeOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanInput:
+    """In a scan of an experiment a carry as the step begins; with the name of the scan, the number
+    of the step."""
+
+    scan: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOutput:
+    """What a name of a scan of an experiment held at all steps."""
+
+    scan: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatisticsInput:
     """What a `calibrate` statement found, under one of its names."""
 
@@ -172,7 +192,10 @@ Source = (
     | StatisticInput
     | ArgumentInput
     | DecodeOutput
+    | ScanInput
+    | ScanOutput
 )
+MadeInput = SweepOutput | DecodeOutput | ScanInput | ScanOutput  # what an experiment itself makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +218,6 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepPlan:
-    """A sweep: its variables in order, its result node; `sites` are the addresses it writes."""
-
-    name: str
-    variables: tuple[str, ...]
-    result: str
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
 class DataPart:
     """A data set as a study uses it: by name, with the range of examples if one is given."""
 
@@ -214,53 +227,21 @@ class DataPart:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodePlan:
-    """A run that decodes: a model with its interventions, and what its further inputs hold.
-
-    `prompt` is the node of the tokens in the program, or a text, through the tokeniser of `data` or
-    as bytes. `weights` is under which name the parameters stand, if they are not the study's own.
-    `values` are the nodes of the program that further inputs hold; an option may be one as well.
-    `members` are the swept variables, of a run in a sweep; with `rows` they are further examples,
-    else one is decoded after another. It is run `after` so many sweeps.
-    """
-
-    name: str
-    model: CheckedModel
-    given: Mapping[str, float | None]
-    prompt: str
-    text: str | None
-    data: str
-    options: Mapping[str, float | str]
-    weights: str
-    span: Span
-    values: Mapping[str, str] = field(default_factory=dict)
-    members: tuple[str, ...] = ()
-    rows: bool = False
-    after: int = 0
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The nodes of the program that it needs."""
-        nodes = [value for value in self.options.values() if isinstance(value, str)]
-        prompt = (self.prompt,) if self.text is None else ()
-        return tuple(dict.fromkeys((*prompt, *self.values.values(), *nodes, *self.members)))
-
-
-@dataclass(frozen=True, slots=True)
 class CheckedStudy:
     """An experiment, or the losses of a training, as one program.
 
-    `model` is that of the first run, if there is one. `body.results` are the results of the
-    sweeps, in order, then all nodes of the outputs. `sources` say where each input node's values
-    come from. `weights` names what the parameters come from: a training or a `weights` statement.
-    Those whose address begins with one of `beside` and a colon come from there instead.
+    `model` is that of the first run, if there is one. `stages` are run in their order, in front of
+    what reads them. `body.results` are the nodes that they compute, then all nodes of the outputs.
+    `sources` say where each input node's values come from. `weights` names what the parameters come
+    from: a training or a `weights` statement. Those whose address begins with one of `beside` and a
+    colon come from there instead.
     """
 
     name: str
     model: CheckedModel | None
     body: Body
     sources: Mapping[str, Source]
-    sweeps: tuple[SweepPlan, ...]
+    stages: tuple[Stage, ...]
     outputs: tuple[Output, ...]
     data: DataPart | None
     weights: str | None
@@ -268,7 +249,16 @@ class CheckedStudy:
     updates: tuple[tuple[str, str], ...] = ()  # the address of a state or parameter, node
     beside: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
-    decodes: tuple[DecodePlan, ...] = ()
+
+    @property
+    def sweeps(self) -> tuple[SweepPlan, ...]:
+        """All sweeps, also those in scans."""
+        return tuple(plan for plan in all_stages(self.stages) if isinstance(plan, SweepPlan))
+
+    @property
+    def decodes(self) -> tuple[DecodePlan, ...]:
+        """All runs that decode, also those in scans."""
+        return tuple(plan for plan in all_stages(self.stages) if isinstance(plan, DecodePlan))
 
 
 def owned(study: CheckedStudy) -> tuple[Node, ...]:
@@ -385,7 +375,9 @@ class CheckedTraining:
 @dataclass(frozen=True, slots=True)
 class Fold:
     """One statistic over all examples. `nodes` are what it is of, `over` the axes that go, `keys`
-    the axis of a result that is no axis of them; `results` are the names, each with its axes."""
+    the axis of a result that is no axis of them; `results` are the names, each with its axes.
+    `extents` are nodes that say how much there is of axes that go, which may be another number for
+    each example."""
 
     statistic: str
     nodes: tuple[str, ...]
@@ -393,6 +385,12 @@ class Fold:
     keys: tuple[str, ...]
     numbers: tuple[float, ...]
     results: tuple[tuple[str, Axes], ...]
+    extents: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The nodes that it reads."""
+        return (*self.nodes, *(node for _, node in self.extents))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ def head(node: Tree) -> Pieces:
             ]
         case syntax.Loop(kind, name, count):
             return [f"{kind} {name} * ", *expression(count), ":"]
+        case syntax.StudyScan(axis, count):
+            return [f"scan {axis} * ", *expression(count), ":"]
         case syntax.Scan(axis, backwards, count):
             times = [" * ", *expression(count)] if count else []
             return [f"scan {axis}{' reversed' if backwards else ''}", *times, ":"]
@@ -180,8 +182,13 @@ def _param(param: syntax.Param) -> Pieces:
 
 
 def _axes(axes: Iterable[AxisDecl]) -> str:
-    shown = [f"*{a.name}" if a.pack else a.name + (f" of {a.of}" if a.of else "") for a in axes]
-    return f"[{', '.join(shown)}]"
+    return f"[{', '.join(map(_axis, axes))}]"
+
+
+def _axis(decl: AxisDecl) -> str:
+    if decl.size is not None:
+        return f"{decl.name} = {flat(expression(decl.size))}"
+    return f"*{decl.name}" if decl.pack else decl.name + (f" of {decl.of}" if decl.of else "")
 
 
 def _maybe_axes(axes: Iterable[AxisDecl] | None) -> Pieces:

@@ -195,6 +195,23 @@ class Nodes(StatementNodes):
         """`attribute heads over l in layer:`."""
         return replace(self.sweep(c), runs_again=False)
 
+    def draw(self, c: Children) -> syntax.Declare:
+        """`draw noise[seed = 20] like effect ~ uniform(0, 1)`."""
+        return self.drawn(c)
+
+    sized_axes = StatementNodes.axes
+
+    def sized_axis(self, c: Children) -> syntax.AxisDecl:
+        """`l`, `seed = 20`."""
+        return syntax.AxisDecl(c[0].value, size=c[2], span=self.over_all(c))
+
+    def study_scan(self, c: Children) -> syntax.StudyScan:
+        """`scan step * 6:`."""
+        _, axis, _, count, _, body = c
+        return syntax.StudyScan(axis.value, count, tuple(body), span=self.over_all(c))
+
+    scan_trials = StatementNodes.steps
+
     def plot(self, c: Children) -> syntax.Plot:
         """`plot heatmap(effect)`."""
         return syntax.Plot(c[1], span=self.over_all(c))

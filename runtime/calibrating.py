@@ -1,41 +1,41 @@
-"""A `calibrate` statement run on a model: batch after batch, and what was found kept in a file."""
+"""A `calibrate` statement run on a model: batch after batch, and where it takes several passes over
+the examples, pass after pass."""
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from ..dsl.core import names
 from ..dsl.diagnostics import Slug
 from ..dsl.program import FieldInput, StatisticsInput
 from . import statistics
+from .calibrated import Kept, Progress
 from .lowering import lower
 from .mistakes import mistake
 from .parameters import Parameters
-from .training.fingerprint import digest, plain
+from .ragged import check_limits, lengths_of, sizes_of
+from .rows import Batch
+from .sources import read_by
 from .training.inputs import Inputs
-from .weights import save_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import nn
 
-    from ..dsl.program import CheckedCalibration, Source
+    from ..dsl.program import CheckedCalibration, Fold, Source
     from .data import Dataset
     from .sources import Library
 
 Array = NDArray[Any]
 BATCH = 32
 AUTOSAVE = 60.0  # seconds after which what is known is written, to go on from
-KEY = "neuraxis"
 
 
 def calibrate(
@@ -52,72 +52,121 @@ def calibrate(
     folder; with `resume`, what stands there of the very same calibration is gone on from."""
     study = calibration.study
     assert study.data is not None
-    data = library.lessons(study.data)
-    if any(column.lengths for column in data.columns.values()):
-        message = "statistics of examples that have lengths of their own are not built yet"
-        raise mistake(Slug.UNBUILT, message, study.span)
-    data = data.pick(slice(0, calibration.examples))
+    data = library.lessons(study.data).pick(slice(0, calibration.examples))
     path = folder / f"{calibration.name}.safetensors"
-    print_ = _print(calibration, shared, data, seed)
-    states, done = _before(path, print_) if resume else ({}, 0)
-    if done < len(data):
-        given: dict[Source, torch.Tensor] = {}
+    kept = Kept.at(path, calibration, shared, data, seed)
+    progress = kept.read() if resume else Progress()
+    passes = _Passes(calibration, shared, library, data, kept, seed=seed, batch=batch)
+    last = max((statistics.passes(fold) for fold in calibration.folds), default=0)
+    while not progress.over:
+        progress = passes.read(progress)
+        following = passes.following(progress)
+        settled = progress.turn > 0 and _same(following, progress.before)
+        if progress.turn == last or settled:
+            progress = replace(progress, over=True)
+        else:
+            progress = Progress(progress.states, 0, progress.turn + 1, following)
+    found = _results(calibration, progress.states, len(data))
+    kept.write(progress, found)
+    return found
+
+
+class _Passes:
+    def __init__(
+        self,
+        calibration: CheckedCalibration,
+        shared: nn.Module,
+        library: Library,
+        data: Dataset,
+        kept: Kept,
+        *,
+        seed: int,
+        batch: int,
+    ) -> None:
+        self.calibration, self.shared, self.data = calibration, shared, data
+        self.kept, self.seed, self.batch = kept, seed, batch
+        study = calibration.study
+        assert study.data is not None
+        lengths = lengths_of(read_by(study), {study.data.name: data})
+        check_limits(study.limits, sizes_of(data), lengths)
+        self.ragged = tuple(lengths)
         own = Parameters(dict(shared.named_parameters()))
+        given: dict[Source, torch.Tensor] = {}
         for node in (step.node for step in study.body.steps):
             source = study.sources.get(node.name)
             if source is not None and not isinstance(source, FieldInput):
                 given[source] = library.tensor(node, source, {}, own.device)
-        how = (given, own, path, print_, seed, batch)
-        states = _run(calibration, shared, data, states, done, *how)
-    return _results(calibration, states, len(data))
+        self.inputs = Inputs(study, own, given, seed=seed)
+
+    def read(self, progress: Progress) -> Progress:
+        """Go through the examples that are left of a pass."""
+        study, data = self.calibration.study, self.data
+        folds = {
+            at: fold
+            for at, fold in enumerate(self.calibration.folds)
+            if progress.turn <= statistics.passes(fold)
+        }
+        states = {
+            at: state for at, state in progress.states.items() if progress.done or at not in folds
+        }
+        wanted = tuple(name for fold in folds.values() for name in fold.reads)
+        lowered = lower(study, wanted, self.shared, ragged=self.ragged, seed=self.seed)
+        saved = time.monotonic()
+        for first in range(progress.done, len(data), self.batch):
+            part = data.pick(slice(first, first + self.batch))
+            with torch.no_grad():
+                found = iter(lowered(self.inputs.at(part, first)))
+            for at, fold in folds.items():
+                batch = self._batch(fold, [next(found).cpu().numpy() for _ in fold.reads], first)
+                try:
+                    new = statistics.kept(fold, batch, self.seed, progress.before.get(at))
+                except ValueError as error:
+                    raise mistake(Slug.BAD_INDEX, str(error), study.span) from None
+                if new is not None:
+                    known = states.get(at)
+                    states[at] = new if known is None else statistics.joined(fold, known, new)
+            done = min(first + self.batch, len(data))
+            progress = replace(progress, states=states, done=done)
+            if time.monotonic() - saved > AUTOSAVE:
+                self.kept.write(progress)
+                saved = time.monotonic()
+        return progress
+
+    def following(self, progress: Progress) -> dict[int, statistics.State]:
+        """What the next pass is told."""
+        return {
+            at: statistics.ended(fold, progress.states[at], self.seed)
+            for at, fold in enumerate(self.calibration.folds)
+            if progress.turn < statistics.passes(fold)
+        }
+
+    def _batch(self, fold: Fold, arrays: list[Array], first: int) -> Batch:
+        """The values of a batch, and how much its examples have of the axes that go."""
+        nodes = {step.node.name: step.node for step in self.calibration.study.body.steps}
+        axes = [names(nodes[name].axes) for name in fold.nodes]
+        counts = zip(fold.extents, arrays[len(axes) :], strict=True)
+        lengths = {axis: count for (axis, _), count in counts if count.ndim}
+        return Batch(arrays[: len(axes)], axes, first, lengths)
 
 
-def _run(
-    calibration: CheckedCalibration,
-    shared: nn.Module,
-    data: Dataset,
-    states: dict[int, statistics.State],
-    done: int,
-    given: Mapping[Source, torch.Tensor],
-    own: Parameters,
-    path: Path,
-    print_: str,
-    seed: int,
-    batch: int,
-) -> dict[int, statistics.State]:
-    study = calibration.study
-    lowered = lower(study, study.body.results, shared, seed=seed)
-    inputs = Inputs(study, own, given, seed=seed)
-    axes = _axes(calibration)
-    saved = time.monotonic()
-    for first in range(done, len(data), batch):
-        part = data.pick(slice(first, first + batch))
-        with torch.no_grad():
-            found = iter(lowered(inputs.at(part, first)))
-        for at, fold in enumerate(calibration.folds):
-            values = [next(found).cpu().numpy() for _ in fold.nodes]
-            try:
-                new = statistics.kept(fold, values, axes[at], first)
-            except ValueError as error:
-                raise mistake(Slug.BAD_INDEX, str(error), study.span) from None
-            states[at] = statistics.joined(fold, states[at], new) if at in states else new
-        done = min(first + batch, len(data))
-        if done == len(data) or time.monotonic() - saved > AUTOSAVE:
-            _save(path, states, done, print_, calibration, len(data))
-            saved = time.monotonic()
-    return states
-
-
-def _axes(calibration: CheckedCalibration) -> list[list[tuple[str, ...]]]:
-    nodes = {step.node.name: step.node for step in calibration.study.body.steps}
-    return [[names(nodes[name].axes) for name in fold.nodes] for fold in calibration.folds]
+def _same(one: dict[int, statistics.State], other: dict[int, statistics.State]) -> bool:
+    return one.keys() <= other.keys() and all(
+        np.array_equal(value, other[at][name])
+        for at, state in one.items()
+        for name, value in state.items()
+    )
 
 
 def _results(
-    calibration: CheckedCalibration, states: Mapping[int, statistics.State], count: int
+    calibration: CheckedCalibration, states: dict[int, statistics.State], count: int
 ) -> dict[str, Array]:
+    nodes = {step.node.name: step.node for step in calibration.study.body.steps}
     found: dict[str, Array] = {}
-    for at, (fold, axes) in enumerate(zip(calibration.folds, _axes(calibration), strict=True)):
+    for at, fold in enumerate(calibration.folds):
+        if at not in states:
+            message = f"there is nothing to make `{fold.results[0][0]}` of: no example has a place"
+            raise mistake(Slug.BAD_SIZE, message, calibration.study.span)
+        axes = [names(nodes[name].axes) for name in fold.nodes]
         made = statistics.results(fold, states[at], axes)
         for name, own in fold.results:
             if made[name].shape != tuple(axis.size for axis in own):
@@ -125,54 +174,6 @@ def _results(
                 raise mistake(Slug.BAD_SIZE, message, calibration.study.span)
         found |= made
     return found
-
-
-def _save(
-    path: Path,
-    states: Mapping[int, statistics.State],
-    done: int,
-    print_: str,
-    calibration: CheckedCalibration,
-    count: int,
-) -> None:
-    """What is known so far and, once it is all, what was found."""
-    arrays = {f"kept/{name}": array for name, array in statistics.packed(states).items()}
-    if done == count:
-        arrays |= _results(calibration, states, count)
-    about = json.dumps({"done": done, "of": print_})
-    save_weights(path, {n: np.ascontiguousarray(a) for n, a in arrays.items()}, about={KEY: about})
-
-
-def _before(path: Path, print_: str) -> tuple[dict[int, statistics.State], int]:
-    """What an earlier run of the very same calibration kept, and of how many examples."""
-    if not path.exists():
-        return {}, 0
-    try:
-        with safe_open(path, framework="np") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            kept = {
-                name.removeprefix("kept/"): file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118  # no dict
-                if name.startswith("kept/")
-            }
-    except (SafetensorError, OSError, ValueError):
-        return {}, 0
-    if about.get("of") != print_:
-        return {}, 0
-    return statistics.unpacked(kept), int(about["done"])
-
-
-def _print(calibration: CheckedCalibration, shared: nn.Module, data: Dataset, seed: int) -> str:
-    """What must be the same for a calibration to go on."""
-    numbers = [
-        (name, digest(value.detach().cpu().float().numpy().tobytes()))
-        for name, value in shared.named_parameters()
-    ]
-    fields = [
-        (name, column.axes, column.values.shape, digest(column.values.tobytes()))
-        for name, column in data.columns.items()
-    ]
-    return digest((plain(calibration), numbers, fields, seed))
 
 
 def sources_of(study: Any) -> set[str]:

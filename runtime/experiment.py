@@ -1,4 +1,4 @@
-"""Runs an experiment: sweeps first, then what stands on them; values, plots and expectations."""
+"""Runs an experiment: its stages, then what stands on them; values, plots and expectations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..dsl.program import SweepInput, SweepOutput
-from .decoding.runs import decode_run
-from .lowering import address
+from ..dsl.stages import DecodePlan, SweepPlan
 from .outputs import Outcome, named, put_outputs
-from .sweeps import Running, Sweep, run
+from .stages import Stages
+from .sweeps import Running
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,34 +37,24 @@ def run_experiment(
     labels: dict[str, str] = {}  # what values of the program are kept as
     coordinates = _coordinates(given)
 
-    def decoded(place: int) -> None:
-        """What is decoded after so many sweeps."""
-        for decode in study.decodes:
-            if decode.after == place:
-                node, found = decode_run(decode, study, given, shared, library, seed=seed)
-                for label, value in found.items():
-                    unclear = [name for name in value.coords if name not in coordinates]
+    stages = Stages(study, given, shared, library, seed=seed, how=how or Running())
+    for stage in study.stages:
+        match stage:
+            case SweepPlan(name):
+                found = stages.sweep(stage)
+                outcome.values[name] = named(found.values, found.axes, name, coordinates)
+                if (node := stages.input(SweepOutput(name))) is not None:
+                    labels[node.name] = name
+            case DecodePlan(name):
+                node, values = stages.decode(stage)
+                for label, value in values.items():
+                    unclear = [axis for axis in value.coords if axis not in coordinates]
                     outcome.values[label] = value.drop_vars(unclear)
-                if not decode.members:
-                    labels[node.name] = f"{decode.name}.tokens"
-
-    read = {
-        source.sweep: step.node
-        for step in study.body.steps
-        if isinstance(source := study.sources.get(step.node.name), SweepOutput)
-    }
-    for place, plan in enumerate(study.sweeps):
-        decoded(place)
-        sweep = Sweep.of(study, plan, given.sizes, given.ragged)
-        found = run(sweep, given.inputs, given.sizes, shared, seed=seed, how=how)
-        outcome.how[plan.name] = found.how
-        outcome.values[plan.name] = named(found.values, found.axes, plan.name, coordinates)
-        if plan.name in read:
-            node = read[plan.name]
-            labels[node.name] = plan.name
-            order = [found.axes.index(axis.name) for axis in node.axes]
-            given.inputs[address(node)] = found.values.permute(order)
-    decoded(len(study.sweeps))
+                if not stage.members:
+                    labels[node.name] = f"{name}.tokens"
+            case _:
+                stages.scan(stage)
+    outcome.how.update(stages.lines)
     put_outputs(study, outcome, given, shared, labels, coordinates, seed, library)
     return outcome
 

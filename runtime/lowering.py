@@ -38,12 +38,13 @@ class Lowered:
 
     def __call__(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The results, each with its axes in the order of its node. Drawn numbers are taken from
-        `given` too, if they are there."""
+        `given` too, if they are there; else they are the same at all calls."""
         inputs = [given[address(node)] for node in self.inputs]
         draws = [address(node) for node in self.module.draws]
         if draws and all(name in given for name in draws):
             found = self.module.run_with(inputs, [given[name] for name in draws])
         else:
+            self.module.restart()
             found = self.module(*inputs)
         return found if isinstance(found, tuple) else (found,)
 

@@ -262,6 +262,10 @@ class Model(nn.Module):
         """Run on inputs of the right shapes, with these numbers as drawn."""
         return self._function()(*inputs, *draws)
 
+    def restart(self) -> None:
+        """Draw at the next call what was drawn at the first one."""
+        self._calls = 0
+
     def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
         """Parameters and states by address."""
         weights: dict[str, nn.Parameter] = {}

@@ -16,12 +16,11 @@ from ..dsl.elaborate.datasets import data_options
 from ..dsl.program import (
     ArgumentInput,
     DataPart,
-    DecodeOutput,
     FieldInput,
+    MadeInput,
     StatisticInput,
     StatisticsInput,
     SweepInput,
-    SweepOutput,
     TextInput,
 )
 from ..dsl.signatures import declared_field
@@ -126,7 +125,7 @@ class Library:
     # ---- inputs of studies
 
     def given(self, study: CheckedStudy, device: torch.device | str = "cpu") -> Given:
-        """Everything that an experiment reads, but for what its sweeps give."""
+        """Everything that an experiment reads, but for what it makes itself."""
         read = read_by(study)
         own = study.data
         parts = {
@@ -144,7 +143,7 @@ class Library:
             found.sources[address(node)] = source
             if isinstance(source, FieldInput):
                 found.inputs[address(node)] = _tensor(_field(node, source, parts), node, device)
-            elif not isinstance(source, SweepOutput | DecodeOutput):
+            elif not isinstance(source, MadeInput):
                 found.inputs[address(node)] = self.tensor(node, source, sizes_, device)
         for axis, counts in lengths.items():
             found.inputs[f"lengths.{axis}"] = torch.as_tensor(counts).to(device)

@@ -3,7 +3,7 @@ joined.
 
 All of it is in float64 and kept by sums, means and counts, so that the result does not depend on
 how the examples are cut into batches, but for rounding. Of single values nothing is kept, except
-for the largest few of `topk`.
+for the largest few of `topk`, and the sample that `kmeans` begins with.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import clusters
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..dsl.program import Fold
+    from .rows import Batch
 
 Array = NDArray[Any]
 State = dict[str, Array]
@@ -28,10 +31,12 @@ _BASE = log((1 + ERROR) / (1 - ERROR))
 _HALF = ceil(log(1e12) / _BASE)  # sizes from 1e-12 to 1e12
 
 
-def kept(fold: Fold, values: Sequence[Array], axes: Sequence[tuple[str, ...]], first: int) -> State:
-    """What is kept of a batch. `values` have these axes; `first` is the number of its first
-    example."""
-    rows = _rows(values[0], axes[0], fold.over)
+def kept(fold: Fold, batch: Batch, seed: int = 0, before: State | None = None) -> State | None:
+    """What is kept of a batch; nothing, if no example has a place. `before` is what the pass
+    over all examples before this one ended with."""
+    rows = batch.rows(0, fold.over)
+    if not len(rows):
+        return None
     match fold.statistic:
         case "mean":
             return {"n": np.array(len(rows)), "mean": rows.mean(0)}
@@ -39,15 +44,13 @@ def kept(fold: Fold, values: Sequence[Array], axes: Sequence[tuple[str, ...]], f
             mean = rows.mean(0)
             return {"n": np.array(len(rows)), "mean": mean, "around": ((rows - mean) ** 2).sum(0)}
         case "covariance" | "gram":
-            last = _primed_last(fold, rows, axes[0])
+            last = _primed_last(fold, rows, batch.axes[0])
             mean = last.mean(0) * (fold.statistic == "covariance")
             around = np.einsum("n...i,n...j->...ij", last - mean, last - mean)
             return {"n": np.array(len(rows)), "mean": mean, "around": around}
         case "mean_by":
-            keys = _keys(values[1], axes[1], fold.over, values[0], axes[0])
-            size = next(a.size for _, own in fold.results for a in own if a.name in fold.keys)
-            assert isinstance(size, int)
-            if len(keys) and not 0 <= keys.min() <= keys.max() < size:
+            keys, size = batch.keys(1, fold.over), key_size(fold)
+            if not 0 <= keys.min() <= keys.max() < size:
                 raise ValueError(f"a key is {keys.min()} to {keys.max()}, and there are {size}")
             n, total = np.zeros(size), np.zeros((size, *rows.shape[1:]))
             np.add.at(n, keys, 1)
@@ -56,18 +59,21 @@ def kept(fold: Fold, values: Sequence[Array], axes: Sequence[tuple[str, ...]], f
         case "quantile":
             return {"counts": _sketch(rows)}
         case "histogram":
-            low, high = fold.numbers
-            size = next(a.size for _, own in fold.results for a in own if a.name in fold.keys)
-            assert isinstance(size, int)
+            (low, high), size = fold.numbers, key_size(fold)
             place = np.floor((rows - low) / (high - low) * size).astype(np.int64)
             inside = (rows >= low) & (rows <= high)
             return {"counts": _counted(np.clip(place, 0, size - 1), size, inside)}
         case "topk":
-            examples = np.arange(first, first + len(rows))
+            examples = batch.examples(fold.over)
             return _largest({"value": rows, "at": _like(examples, rows)}, fold)
+        case "kmeans":
+            flat = rows.reshape(len(rows), -1)
+            if before is not None:
+                return clusters.counted(flat, before["centre"])
+            return clusters.sampled(flat, batch.lots(fold.over, seed), key_size(fold))
         case "least_squares":
             x = rows.reshape(len(rows), -1)
-            y = _rows(values[1], axes[1], fold.over).reshape(len(rows), -1)
+            y = batch.rows(1, fold.over).reshape(len(rows), -1)
             both = np.concatenate([x, y], 1)
             mean = both.mean(0)
             around = both - mean
@@ -83,6 +89,10 @@ def joined(fold: Fold, one: State, other: State) -> State:
         case "topk":
             both = {name: np.concatenate([one[name], other[name]]) for name in one}
             return _largest(both, fold)
+        case "kmeans" if "lots" in one:
+            return clusters.resampled(one, other, key_size(fold))
+        case "kmeans":
+            return {**one, **{name: one[name] + other[name] for name in ("n", "total")}}
     n = one["n"] + other["n"]
     apart = other["mean"] - one["mean"]
     found = {"n": n, "mean": one["mean"] + apart * (other["n"] / n)}
@@ -95,6 +105,25 @@ def joined(fold: Fold, one: State, other: State) -> State:
             moved = apart[..., :, None] * apart[..., None, :] * weight
         found["around"] = one["around"] + other["around"] + moved
     return found
+
+
+def passes(fold: Fold) -> int:
+    """How often the examples are read again."""
+    return int(fold.numbers[0]) if fold.statistic == "kmeans" else 0
+
+
+def ended(fold: Fold, state: State, seed: int) -> State:
+    """What the next pass is told of the one that ended with a state."""
+    if "lots" in state:
+        return {"centre": clusters.begun(state, key_size(fold), seed)}
+    return {"centre": clusters.moved(state)}
+
+
+def key_size(fold: Fold) -> int:
+    """The size of the axis of a result that its values lack."""
+    size = next(a.size for _, own in fold.results for a in own if a.name in fold.keys)
+    assert isinstance(size, int)
+    return size
 
 
 def results(fold: Fold, state: State, axes: Sequence[tuple[str, ...]]) -> dict[str, Array]:
@@ -121,6 +150,11 @@ def results(fold: Fold, state: State, axes: Sequence[tuple[str, ...]]) -> dict[s
         case "topk":
             own = (fold.keys[0], *rest)
             made = [(state["value"], own), (state["at"], own)]
+        case "kmeans":
+            sizes = {axis.name: axis.size for axis in fold.results[0][1]}
+            shape = [int(sizes[axis]) for axis in (fold.keys[0], *rest)]  # type: ignore[arg-type]
+            centre = clusters.moved(state).reshape(shape)
+            made = [(centre, (fold.keys[0], *rest)), (state["n"], (fold.keys[0],))]
         case "least_squares":
             made = _solved(fold, state, rest, axes[1])
         case _:
@@ -129,29 +163,6 @@ def results(fold: Fold, state: State, axes: Sequence[tuple[str, ...]]) -> dict[s
         name: value.transpose([own.index(axis.name) for axis in wanted])
         for name, (value, own), (_, wanted) in zip(names, made, fold.results, strict=False)
     }
-
-
-# ---- values as rows
-
-
-def _rows(value: Array, axes: tuple[str, ...], over: tuple[str, ...]) -> Array:
-    """One row for each place along the axes that go, in their order."""
-    rest = [axis for axis in axes if axis not in over]
-    if value.dtype.kind == "f":
-        value = value.astype(np.float64)
-    turned = value.transpose([axes.index(axis) for axis in (*over, *rest)])
-    return turned.reshape(-1, *turned.shape[len(over) :]).astype(np.float64)
-
-
-def _keys(
-    key: Array, axes: tuple[str, ...], over: tuple[str, ...], value: Array, own: tuple[str, ...]
-) -> NDArray[np.int64]:
-    """The key of each row; along axes that it lacks it is the same."""
-    shape = [value.shape[own.index(axis)] for axis in over]
-    kept = [axis for axis in over if axis in axes]
-    turned = key.transpose([axes.index(axis) for axis in kept])
-    wide = turned.reshape([n if axis in axes else 1 for axis, n in zip(over, shape, strict=True)])
-    return np.broadcast_to(wide, shape).reshape(-1).astype(np.int64)
 
 
 def _like(examples: NDArray[np.int64], rows: Array) -> Array:
@@ -203,9 +214,7 @@ def _quantile(counts: Array, level: float) -> Array:
 def _largest(state: State, fold: Fold) -> State:
     """The largest values with the examples that they are of; the earlier first where they are
     equal."""
-    size = fold.results[0][1]
-    count = next(axis.size for axis in size if axis.name in fold.keys)
-    order = np.lexsort((state["at"], -state["value"]), axis=0)[:count]
+    order = np.lexsort((state["at"], -state["value"]), axis=0)[: key_size(fold)]
     return {name: np.take_along_axis(value, order, 0) for name, value in state.items()}
 
 

@@ -6,7 +6,7 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .. import ops
+from .. import ops, sizes
 from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Slug
@@ -193,8 +193,21 @@ def _dot(given: Given) -> Val:
     return given.emit(ops.CONTRACT, ops.ContractAttrs(given.axes(nodes)), nodes)
 
 
-def _along(given: Given) -> Val:
-    nodes = given.nodes(1, 1)
+def _rank(given: Given) -> Val:
+    """Along one axis, or among the positions of several together."""
+    (node,) = given.nodes(1, 1)
+    axes = given.axes([node])
+    if len(axes) < 2:
+        return _along(given, [node])
+    own = tuple(axis for name in axes for axis in node.axes if axis.name == name)
+    together = Axis("^" + "_".join(axes), sizes.product(axis.size for axis in own))
+    merged = rename(given.scope, node, ((axes, (together,)),), given.tree)
+    ranks = given.emit(ops.ALONG_OP, ops.AlongAttrs("rank", (together.name,)), [merged]).node
+    return Value(rename(given.scope, ranks, (((together.name,), own),), given.tree))
+
+
+def _along(given: Given, nodes: list[Node] | None = None) -> Val:
+    nodes = nodes or given.nodes(1, 1)
     axes = given.axes(nodes)
     if not axes or (len(axes) > 1 and given.name not in ("softmax", "log_softmax")):
         given.wrong(f"`{given.name}` wants the axis that it is along", given.over(nodes, 1))
@@ -300,6 +313,7 @@ BUILTINS: dict[str, Builtin] = {
     **{name: Builtin(f"{name}(x)", _unary) for name in UNARY},
     **{name: Builtin(f"{name}[t](x)", _reduce) for name in REDUCTIONS},
     **{name: Builtin(f"{name}[t](x)", _along) for name in ALONG if not name.startswith("fft")},
+    "rank": Builtin("rank[t](x)", _rank),
     "max": Builtin("max[t](x) or max(a, b)", _fold_map),
     "min": Builtin("min[t](x) or min(a, b)", _fold_map),
     "quantile": Builtin("quantile[t](x, 0.5)", _reduce),

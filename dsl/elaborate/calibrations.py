@@ -10,16 +10,18 @@ from ..core import Axis, DType
 from ..diagnostics import Note, Slug, or_any, or_nearest
 from ..program import CheckedCalibration, CheckedStudy, Fold, StatisticsInput
 from ..signatures import EXAMPLES
+from ..sizes import Poly
 from .datasets import use_data
 from .sites import model_axis
 from .structure import walk
-from .values import HaltError, Poison, Table
+from .values import HaltError, Known, Poison, Table
 
 if TYPE_CHECKING:
     from ..core import Axes, Node
     from ..diagnostics import Collector
     from ..modules import Module
     from ..program import DataPart
+    from ..source import Span
     from .builder import Budget
     from .scope import Scope
     from .study import Study
@@ -35,6 +37,7 @@ VALUES = {  # how many values a statistic is of, how many numbers it takes, and 
     "histogram": (1, 2, 1),
     "topk": (1, 0, 2),
     "least_squares": (2, 0, 2),
+    "kmeans": (1, 1, 2),
 }
 
 
@@ -64,7 +67,7 @@ def calibrated(
     count = scope.whole(tree.count, "how much is read")
     if count < 1:
         scope.fail(Slug.BAD_SIZE, f"nothing is learned of {count} {tree.unit}", tree.count.span)
-    body = study.body([name for fold in folds for name in fold.nodes])
+    body = study.body([name for fold in folds for name in fold.reads])
     return CheckedCalibration(
         tree.name,
         CheckedStudy(
@@ -169,13 +172,34 @@ def _fold(
         results.append((_name(target, scope), axes))
     keys = list(dict.fromkeys(keys))
     _check_shape(statistic, key is not None, results, rest, keys, step, scope)
+    taken = tuple(scope.finite(arg.value, f"what `{statistic}` takes") for arg in plain[values:])
+    if statistic == "kmeans" and (taken[0] < 1 or taken[0] != int(taken[0])):
+        scope.fail(
+            Slug.BAD_SIZE,
+            f"the examples are read again at least once, and this is {taken[0]:g}",
+            plain[1].span,
+            hint="centre[k = 8, d] = kmeans[b, t](x, 10)",
+        )
     return Fold(
         statistic if key is None else "mean_by",
         tuple(node.name for node in nodes),
         over,
         tuple(keys),
-        tuple(scope.finite(arg.value, f"what `{statistic}` takes") for arg in plain[values:]),
+        taken,
         tuple(results),
+        _extents(nodes[0], over, tree.span, scope),
+    )
+
+
+def _extents(
+    node: Node, over: tuple[str, ...], span: Span, scope: Scope
+) -> tuple[tuple[str, str], ...]:
+    """How much there is of the axes that go, but for the examples, where a call says it."""
+    sizes = [(axis.name, axis.size) for axis in node.axes if axis.name in over]
+    return tuple(
+        (name, scope.node(Known(size), span).name)
+        for name, size in sizes
+        if name != EXAMPLES and isinstance(size, Poly)
     )
 
 
@@ -224,13 +248,15 @@ def _check_shape(
 ) -> None:
     """A result has the axes that its statistic gives."""
     names = {axis.name for axis in rest}
-    new = keyed or statistic in ("covariance", "gram", "histogram", "topk")
+    new = keyed or statistic in ("covariance", "gram", "histogram", "topk", "kmeans")
     primed = statistic in ("covariance", "gram")
     first = {axis.name for axis in results[0][1]}
     wrong = first - set(keys) != names or len(keys) != int(new)
     wrong |= primed and not all(key.rstrip("'") in names for key in keys)
     if statistic == "topk":
         wrong |= {axis.name for axis in results[1][1]} != first
+    if statistic == "kmeans" and len(results) > 1:
+        wrong |= {axis.name for axis in results[1][1]} != set(keys)
     if statistic == "least_squares" and len(results) > 1:
         wrong |= not {axis.name for axis in results[1][1]} < names
     if wrong:
@@ -261,7 +287,8 @@ def know_statistics(study: Study, tree: s.Expr, scope: Scope) -> None:
         fields: dict[str, Node] = {}
         for fold in made.folds:
             for place, (name, axes) in enumerate(fold.results):
-                dtype = DType.INT if fold.statistic == "topk" and place else DType.FLOAT
+                whole = fold.statistic in ("topk", "kmeans") and place
+                dtype = DType.INT if whole else DType.FLOAT
                 source = StatisticsInput(part.id, name)
                 fields[name] = study.input(source, axes, dtype, found[0].span).node
         scope.names[part.id] = Table(part.id, fields)

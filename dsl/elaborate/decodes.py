@@ -8,7 +8,8 @@ from .. import ops
 from .. import syntax as s
 from ..core import Axis, DType
 from ..diagnostics import Note, Slug, or_any
-from ..program import DecodeOutput, DecodePlan, SweepInput
+from ..program import DecodeOutput, SweepInput
+from ..stages import DecodePlan
 from .datasets import TEXT
 from .handed import handed, members_of
 from .requests import elaborated
@@ -92,10 +93,10 @@ def decoded(
         axes.append(Axis(SAMPLE, int(options["samples"])))
     axes.append(Axis(model.time or "", int(options["steps"])))
     name = step.name
-    while any(plan.name == name for plan in study.decodes):
+    while any(source == DecodeOutput(name) for source in study.sources.values()):
         name += "'"
     tokens = _tokens_out(study, name, members, axes, step, scope)
-    study.decodes.append(
+    study.stages.append(
         DecodePlan(
             name,
             found.model,
@@ -109,7 +110,6 @@ def decoded(
             {**found.values, **{name: node.name for name, node in further.items()}},
             tuple(node.name for node in members),
             found.rows and not any(_is_whole(known[n], batch) for n in further),
-            len(study.sweeps),
         )
     )
     if study.model is None:

@@ -12,6 +12,7 @@ from .outputs import expect, output, show
 from .plots import plot
 from .study import Study
 from .study_runs import Runs
+from .study_scans import draw, named, study_scan
 from .sweeps import sweep
 from .values import Formula, HaltError, Poison, Val
 from .weights import split_weights
@@ -42,14 +43,13 @@ def elaborate_experiment(
         study.model,
         body,
         study.sources,
-        tuple(study.sweeps),
+        tuple(study.stages),
         tuple(study.outputs),
         experiment.data,
         study.weights,
         tree.span,
         limits=tuple(study.ctx.limits),
         beside=study.beside,
-        decodes=tuple(study.decodes),
     )
 
 
@@ -66,7 +66,7 @@ class _Experiment:
             try:
                 self._step(step)
             except HaltError:
-                for name in _named(step):
+                for name in named(step):
                     self.scope.names.setdefault(name, Poison())
 
     def _step(self, step: s.Trial) -> None:
@@ -77,7 +77,14 @@ class _Experiment:
             case s.Measure():
                 self._bind(step.name, Formula(step, self.scope), step.span)
             case s.Sweep():
-                self._bind(step.name, sweep(self.study, step, self.runs.run), step.span)
+                found = sweep(self.study, step, self.runs.run, self.scope)
+                self._bind(step.name, found, step.span)
+            case s.StudyScan():
+                study_scan(self.study, step, self.scope, self.runs)
+                for name in named(step):
+                    output(self.study, "value", name, [self.scope.names[name]], step.span)
+            case s.Declare():
+                draw(step, self.scope, self.tree.name)
             case s.Assign():
                 for target, value in zip(step.targets, step.values, strict=False):
                     if not isinstance(target, s.Name):
@@ -106,15 +113,3 @@ class _Experiment:
             )
         self.scope.names[name] = value
         self.scope.spans[name] = span
-
-
-def _named(step: s.Trial) -> list[str]:
-    """The names that a step gives to something."""
-    match step:
-        case s.Assign(targets):
-            return [target.id for target in targets if isinstance(target, s.Name)]
-        case s.Run(name) | s.Measure(name) | s.Sweep(name):
-            return [name]
-        case s.Unbuilt(_, (s.Name(name), *_)):  # `attribute heads over ...`
-            return [name]
-    return []

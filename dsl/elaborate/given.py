@@ -11,7 +11,7 @@ from ..program import ArgumentInput
 from .during import TRAIN, in_training, positions
 from .owned import own
 from .scope import Frame, Scope
-from .sites import is_turn, model_axis
+from .sites import is_turn, loop_axis, model_axis
 from .structure import walk
 from .values import HaltError, Known, Poison, Run, Table, Val, Value
 from .writes import plan
@@ -235,7 +235,7 @@ def _picking(definition: s.Intervention, module: Module) -> set[str]:
 
 
 def _own_axis(decl: s.AxisDecl, model: CheckedModel, scope: Scope) -> Axis:
-    axis = model_axis(decl.name, model)
+    axis = model_axis(decl.name, model) or loop_axis(decl.name, model)
     if axis is None:
         scope.fail(Slug.UNKNOWN_AXIS, f"`{model.name}` has no axis `{decl.name}`", decl.span)
     return axis

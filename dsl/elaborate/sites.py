@@ -131,6 +131,30 @@ def body_sites(body: Body) -> Iterator[tuple[str, Node]]:
             yield from body_sites(step.node.attrs.body)
 
 
+def loop_axis(name: str, model: CheckedModel) -> Axis | None:
+    """The turns of a loop of that name, as an axis."""
+    turns = {
+        found.group(1)
+        for site, _ in body_sites(model.body)
+        if (found := re.search(rf"(?:^|\.){re.escape(name)}\[(\d+)\]", site))
+    }
+    return Axis(name, len(turns)) if turns else None
+
+
+def turns_of(loop: str, address: str, model: CheckedModel) -> int:
+    """How many turns the loop has that an address is in."""
+    head = re.match(rf"(?:.*\.)?{re.escape(loop)}\[", address)
+    if head is None:
+        return 0
+    start = len(head.group())
+    turns = {
+        site[start : site.index("]", start)]
+        for site, _ in body_sites(model.body)
+        if site.startswith(head.group())
+    }
+    return len(turns)
+
+
 def model_axis(name: str, model: CheckedModel) -> Axis | None:
     """The axis of that name; if parts of the model have others of the name, the outermost one."""
     nodes = [step.node for step in model.body.steps if name in step.node.axis_names]

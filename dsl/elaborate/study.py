@@ -13,12 +13,15 @@ from ..program import (
     ArgumentInput,
     DecodeOutput,
     FieldInput,
+    ScanInput,
+    ScanOutput,
     StatisticInput,
     StatisticsInput,
     SweepInput,
     SweepOutput,
     TextInput,
 )
+from ..stages import DecodePlan, all_stages, computed
 from .builder import Budget, Builder, Context
 from .calibrations import know_statistics
 from .datasets import STATISTICS, TEXT, statistic
@@ -33,8 +36,9 @@ from .values import Table, Val, Value
 if TYPE_CHECKING:
     from ..diagnostics import Collector
     from ..modules import Module
-    from ..program import CheckedModel, DecodePlan, Output, Source, SweepPlan
+    from ..program import CheckedModel, Output, Source
     from ..source import Span
+    from ..stages import Stage
     from .origins import Origin
 
 
@@ -53,8 +57,7 @@ class Study:
         self.ctx = Context(collector, self._evaluate, training=training, budget=budget or Budget())
         self.scope = Scope(self.ctx, Builder(self.ctx), Frame(module), "", "")
         self.sources: dict[str, Source] = {}
-        self.sweeps: list[SweepPlan] = []
-        self.decodes: list[DecodePlan] = []
+        self.stages: list[Stage] = []
         self.outputs: list[Output] = []
         self.tables: dict[str, Table] = {}  # the data that may be spoken of
         self.models: dict[object, CheckedModel] = {}
@@ -120,12 +123,17 @@ class Study:
         self.sources[node.name] = source
         return Value(node)
 
+    @property
+    def decodes(self) -> list[DecodePlan]:
+        """The runs that decode so far."""
+        return [plan for plan in all_stages(tuple(self.stages)) if isinstance(plan, DecodePlan)]
+
     # ---- the end
 
     def body(self, extra: list[str]) -> Body:
-        """The program so far, giving sweeps, outputs and updates."""
+        """The program so far, giving what stages compute, outputs and updates."""
         results = [
-            *(sweep.result for sweep in self.sweeps),
+            *computed(tuple(self.stages)),
             *(n for out in self.outputs for n in out.nodes),
             *extra,
         ]
@@ -147,6 +155,10 @@ def _label(source: Source) -> str:
             return f"{run}.tokens"
         case TextInput(text):
             return "token." + "".join(c if c.isalnum() else "_" for c in text)
+        case ScanInput(scan, name):
+            return f"{scan}.{name}" if name != scan else scan
+        case ScanOutput(_, name):
+            return name
         case StatisticsInput(calibration, name):
             return f"{calibration}.{name}"
         case StatisticInput(name, data):

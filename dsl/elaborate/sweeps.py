@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from .. import sizes
 from .. import syntax as s
 from ..core import Axis, DType
 from ..diagnostics import Slug, or_nearest
-from ..program import SweepInput, SweepOutput, SweepPlan
-from .sites import body_sites
+from ..program import SweepInput, SweepOutput
+from ..stages import SweepPlan
+from .sites import body_sites, loop_axis
 from .values import Run, Val
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run]) -> Val:
+def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run], scope: Scope) -> Val:
     """A sweep: its variables as axes, its body once, and what it gives as an input of what
-    follows. `run` makes the runs in it."""
-    inner = study.scope.inner(names={}, axes={})
+    follows in the scope. `run` makes the runs in it."""
+    inner = scope.inner(names={}, axes={})
     for place, over in enumerate(step.over):
         if over.name in [other.name for other in step.over[:place]]:
-            study.scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
-    variables = [_over(study, over, step, inner) for over in step.over]
+            scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
+    variables = [_over(study, over, step, inner, scope) for over in step.over]
     for part in step.body:
         if isinstance(part, s.Run) and not step.runs_again:
-            study.scope.fail(
+            scope.fail(
                 Slug.MISPLACED,
                 "an attribution is read off runs that stand above it",
                 part.span,
@@ -48,51 +48,53 @@ def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run]) -> Va
     for axis, _ in variables:
         node = inner.spread(node, axis, step.span)
     node = inner.builder.swap(inner.builder.current(inner.builder.use(node)))
-    study.sweeps.append(
+    study.stages.append(
         SweepPlan(step.name, tuple(axis.name for axis, _ in variables), node.name, step.span)
     )
     static = {axis.name: Axis(axis.name, count) for axis, count in variables}
     axes = tuple(static.get(axis.name, axis) for axis in node.axes)
     for axis, count in variables:
-        study.scope.axes[axis.name] = Axis(axis.name, count)
+        scope.axes[axis.name] = Axis(axis.name, count)
     return study.input(SweepOutput(step.name), axes, node.dtype, step.span)
 
 
-def _over(study: Study, over: s.Over, step: s.Sweep, inner: Scope) -> tuple[Axis, Size]:
-    """A swept variable: an input along an axis of its own, so that members can be chosen at
-    run time."""
+def _over(
+    study: Study, over: s.Over, step: s.Sweep, inner: Scope, scope: Scope
+) -> tuple[Axis, Size]:
+    """A swept variable, named in `inner`: an input along an axis of its own, so that members can be
+    chosen at run time."""
     values: tuple[float, ...] | None = None
     dtype = DType.INT
     match over.range:
         case s.Listing(items):
-            numbers = [study.scope.constant(item, "a value to sweep over") for item in items]
+            numbers = [scope.constant(item, "a value to sweep over") for item in items]
             values = tuple(float(n) for n in numbers)
             dtype = DType.INT if all(isinstance(n, int) for n in numbers) else DType.FLOAT
             count: Size = len(values)
         case s.Range(low, high) if low is not None and high is not None:
-            start, stop = study.scope.size_of(low), study.scope.size_of(high)
+            start, stop = scope.size_of(low), scope.size_of(high)
             if isinstance(start, int) and isinstance(stop, int):
                 values = tuple(float(v) for v in range(start, stop))
                 count = len(values)
             elif start == 0:
                 count = stop
             else:
-                study.scope.fail(
+                scope.fail(
                     Slug.BAD_SIZE, "a range with a run-time end starts at 0", over.range.span
                 )
         case s.Name(name):
-            count = _extent(study, name, over)
+            count = _extent(name, over, scope)
         case _:
-            study.scope.fail(
+            scope.fail(
                 Slug.BAD_INDEX,
                 "a sweep is over turns, an axis, a range or a list",
                 over.range.span,
                 hint="over l in layer, p in t, g in [0, 0.5]",
             )
     if count == 0:
-        study.scope.fail(Slug.BAD_SIZE, f"`{over.name}` has nothing to sweep over", over.span)
+        scope.fail(Slug.BAD_SIZE, f"`{over.name}` has nothing to sweep over", over.span)
     graph = over.name
-    while graph in _model_axes(study.scope):
+    while graph in _model_axes(scope):
         graph += "'"
     axis = Axis(graph, sizes.symbol(f"{step.name}_{over.name}"))
     source = SweepInput(step.name, graph, values, count)
@@ -107,36 +109,43 @@ def _over(study: Study, over: s.Over, step: s.Sweep, inner: Scope) -> tuple[Axis
     return axis, count
 
 
-def _extent(study: Study, name: str, over: s.Over) -> Size:
-    """How many turns a loop has, or the size of an axis."""
-    for model in _models(study.scope):
-        turns = {
-            int(found.group(1))
-            for site, _ in body_sites(model.body)
-            if (found := re.search(rf"(?:^|\.){re.escape(name)}\[(\d+)\]", site))
-        }
-        if turns:
-            return len(turns)
-    known = study.scope.axis(name)
+def extent(name: str, scope: Scope) -> Size | None:
+    """How many turns a loop has, or the size of an axis; None if there is no such thing."""
+    for model in _models(scope):
+        turns = loop_axis(name, model)
+        if turns is not None:
+            return turns.size
+    known = scope.axis(name)
     if known is not None and not name.endswith("'"):
         return known.size
-    for model in _models(study.scope):
+    for model in _models(scope):
         for _, node in body_sites(model.body):
             for axis in node.axes:
                 if axis.name == name:
                     return axis.size
-    near = or_nearest(name, _model_axes(study.scope))
-    study.scope.fail(
-        Slug.UNKNOWN_AXIS,
-        f"`{name}` is neither a loop nor an axis of a run above",
-        over.range.span,
-        hint=near,
-    )
     return None
 
 
-def _models(scope: Scope) -> list[CheckedModel]:
-    return [run.model for run in scope.names.values() if isinstance(run, Run)]
+def _extent(name: str, over: s.Over, scope: Scope) -> Size:
+    found = extent(name, scope)
+    if found is None:
+        near = or_nearest(name, _model_axes(scope))
+        scope.fail(
+            Slug.UNKNOWN_AXIS,
+            f"`{name}` is neither a loop nor an axis of a run above",
+            over.range.span,
+            hint=near,
+        )
+    return found
+
+
+def _models(scope: Scope | None) -> list[CheckedModel]:
+    """Those of the runs that have a name here."""
+    found: list[CheckedModel] = []
+    while scope is not None:
+        found += [run.model for run in scope.names.values() if isinstance(run, Run)]
+        scope = scope.parent
+    return found
 
 
 def _model_axes(scope: Scope) -> set[str]:

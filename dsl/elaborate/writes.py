@@ -16,7 +16,15 @@ from .owned import owned_in
 from .paths import add_detour
 from .planned import Plan, Planned
 from .returns import returned
-from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
+from .sites import (
+    Pattern,
+    body_sites,
+    matches,
+    pattern,
+    split_selection,
+    turns_of,
+    unknown_site,
+)
 from .values import HaltError, Known, Run, Value
 
 if TYPE_CHECKING:
@@ -161,7 +169,7 @@ def _selected_axis(item: s.Item, scope: Scope) -> str:
 
 def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
     """Two writes to one element: the later one stands, and the user is told."""
-    if new.write.op != "=" or _uses_it(new.write.value):
+    if new.write.op != "=" or _reads_back(new.write.value):
         return
     if new.write is old.write or (new.when and old.when and new.when != old.when):
         return
@@ -178,10 +186,11 @@ def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
     )
 
 
-def _uses_it(tree: s.Expr) -> bool:
+def _reads_back(tree: s.Expr) -> bool:
+    """Whether a value knows of what was there."""
     from .structure import walk
 
-    return any(isinstance(t, s.Name) and t.id == "it" for t in walk(tree))
+    return any(isinstance(t, s.Name) and t.id in ("it", "before") for t in walk(tree))
 
 
 def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: Scope) -> Node:
@@ -197,6 +206,8 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
         scope.axes.setdefault(axis.name, axis)
     for loop, by, turn in planned.turns:
         scope.names[loop if by == "*" else by] = Known(turn)
+        if by == "*":
+            scope.axes.setdefault(loop, Axis(loop, turns_of(loop, address, run.model)))
     with owned_in(planned, address, run, scope):
         if planned.write.is_rule:
             part = partial(_returned_part, planned)
@@ -204,10 +215,25 @@ def written(planned: Planned, it: Node, address: str, run: Run, builder_scope: S
         new = _new_value(planned, it, address, run, scope)
     for loop, by, turn in planned.turns:
         if by == "*" and loop in new.axis_names:
+            _check_turns(new, loop, address, planned, run.model, scope)
             new = scope.builder.emit(ops.INDEX, ops.IndexAttrs(ops.Select(loop, turn)), [new], span)
     masks = _masks(planned, it, scope)
     _check_axes(new, it, masks, planned, scope)
     return _chosen(masks, new, it, scope, span)
+
+
+def _check_turns(
+    new: Node, loop: str, address: str, planned: Planned, model: CheckedModel, scope: Scope
+) -> None:
+    """What has a value for each turn of a loop has as many as there are turns."""
+    found, turns = new.size(loop), turns_of(loop, address, model)
+    if isinstance(found, int) and found != turns:
+        scope.fail(
+            Slug.SIZE_MISMATCH,
+            f"what is written is of {found} turns of `{loop}`, and `{model.name}` has {turns} here",
+            planned.write.value.span,
+            hint=f"by their share of the depth: `x[{loop} = {loop} * {found} // |{loop}|]`",
+        )
 
 
 def _returned_part(planned: Planned, new: Node, arrived: Node, scope: Scope) -> Node:

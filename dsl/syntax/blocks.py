@@ -10,11 +10,12 @@ from .tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class AxisDecl(Tree):
-    """`t`, `t of b`, `*i`."""
+    """`t`, `t of b`, `*i`; in an experiment `seed = 20`."""
 
     name: str
     of: str | None = None
     pack: bool = False
+    size: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .blocks import Assign, AxisDecl, Branch, Doc, During, Given, Unbuilt, Write
+from .blocks import Assign, AxisDecl, Branch, Carry, Declare, Doc, During, Given, Unbuilt, Write
 from .tree import Tree
 
 if TYPE_CHECKING:
@@ -100,6 +100,15 @@ class Sweep(Tree):
 
 
 @dataclass(frozen=True, slots=True)
+class StudyScan(Tree):
+    """`scan step * 6:` in an experiment: steps that run one after another."""
+
+    axis: str
+    count: Expr
+    body: tuple[Doc | Carry | Run | Sweep | Assign | StudyScan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plot(Tree):
     """`plot heatmap(effect, x = p)`."""
 
@@ -134,7 +143,20 @@ class Experiment(Tree):
     body: tuple[Trial, ...]
 
 
-Trial = Doc | Run | Measure | Sweep | Plot | Show | Expect | Assign | Unbuilt
+Trial = (
+    Doc
+    | Run
+    | Measure
+    | Sweep
+    | Plot
+    | Show
+    | Expect
+    | Assign
+    | Declare
+    | StudyScan
+    | Carry
+    | Unbuilt
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ...dsl.core import Node
-    from ...dsl.program import CheckedStudy, DecodePlan
+    from ...dsl.program import CheckedStudy
+    from ...dsl.stages import DecodePlan
     from ..sources import Given, Library
 
 

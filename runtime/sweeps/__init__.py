@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .members import MEMORY, Members, Running
-from .run import run
+from .run import run, run_work
 from .sweep import Sweep
+from .work import Work
 
-__all__ = ["MEMORY", "Members", "Running", "Sweep", "run"]
+__all__ = ["MEMORY", "Members", "Running", "Sweep", "Work", "run", "run_work"]

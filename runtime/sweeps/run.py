@@ -33,13 +33,17 @@ def run(
     """Run all members. `inputs` are tensors by the address of their node, swept values included;
     `known` are the run-time sizes."""
     how = how or Running()
-    work = Work(sweep, inputs, known, shared, seed=seed, memory=how.memory)
+    return run_work(Work(sweep, inputs, known, shared, seed=seed, memory=how.memory), how)
+
+
+def run_work(work: Work, how: Running) -> Members:
+    """Run all members of a sweep that was made ready."""
     kept = None
     if how.folder is not None:
-        kept = Kept(how.folder / "parts" / sweep.plan.name, work)
+        kept = Kept(how.folder / "parts" / work.sweep.plan.name, work)
         kept.open(resume=how.resume)
     values = _all(work, kept, how)
-    lines = sweep.how(work.packed)
+    lines = work.sweep.how(work.packed)
     if len(work.boxes) > 1:
         lines = (*lines, f"in {len(work.boxes)} parts, so that they fit into memory")
     return Members(work.axes, values, lines)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...compiler.graph import Graph
-    from ...dsl.program import CheckedStudy, SweepPlan
+    from ...dsl.program import CheckedStudy
+    from ...dsl.stages import SweepPlan
     from .members import Box
 
     Tensors = Mapping[str, torch.Tensor]

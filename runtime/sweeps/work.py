@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,13 @@ class Work:
         self.packed = sweep.packed(inputs, known)
         self.tight = False  # whether memory must go back to the system at once
         self._lowered: dict[object, Lowered] = {}
+
+    def on(self, inputs: Tensors) -> Work:
+        """The same work on other inputs of the same sizes."""
+        other = copy(self)
+        other.inputs = inputs
+        other.__dict__.pop("_values", None)  # what members have in common is of the inputs
+        return other
 
     @cached_property
     def boxes(self) -> tuple[Box, ...]:

@@ -17,10 +17,20 @@ from neuraxis.dsl.check import check_text
 from neuraxis.dsl.core import Axis
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.dsl.program import Fold
-from neuraxis.runtime import calibrating
+from neuraxis.runtime import calibrating, clusters
 from neuraxis.runtime.program import Program
+from neuraxis.runtime.rows import Batch
 from neuraxis.runtime.session import Session
-from neuraxis.runtime.statistics import ERROR, joined, kept, packed, results, unpacked
+from neuraxis.runtime.statistics import (
+    ERROR,
+    ended,
+    joined,
+    kept,
+    packed,
+    passes,
+    results,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +103,7 @@ def cut(cuts: list[int], which: Fold, values: list[Array], axes: list[tuple[str,
             value.take(range(low, high), own.index("b"))
             for value, own in zip(values, axes, strict=True)
         ]
-        new = kept(which, part, axes, low)
+        new = kept(which, Batch(part, axes, low))
         state = new if state is None else joined(which, state, new)
         (state,) = unpacked(packed({0: state})).values()  # as it stands in a file
     return results(which, state, axes)
@@ -131,6 +141,86 @@ def test_the_largest_and_where_they_are(cuts: list[int]) -> None:
     order = np.argsort(-scores, kind="stable")[:3]
     assert found["at"].tolist() == order.tolist()
     np.testing.assert_array_equal(found["v"], scores[order].astype(np.float64))
+
+
+@given(cuts=CUTS)
+def test_the_largest_of_all_places_are_of_their_example(cuts: list[int]) -> None:
+    which = Fold(
+        "topk", (), ("b", "t"), ("j",), (), (("v", (Axis("j", 3),)), ("at", (Axis("j", 3),)))
+    )
+    found = cut(cuts, which, [Y[:, 0]], [("b", "t")])
+    order = np.argsort(-Y[:, 0].reshape(-1), kind="stable")[:3]
+    assert found["at"].tolist() == (order // T).tolist()
+    np.testing.assert_array_equal(found["v"], Y[:, 0].reshape(-1)[order].astype(np.float64))
+
+
+# ---- clusters
+
+MEANS = Fold(
+    "kmeans", (), ("b", "t"), ("key",), (9.0,),
+    (("centre", (Axis("d", D), Axis("key", 5))), ("n", (Axis("key", 5),))),
+)  # fmt: skip
+
+
+def clustered(cuts: list[int], lengths: Array | None = None, seed: int = 0) -> Any:
+    """All passes over the examples, which come in other batches in each."""
+    before: Any = None
+    for turn in range(passes(MEANS) + 1):
+        ends = sorted({0, B, *(cuts if turn % 2 else cuts[:1])})
+        state: Any = None
+        for low, high in pairwise(ends):
+            own = {} if lengths is None else {"t": lengths[low:high]}
+            new = kept(MEANS, Batch([X[:, low:high]], [XA], low, own), seed, before)
+            state = new if state is None else joined(MEANS, state, new)
+            (state,) = unpacked(packed({0: state})).values()
+        if turn == passes(MEANS):
+            return results(MEANS, state, [XA])
+        before = ended(MEANS, state, seed)
+    raise AssertionError
+
+
+def lloyd(rows: Array, centre: Array, turns: int) -> tuple[Array, Array]:
+    for _ in range(turns):
+        near = ((rows[:, None] - centre) ** 2).sum(2).argmin(1)
+        centre = np.stack(
+            [rows[near == k].mean(0) if (near == k).any() else centre[k] for k in range(5)]
+        )
+    return centre, np.bincount(near, minlength=5)
+
+
+@given(cuts=CUTS)
+def test_clusters_are_those_of_all_examples_at_once(cuts: list[int]) -> None:
+    found = clustered(cuts)
+    sample = {"rows": ROWS, "lots": Batch([X], [XA]).lots(("b", "t"), 0)}
+    begin = clusters.begun(sample, 5, 0)
+    centre, n = lloyd(ROWS, begin, 9)
+    np.testing.assert_allclose(found["centre"].T, centre, rtol=1e-9)
+    assert found["n"].tolist() == n.tolist()
+
+
+def test_clusters_depend_on_the_seed_and_on_what_examples_have() -> None:
+    assert len({clustered([], seed=seed)["centre"].tobytes() for seed in range(6)}) > 1
+    lengths = np.arange(B) % T + 1
+    there = (np.arange(T) < lengths[:, None]).reshape(-1)
+    found, rows = clustered([4, 9], lengths), ROWS[there]
+    assert found["n"].sum() == len(rows)
+    near = ((rows[:, None] - found["centre"].T) ** 2).sum(2).argmin(1)
+    np.testing.assert_allclose(found["centre"].T[0], rows[near == 0].mean(0), rtol=1e-9)
+
+
+def test_a_sample_is_the_same_however_examples_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "SAMPLE", 10)
+    monkeypatch.setattr(clusters, "EACH", 1)
+    one, other = (
+        kept(MEANS, Batch([X[:, low:high]], [XA], low), 3) for low, high in [(0, 9), (9, B)]
+    )
+    whole = kept(MEANS, Batch([X], [XA]), 3)
+    assert one
+    assert other
+    assert whole
+    assert len(whole["rows"]) == 10
+    for name, value in joined(MEANS, one, other).items():
+        np.testing.assert_array_equal(value, whole[name])
 
 
 # ---- in a spec
@@ -241,6 +331,9 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("a[vocab, d] = mean[b, t](y, by = y)", "a key is a whole number"),
         ("a = mean[b, t](y)\n    a = var[b, t](y)", "`a` already has a value"),
         ("a, c = mean[b, t](y)", "`mean` gives 1 values"),
+        ("a[k = 2, d] = kmeans[b, t](y, 0)", "the examples are read again at least once"),
+        ("a[d] = kmeans[b, t](y, 3)", "`kmeans` gives what is left of its values, [d], one more"),
+        ("a[k = 2, d], n[d] = kmeans[b, t](y, 3)", "`kmeans` gives what is left"),
     ],
 )
 def test_what_is_no_statistic_is_said(line: str, message: str) -> None:
@@ -254,3 +347,129 @@ def test_a_calibration_that_needs_itself(tmp_path: Path) -> None:
     text = SPEC.replace("    h = 2 * y\n", "    h = 2 * y * more.center\n")
     with pytest.raises(SpecError):
         Program.from_text(text, folder=tmp_path)
+
+
+# ---- clusters and lengths in a spec
+
+PLANTED = """
+model given[d = 8](x[b, d]) -> [b, d]:
+    y = 2 * x
+    return y
+
+data points = npz("points.npz"): x[d]: float
+
+calibrate found of given on points for 400 examples:
+    centre[k = 2, d], n[k] = kmeans[b](y, 20)
+    mid = mean[b](y)
+
+experiment written of given on points:
+    run near = given with y = found.centre[k = argmin[k](sum[d]((it - found.centre) ^ 2))]
+    y = near.y
+"""
+
+
+def planted(path: Path, *, resume: bool = False) -> tuple[Session, Array, Array]:
+    stream = np.random.default_rng(2)
+    directions = stream.standard_normal((2, 8))
+    which = stream.integers(0, 2, 400)
+    points = directions[which] + 0.2 * stream.standard_normal((400, 8))
+    np.savez(path / "points.npz", x=points.astype(np.float32))
+    program = Program.from_text(PLANTED, folder=path)
+    run = Session(program, path / "out", resume=resume, console=Console(file=io.StringIO()))
+    return run, directions, which
+
+
+def test_planted_clusters_are_found_and_written(tmp_path: Path) -> None:
+    run, directions, which = planted(tmp_path)
+    found = run.calibrate("found")
+    unit = found["centre"] / np.linalg.norm(found["centre"], axis=1, keepdims=True)
+    cosines = unit @ (directions / np.linalg.norm(directions, axis=1, keepdims=True)).T
+    assert (cosines.max(1) > 0.99).all()
+    order = cosines.argmax(1)
+    assert sorted(order) == [0, 1]
+    assert found["n"].tolist() == np.bincount(which)[order].tolist()
+    y = run.experiment("written").values["y"].transpose("b", "d").values
+    wanted = found["centre"][np.argsort(order)][which]
+    np.testing.assert_allclose(y, wanted, rtol=1e-5)
+
+
+def test_a_pass_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = planted(tmp_path)[0].calibrate("found")
+    (tmp_path / "out" / "found" / "found.safetensors").unlink()
+    monkeypatch.setattr(calibrating, "AUTOSAVE", 0.0)
+    lower, seen = calibrating.lower, list[int]()
+
+    def counted(*args: Any, **named: Any) -> Any:
+        made = lower(*args, **named)
+
+        def call(inputs: Any) -> Any:
+            seen.append(len(next(iter(inputs.values()))))
+            if len(seen) == 17:
+                raise KeyboardInterrupt
+            return made(inputs)
+
+        return call
+
+    monkeypatch.setattr(calibrating, "lower", counted)
+    with pytest.raises(KeyboardInterrupt):
+        planted(tmp_path)[0].calibrate("found")
+    again = planted(tmp_path, resume=True)[0].calibrate("found")
+    assert len(seen) - 17 < 13 * 3  # it was in the second pass, and settles soon
+    for name, value in whole.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+RAGGED = """
+model reader[d = 4, vocab = 256](tokens[b, t of b]: int) -> [b, t, d]:
+    x = embed[vocab -> d](tokens)
+    seen = cumsum[t](x)
+    return seen
+
+data words = jsonl("words.jsonl"): tokens[t of b]: text, label: int
+
+calibrate stats of reader on words for 60 examples:
+    center = mean[b, t](seen)
+    wide[d, d'] = covariance[b, t](seen)
+    table[vocab, d] = mean[b, t](seen, by = tokens)
+    middle = quantile[b, t](seen, 0.5)
+    bins[bin = 4, d] = histogram[b, t](x, -0.04, 0.04)
+    best[j = 3, d], at[j, d] = topk[b, t](seen)
+    w[d, e], c[e] = least_squares[b, t](x, seen[d -> e])
+    last = mean[b](seen[t = -1])
+    next = mean[b, t](seen[t = 1..] - seen[t = 0..-1])
+    centre[k = 2, d], n[k] = kmeans[b, t](x, 3)
+"""
+
+
+def test_what_stands_behind_an_end_does_not_count(tmp_path: Path) -> None:
+    texts = ["abc" * n for n in (1, 3, 2, 5, 1)] * 10
+    lines = "".join(f'{{"tokens": "{text}", "label": 0}}\n' for text in texts)
+    (tmp_path / "words.jsonl").write_text(lines, encoding="utf-8")
+    program = Program.from_text(RAGGED, folder=tmp_path)
+    run = Session(program, tmp_path / "out", console=Console(file=io.StringIO()))
+    found = run.calibrate("stats")
+    weights = program.model("reader").state_dict()["x.w"].numpy().astype(np.float64)
+    tokens = [np.frombuffer(text.encode(), np.uint8) for text in texts]
+    x = [weights[own] for own in tokens]
+    seen = [own.cumsum(0) for own in x]
+    rows, all_x, keys = np.concatenate(seen), np.concatenate(x), np.concatenate(tokens)
+    close = {"rtol": 1e-4, "atol": 1e-6}
+    np.testing.assert_allclose(found["center"], rows.mean(0), **close)
+    np.testing.assert_allclose(found["wide"], np.cov(rows.T, bias=True), **close)
+    np.testing.assert_allclose(found["table"][97], rows[keys == 97].mean(0), **close)
+    middle = np.quantile(rows, 0.5, axis=0, method="lower")
+    np.testing.assert_allclose(found["middle"], middle, rtol=ERROR * 1.01)
+    for d in range(4):
+        bins = np.histogram(all_x[:, d].astype(np.float32), 4, (-0.04, 0.04))[0]
+        assert found["bins"][:, d].tolist() == bins.tolist()
+    owner = np.concatenate([np.full(len(own), at) for at, own in enumerate(tokens)])
+    order = np.argsort(-rows.astype(np.float32), axis=0, kind="stable")[:3]
+    np.testing.assert_allclose(found["best"], np.take_along_axis(rows, order, 0), **close)
+    assert (owner[order] % 5 == found["at"] % 5).all()
+    both = np.concatenate([all_x, np.ones((len(all_x), 1))], 1)
+    line = both @ np.linalg.lstsq(both, rows, rcond=None)[0]
+    np.testing.assert_allclose(all_x @ found["w"] + found["c"], line, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found["last"], np.stack([s[-1] for s in seen]).mean(0), **close)
+    steps = np.concatenate([np.diff(own, axis=0) for own in seen])
+    np.testing.assert_allclose(found["next"], steps.mean(0), **close)
+    assert found["n"].sum() == len(rows)
