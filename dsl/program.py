@@ -54,7 +54,7 @@ class CheckedModel:
     `aliases` maps further addresses of a value to the address its node carries.
     `ragged` maps a run-time size symbol to the axis for each index of which it has its own value.
     `request` is what it was made by. If it `reads_mode`, it asks whether it is trained, and may be
-    another then.
+    another then; if it `reads_last`, it is another where it is decoded.
     """
 
     name: str
@@ -68,6 +68,7 @@ class CheckedModel:
     ragged: Mapping[str, str] = field(default_factory=dict)
     request: ModelRequest | None = field(default=None, compare=False, repr=False)
     reads_mode: bool = False
+    reads_last: bool = False
 
     @property
     def time(self) -> str | None:
@@ -93,6 +94,9 @@ class CheckedModel:
 
 PROMPT = "during.prompt"
 """The input that says how many positions are the prompt's, of a model with writes in phases."""
+
+AT = "at."
+"""In front of a position field of the data: the input of a model that is written there."""
 
 
 # ---- experiments and training

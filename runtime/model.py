@@ -20,7 +20,7 @@ from ..dsl.diagnostics import Collector, Slug, SpecError, nearest, or_nearest
 from ..dsl.elaborate.models import elaborate_model
 from ..dsl.elaborate.under import elaborate_under
 from ..dsl.ops import InputAttrs
-from ..dsl.program import InputDecl, ResultDecl
+from ..dsl.program import AT, PROMPT, InputDecl, ResultDecl
 from .decoding import Decoded, Stepper, decode, stream
 from .decoding.forms import decoded_axis
 from .mistakes import mistake
@@ -55,7 +55,7 @@ class SpecModel(Model):
     _defaults: Defaults
     _under: tuple[Under, ...] | None  # its interventions; None: a form of a model, of one mode
     _others: dict[tuple[str, ...] | None, SpecModel]  # by what is traced; None: for ragged batches
-    _modes: dict[bool, SpecModel]  # what it is while it is trained, and while it is not
+    _modes: dict[tuple[bool, bool], SpecModel]  # while it is trained or not, decoded or not
     _steps: dict[tuple[str, int], Forms]  # how it is decoded, by axis
     _wanted: dict[tuple[str, ...], list[Site]]  # the sites that patterns match
 
@@ -67,17 +67,23 @@ class SpecModel(Model):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_others": {}, "_modes": {}, "_steps": {}, "_wanted": {}}
 
-    # ---- the two modes
+    # ---- its modes
 
     @property
     def _now(self) -> SpecModel:
         """The model in its mode: itself, or what it is in the other one."""
+        return self._moded(decoding=False)
+
+    def _moded(self, *, decoding: bool) -> SpecModel:
+        """The model in its mode, as it is decoded or as it is over the whole."""
         request = self.checked.request
-        if self._under is None or request is None or self._is_training == self.training:
+        is_same = self._is_training == self.training and not (decoding and self.checked.reads_last)
+        if self._under is None or request is None or is_same:
             return self
-        if self.training not in self._modes:
-            self._modes[self.training] = self._in_mode(replace(request, training=self.training))
-        return self._modes[self.training]
+        key = self.training, decoding
+        if key not in self._modes:
+            self._modes[key] = self._in_mode(replace(request, training=self.training), decoding)
+        return self._modes[key]
 
     @property
     def _is_training(self) -> bool:
@@ -87,18 +93,24 @@ class SpecModel(Model):
             return self.training
         return checked.request.training
 
-    def _in_mode(self, request: ModelRequest) -> SpecModel:
+    def _in_mode(self, request: ModelRequest, decoding: bool) -> SpecModel:
         collector = Collector()
-        checked = elaborate_model(request, collector)
+        checked, defaults = elaborate_model(request, collector), dict(self._defaults)
         for under in self._under or ():
             if checked is not None:
                 found = elaborate_under(
-                    checked, self._module, [under], collector, training=self.training
+                    checked,
+                    self._module,
+                    [under],
+                    collector,
+                    training=self.training,
+                    decoding=decoding,
                 )
                 checked = None if found is None else found[0]
+                defaults = {**(found[1] if found is not None else {}), **defaults}
         if checked is None:
             raise SpecError(collector.diagnostics)
-        other = self._like_this(checked, self._defaults)
+        other = self._like_this(checked, defaults)
         own, theirs = ({**w, **s} for w, s in map(Model.parameters_by_site, (self, other)))
         lacking = [site for site in theirs if site not in own]
         if lacking:
@@ -116,7 +128,7 @@ class SpecModel(Model):
         `lengths` are those of the examples of a ragged batch: `model(tokens, lengths=[5, 9])`; of
         several ragged axes, a dictionary. What stands behind an example's end is then not seen.
         """
-        now = self._now
+        now = self._moded(decoding=PROMPT in named)
         if now is not self:
             return self._through(now, inputs, named)
         wanted = [decl.name for decl in self.checked.inputs]
@@ -217,7 +229,7 @@ class SpecModel(Model):
 
     def trace(self, *inputs: Any, sites: Iterable[str], **named: Any) -> Trace:
         """Run, and keep the values at addresses or patterns."""
-        now = self._now
+        now = self._moded(decoding=PROMPT in named)
         if now is not self:
             with self._as(now):
                 return now.trace(*inputs, sites=sites, **named)
@@ -276,7 +288,7 @@ class SpecModel(Model):
         """The model a part at a time along an axis (by default the last run-time axis that its
         inputs and results share): `stepper(x)` takes the next positions and gives the results
         there. Raises SpecError (`not-causal`) if what is earlier sees what is later."""
-        return Stepper(self._now, axis)
+        return Stepper(self._moded(decoding=True), axis)
 
     def decode(self, tokens: Any, *, steps: int, **options: Any) -> Decoded:
         """The tokens that follow prompts [.., t], the most likely ones.
@@ -296,7 +308,8 @@ class SpecModel(Model):
 
     def under(self, name: str, **arguments: Any) -> SpecModel:
         """The same parameters with an intervention of the file in the graph. Numbers that pick no
-        site, size or case, and tensors, are inputs that can be given at each call by name."""
+        site, size or case, and tensors, are inputs that can be given at each call by name. So is a
+        position of each example: `source` for a write at `[t = @source]`, later `at.source`."""
         fixed = {
             key: value.item() if isinstance(value, np.number) else value
             for key, value in arguments.items()
@@ -310,13 +323,14 @@ class SpecModel(Model):
         if found is None:
             raise SpecError(collector.diagnostics)
         checked, defaults = found
-        given = {f"{name}.{key}": v for key, v in arguments.items() if key not in fixed}
-        for key in given:
-            if key not in defaults:
-                short = {own.removeprefix(f"{name}.") for own in defaults}
-                message = f"`{name}` has no input `{key.removeprefix(f'{name}.')}`"
-                hint = or_nearest(key, sorted(short))
-                raise mistake(Slug.WRONG_ARGUMENTS, message, hint=hint)
+        own = {_parameter(site, name): site for site in (*self._defaults, *defaults)}
+        own = {key: site for key, site in own.items() if site in defaults or site.startswith(AT)}
+        unknown = [key for key in arguments if key not in own and key not in fixed]
+        if unknown:
+            hint = or_nearest(unknown[0], own)
+            raise mistake(Slug.WRONG_ARGUMENTS, f"`{name}` has no input `{unknown[0]}`", hint=hint)
+        given = {own[key]: value for key, value in arguments.items() if key not in fixed}
+        given = {k: torch.as_tensor(v) if k.startswith(AT) else v for k, v in given.items()}
         under = None if self._under is None else (*self._under, (name, fixed))
         return spec_model(
             checked,
@@ -348,6 +362,12 @@ def spec_model(
     model._under, model._others, model._modes, model._steps = under, {}, {}, {}
     model._wanted = {}
     return model.eval()
+
+
+def _parameter(site: str, intervention: str) -> str:
+    """What `under` calls an input: a parameter of the intervention, or a position."""
+    inner = site.removeprefix(f"{intervention}.").removeprefix("again.").rstrip("'")
+    return inner.removeprefix(AT)
 
 
 def _order(axes: Axes, declared: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def bind_brackets(
     base: Template, nodes: dict[str, Node], tree: s.Call, scope: Scope, inner: Scope
 ) -> tuple[Binding, dict[str, Node]]:
     """What the brackets settle. An axis on both sides of an arrow gets a primed copy on the left,
-    and the arguments that carry it are renamed."""
+    and the arguments that carry it are renamed, but those whose type says the one on the right."""
     block = base.block
     binding = Binding({}, {}, {})
     positional, after = _positional(base, binding, scope)
@@ -57,6 +57,10 @@ def bind_brackets(
         _make_usual(part, where, side, dict(zip(_names(left), ins, strict=False)), inner)
     outs = [axis for part, where in after or [] for axis in _make_axes(part, where, again)]
     if right is not None:
+        there = Binding({}, {}, {})
+        _match(right, outs, there, block, tree, scope)
+        binding.bound.update(there.bound)
+        binding.packs.update(there.packs)
         both = {axis.name for axis in ins} & {axis.name for axis in outs}
         if both:
             primed = {
@@ -67,8 +71,10 @@ def bind_brackets(
                 for name in both
             }
             ins = [primed.get(axis.name, axis) for axis in ins]
-            nodes = {k: _prime(node, primed, tree, scope) for k, node in nodes.items()}
-        _match(right, outs, binding, block, tree, scope)
+            kept = _on_the_right(block, there)
+            nodes = {
+                name: _prime(node, primed, kept[name], tree, scope) for name, node in nodes.items()
+            }
     _match(left, ins, binding, block, tree, scope)
     carried = {axis.name: axis for node in nodes.values() for axis in node.axes}
     binding.bound.update(
@@ -187,11 +193,23 @@ def _prime_of(name: str, taken: frozenset[str]) -> str:
     return name
 
 
-def _prime(node: Node, primed: dict[str, Axis], tree: s.Call, scope: Scope) -> Node:
+def _on_the_right(block: s.Block, there: Binding) -> dict[str, frozenset[str]]:
+    """For each argument the axes of the call that its type says by a name right of the arrow."""
+    named = {local: {axis.name} for local, axis in there.bound.items()}
+    named |= {pack: {axis.name for axis in axes} for pack, axes in there.packs.items()}
+    return {
+        param.name: frozenset().union(*(named.get(axis.name, ()) for axis in param.axes or ()))
+        for param in block.params
+    }
+
+
+def _prime(
+    node: Node, primed: dict[str, Axis], kept: frozenset[str], tree: s.Call, scope: Scope
+) -> Node:
     pairs = tuple(
         ((name,), (Axis(axis.name, node.size(name)),))
         for name, axis in primed.items()
-        if name in node.axis_names
+        if name in node.axis_names and name not in kept
     )
     if not pairs:
         return node

@@ -50,6 +50,7 @@ class Context:
     training: bool = False
     reads_mode: bool = False  # `training` was asked for
     prompt: Callable[[str], Node | None] | None = None  # its length, along what is decoded
+    reads_last: bool = False  # `@last` is written, and was the end of a run over the whole
     steps: int | None = None  # and how many tokens follow
     budget: Budget = field(default_factory=Budget)
     seen: int = 0

@@ -14,6 +14,8 @@ from .structure import walk
 from .values import HaltError, Table, Val, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ..modules import Module
     from ..signatures import FieldSignature
     from .scope import Scope
@@ -47,17 +49,25 @@ def _words(reader: s.Tree, module: Module) -> set[str] | None:
     """All names in a definition and the interventions that it speaks of; None if a text is among
     them, which is read by the tokeniser of any data."""
     words: set[str] = set()
-    waiting: list[s.Tree] = [reader]
+    for tree in spoken([reader], module):
+        if isinstance(tree, s.Text):
+            return None
+        if isinstance(tree, s.Name | s.At):
+            words.add(tree.id)
+    return words
+
+
+def spoken(trees: Iterable[s.Tree], module: Module) -> Iterator[s.Tree]:
+    """All that stands in these trees and in the interventions that they speak of."""
+    waiting, seen = list(trees), set[str]()
     while waiting:
         for tree in walk(waiting.pop()):
-            if isinstance(tree, s.Text):
-                return None
-            if isinstance(tree, s.Name | s.At) and tree.id not in words:
-                words.add(tree.id)
+            yield tree
+            if isinstance(tree, s.Name) and tree.id not in seen:
+                seen.add(tree.id)
                 found = module.find(tree.id)
                 if found is not None and isinstance(found[0], s.Intervention):
                     waiting.append(found[0])
-    return words
 
 
 def _part(study: Study, tree: s.Expr) -> DataPart:

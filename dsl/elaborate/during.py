@@ -18,6 +18,7 @@ from .planned import Plan
 from .values import Known, Value
 
 if TYPE_CHECKING:
+    from ..core import Node
     from ..program import CheckedModel
     from ..source import Span
     from .scope import Scope
@@ -129,6 +130,16 @@ def _check_reached(tree: s.During, scope: Scope) -> None:
             tree.span,
             hint=f"steps = {low.value + 2}",
         )
+
+
+def bind_last(study: Study, model: CheckedModel) -> None:
+    """Let `@last` be bound at the step that computes a token: to the end of the prompt, and to each
+    position after it, along what is decoded."""
+
+    def prompt(axis: str) -> Node | None:
+        return prompt_of(study, model.span).node if axis == model.time else None
+
+    study.ctx.prompt = prompt
 
 
 def prompt_of(study: Study, span: Span) -> Value:

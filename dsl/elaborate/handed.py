@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Slug
-from ..program import ArgumentInput, SweepInput
-from .during import prompt_of
+from ..program import AT, ArgumentInput, SweepInput
+from .datasets import spoken
+from .during import bind_last
 from .given import intervene
 from .planned import Plan
 from .structure import walk
@@ -96,17 +97,14 @@ class _Reading:
         self.batch, self.members, self.rows = batch, members, rows
         self.inner = Study(study.module, collector, study.ctx.budget)
         self.inner.ctx.steps = steps
-        self.inner.ctx.prompt = self._prompt
+        bind_last(self.inner, model)
         self.values: dict[str, str] = {}
-
-    def _prompt(self, axis: str) -> Node | None:
-        """How long the prompt is, along the axis that is decoded."""
-        return prompt_of(self.inner, self.model.span).node if axis == self.model.time else None
 
     def all(self, given: tuple[s.Given, ...]) -> Handed:
         """The model with all that is given to it."""
         inputs = inputs_again(self.model, self.inner)
         plan = Plan()
+        self._take_positions(given)
         for item in given:
             if isinstance(item, s.Placed):
                 feature = f"`{item.span.text}` in a run that decodes"
@@ -115,6 +113,15 @@ class _Reading:
         changed, held = under_plan(self.model, inputs, plan, self.inner)
         numbers = {name: value for name, value in held.items() if name not in self.values}
         return Handed(changed, numbers, self.values, self.rows)
+
+    def _take_positions(self, given: tuple[s.Given, ...]) -> None:
+        """The position fields of the data that are written at are inputs."""
+        known = self.outer.frame.positions
+        for tree in spoken(given, self.study.module):
+            if isinstance(tree, s.At) and tree.id in known:
+                value = Value(known[tree.id])
+                own = self._input(AT + tree.id, value, s.Name(tree.id, span=tree.span))
+                self.inner.scope.frame.positions[tree.id] = own.node
 
     def _read(self, item: s.Given) -> s.Given:
         """The same, where values of the study have names that it knows."""

@@ -9,9 +9,10 @@ from .. import ops
 from .. import syntax as s
 from ..core import Body
 from ..diagnostics import Collector, Slug, or_nearest
-from ..program import ArgumentInput, CheckedModel, InputDecl, StatisticsInput
+from ..program import AT, ArgumentInput, CheckedModel, InputDecl, StatisticsInput
 from ..source import GENERATED
 from .datasets import use_data
+from .during import bind_last
 from .given import plan_intervention
 from .planned import Plan
 from .runs import lay_down
@@ -34,15 +35,19 @@ def elaborate_under(
     collector: Collector,
     *,
     training: bool = False,
+    decoding: bool = False,
 ) -> tuple[CheckedModel, dict[str, float | None]] | None:
     """The model with interventions of a file put in, in order, as they are while it is trained or
-    while it is not; and their parameters that are inputs at run time, with the values given or by
-    default. None if something is wrong."""
+    while it is not, and while it is decoded or over the whole; and what they take that is an input
+    at run time, with the values given or by default. None if something is wrong."""
     study = Study(module, collector, training=training)
-    use_data(study, None)
     before = collector.errors
     try:
         inputs = inputs_again(model, study)
+        use_data(study, None)
+        _take_positions(inputs, study)
+        if decoding:
+            bind_last(study, model)
         plan = Plan(trained=training)
         for name, given in under:
             definition, home = _find(name, module, study)
@@ -65,8 +70,16 @@ def elaborate_under(
     return None if collector.errors > before else (changed, arguments)
 
 
+def _take_positions(inputs: dict[str, Node], study: Study) -> None:
+    """The position fields of the file's data are inputs, one for all interventions on a model."""
+    known = study.scope.frame.positions
+    for name, node in known.items():
+        known[name] = inputs.get(AT + name) or study.scope.builder.swap(node.at(AT + name))
+
+
 def inputs_again(model: CheckedModel, study: Study) -> dict[str, Node]:
     """The inputs of a model as inputs of another program, by name."""
+    study.ctx.claimed |= {decl.name for decl in model.inputs}
     return {
         step.node.site or "": study.scope.builder.put(
             replace(step.node, name=study.ctx.fresh(step.node.span))
@@ -85,10 +98,13 @@ def under_plan(
     if any(isinstance(source, StatisticsInput) for source in study.sources.values()):
         message = "a calibration in an intervention that stands in no experiment is not built yet"
         study.scope.fail(Slug.UNBUILT, message, model.span)
-    nodes = {step.node.name: step.node for step in study.scope.builder.steps}
-    arguments = {
-        n: source for n, source in study.sources.items() if isinstance(source, ArgumentInput)
-    }
+    steps = study.scope.builder.steps
+    nodes = {step.node.name: step.node for step in steps}
+    read = {name for step in steps for name in step.operands}
+    held = {node.name for node in inputs.values()}
+    positions = [n.name for n in study.scope.frame.positions.values() if n.name in read - held]
+    arguments: dict[str, float | None] = dict.fromkeys(positions)
+    arguments |= {n: v.default for n, v in study.sources.items() if isinstance(v, ArgumentInput)}
     extra = tuple(
         InputDecl(
             nodes[n].site or n,
@@ -99,20 +115,20 @@ def under_plan(
         )
         for n in arguments
     )
-    known = {node.name for node in inputs.values()} | set(arguments)
-    steps = tuple(  # without the fields of data that the file has
+    kept = tuple(  # without the other fields of data that the file has
         step
-        for step in study.scope.builder.steps
-        if step.node.op is not ops.INPUT or step.node.name in known
+        for step in steps
+        if step.node.op is not ops.INPUT or step.node.name in held | set(arguments)
     )
-    body = Body(steps, tuple(node.name for node in results))
+    body = Body(kept, tuple(node.name for node in results))
     changed = replace(
         model, body=body, inputs=(*model.inputs, *extra), limits=(*model.limits, *study.ctx.limits)
     )
     if study.ctx.reads_mode and model.request is not None:
         request = replace(model.request, training=study.training)
         changed = replace(changed, request=request, reads_mode=True)
-    return changed, {nodes[n].site or n: source.default for n, source in arguments.items()}
+    changed = replace(changed, reads_last=model.reads_last or study.ctx.reads_last)
+    return changed, {nodes[n].site or n: default for n, default in arguments.items()}
 
 
 def _find(name: str, module: Module, study: Study) -> tuple[s.Intervention, Module]:

@@ -338,6 +338,7 @@ def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
                 after = scope.map("add", [index, scope.node(Known(1), item.span)], item.span)
                 return scope.map("ge", [after, scope.builder.use(prompt)], item.span)
             if name == "last":
+                scope.ctx.reads_last = True
                 wanted = scope.node(Known(sizes.add(axis.size, -1)), item.span)
             elif name in scope.frame.positions:
                 wanted = scope.builder.use(scope.frame.positions[name])

@@ -98,8 +98,8 @@ class _Run:
     def __init__(
         self, model: SpecModel, tokens: Any, options: Options, inputs: dict[str, Any]
     ) -> None:
-        self.model = model = model._now
-        self.options, self.inputs = options, inputs
+        self.model = model = model._moded(decoding=True)
+        self.options = options
         axis, samples, lengths = options.axis, options.samples, options.lengths
         self.decl = _fed(model, axis, inputs)
         self.count, self.sampling, self.stops = options.steps, options.sampling, options.stops
@@ -113,6 +113,7 @@ class _Run:
         own = len(self.decl.order)
         self.stepper = Stepper(model, axis, last=True, extra=int(own == 1))
         self.batch = next((name for name in self.decl.order if name != self.stepper.axis), "^1")
+        self.inputs = {**self._of_rows(), **inputs}
         names = [f"^{n}" for n in range(len(self.front), 0, -1)]
         if own == 2 and names:
             names[-1] = self.batch
@@ -216,6 +217,15 @@ class _Run:
         """The scores [row, vocab] at the last position, among the results."""
         first: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return first.select(1, -1)
+
+    def _of_rows(self) -> dict[str, torch.Tensor]:
+        """What the model was given before for each row."""
+        return {
+            decl.name: value
+            for decl in self.model.checked.inputs
+            if self.batch in decl.order
+            and isinstance(value := self.model._defaults.get(decl.name), torch.Tensor)
+        }
 
     def _others(self, rows: list[int], wanted: int) -> dict[str, torch.Tensor]:
         """What else the model is given, for these prompts; along the axis that is decoded, at so

@@ -9,6 +9,7 @@ import torch
 
 from ...dsl import sizes
 from ...dsl.ops import InputAttrs
+from ...dsl.program import PROMPT
 from ..border import mismatch, tensor
 from .forms import Forms
 
@@ -28,7 +29,8 @@ class Stepper:
     """Runs a causal model along an axis, a part at a time; what it keeps is found by the compiler.
 
     `stepper(x)` takes the next positions, one or many, and gives the results there. The first call
-    after `reset` reads a prompt in parallel.
+    after `reset` reads a prompt in parallel; for writes in phases it is all of the prompt, unless
+    `during.prompt` says otherwise.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Stepper:
     def reset(self) -> None:
         """Forget all positions."""
         self.kept: Kept = {}
-        self.position = 0
+        self.position = self.prompt = 0
         self._running: Form | None = None
 
     # ---- running
@@ -54,6 +56,9 @@ class Stepper:
         """The results at the positions of these inputs, which come after all before."""
         given = self.given(inputs, named)
         count = self._count(given)
+        if PROMPT in given and PROMPT not in self._said(inputs, named):
+            self.prompt = self.prompt or count
+            given[PROMPT] = torch.full_like(given[PROMPT], self.prompt)
         self.check(self.position + count)
         if self.position == 0:
             found = self._read(given)
@@ -120,7 +125,7 @@ class Stepper:
         """The inputs of a step by name, as tensors that fit, and the position. Raises SpecError."""
         model = self.model
         wanted = [argument.decl.name for argument in model._artifact.arguments]
-        values = dict(zip(wanted, inputs, strict=False)) | dict(named)
+        values = self._said(inputs, named)
         found = {}
         for argument in model._artifact.arguments:
             name = argument.decl.name
@@ -149,6 +154,11 @@ class Stepper:
             self.position, device=None if like is None else like.device
         )
         return found
+
+    def _said(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        """What is given, by name."""
+        order = (argument.decl.name for argument in self.model._artifact.arguments)
+        return dict(zip(order, inputs, strict=False)) | dict(named)
 
     def _count(self, given: Mapping[str, torch.Tensor]) -> int:
         counts = {

@@ -191,6 +191,18 @@ def test_a_transcoder_is_beside_what_it_stands_for(probe: Any) -> None:
     )
 
 
+def test_a_transcoder_may_have_one_axis_on_both_sides(probe: Any) -> None:
+    """What an argument has along the axis right of the arrow is not that on the left."""
+    run = probe(model("z = tanh(x); y = transcoder[d -> f = 9, d](x, z); return y"))
+    w = tensors(run)
+    assert (run(X) == np.tanh(X)).all()
+    code = F.relu(TX @ w["y.pre.w"] + w["y.pre.b"])
+    close(
+        run.site("y.error", X).arranged("btd"),
+        np.tanh(X) - np.asarray(code @ w["y.decode.w"] + w["y.center"]),
+    )
+
+
 @pytest.mark.parametrize("kind", ["sae", "topk_sae", "gated_sae", "jumprelu_sae"])
 def test_a_changed_code_changes_by_its_difference(probe: Any, kind: str) -> None:
     body = f"y = {kind}[d -> f = 9](x, change = clamped[f](at = 2, to = 1.5)); return y"
