@@ -129,7 +129,7 @@ def both(model: Callable[..., torch.Tensor], given: list[torch.Tensor]) -> Calla
 
 
 class Hand:
-    """Kernels written by hand, one shared library for each file."""
+    """Kernels written by hand, one shared library for each file, as functions of PyTorch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.built = folder, Path(tempfile.mkdtemp())
@@ -141,62 +141,91 @@ class Hand:
             subprocess.run(["g++", *FLAGS, str(source), "-o", str(made)], check=True)
         return ctypes.CDLL(str(made))
 
-    def of(self, name: str, given: list[torch.Tensor]) -> tuple[Any, Any] | None:
-        """Forward, and forward and backward, on tensors laid out as the kernel wants them."""
-        held = [x.contiguous() for x in given]
-        heads = [LONG(4), LONG(held[0].shape[2])] if held[0].dim() == 4 else []
+    def of(self, name: str) -> Callable[..., torch.Tensor] | None:
+        """The function of what our model takes; contiguous tensors."""
         if name in ("gla", "retention"):
-            library, short = self.library("gla"), "gla" if name == "gla" else "ret"
-            if name == "retention":
-                held[3] = held[3][None, :, None].expand(1, 4, held[0].shape[2]).contiguous()
-            out = torch.empty_like(held[2])
-            back = [torch.empty_like(x) for x in held]
-
-            def ahead() -> None:
-                getattr(library, f"{short}_fwd")(*map(pointer, [*held, out]), *heads)
-
-            def whole() -> None:
-                ahead()
-                given_ = [*held, torch.ones_like(out), *back]
-                getattr(library, f"{short}_bwd")(*map(pointer, given_), *heads)
-
-            return ahead, whole
+            return _decayed(self.library("gla"), "gla" if name == "gla" else "ret")
         if name in ("delta", "gated_delta"):
-            library = self.library("delta")
-            q, key, val, beta, *rest = held
-            decay = rest[0] if rest else torch.ones_like(beta)
-            out, steps = torch.empty_like(val), q.shape[2]
-            kept = torch.empty(4 * 4 * ((steps + 31) // 32) * 64 * 16)
-            back = [torch.empty(4, *x.shape) for x in (q, key)]
-            slopes = [*back, torch.empty_like(val), *(torch.empty(4, *beta.shape) for _ in "ab")]
+            return _corrected(self.library("delta"), decays=name == "gated_delta")
+        return _elementwise(self.library("scan")) if name == "elementwise" else None
 
-            def ahead() -> None:
-                given_ = [q, key, val, decay, beta, out]
-                library.delta_fwd(*map(pointer, given_), ctypes.c_void_p(0), *heads)
 
-            def whole() -> None:
-                library.delta_fwd(*map(pointer, [q, key, val, decay, beta, out, kept]), *heads)
-                given_ = [q, key, val, decay, beta, torch.ones_like(out), kept, *slopes]
-                library.delta_bwd(*map(pointer, given_), *heads)
-                for one in slopes[:2] + slopes[3:]:
-                    one.sum(0)
+def _decayed(library: Any, short: str) -> Callable[..., torch.Tensor]:
+    ahead, back = getattr(library, f"{short}_fwd"), getattr(library, f"{short}_bwd")
 
-            return ahead, whole
-        if name == "elementwise":
-            library, (a, x) = self.library("scan"), held
-            out, da, dx = (torch.empty_like(x) for _ in range(3))
-            size = [LONG(n) for n in x.shape]
+    class Decayed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Any, key: Any, val: Any, a: Any) -> torch.Tensor:
+            if short == "ret":
+                a = a[None, :, None].expand(*q.shape[:3]).contiguous()
+            out = torch.empty_like(val)
+            ahead(*map(pointer, [q, key, val, a, out]), *heads(q))
+            ctx.save_for_backward(q, key, val, a)
+            return out
 
-            def ahead() -> None:
-                library.scan_fwd(*map(pointer, [a, x, out]), *size)
+        @staticmethod
+        def backward(ctx: Any, came: torch.Tensor) -> Any:
+            held = ctx.saved_tensors
+            found = [torch.empty_like(x) for x in held]
+            back(*map(pointer, [*held, came, *found]), *heads(held[0]))
+            return (*found[:3], found[3].sum((0, 2)) if short == "ret" else found[3])
 
-            def whole() -> None:
-                ahead()
-                given_ = [a, out, torch.ones_like(out), da, dx]
-                library.scan_bwd(*map(pointer, given_), *size)
+    return lambda *given: Decayed.apply(*given)  # type: ignore[no-any-return,no-untyped-call]
 
-            return ahead, whole
-        return None
+
+def _corrected(library: Any, *, decays: bool) -> Callable[..., torch.Tensor]:
+    class Corrected(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Any, key: Any, val: Any, beta: Any, a: Any) -> torch.Tensor:
+            out, count = torch.empty_like(val), (q.shape[2] + 31) // 32
+            learns = any(ctx.needs_input_grad)
+            kept = torch.empty(4 * q.shape[1] * count * 64 * 16) if learns else None
+            given = [*map(pointer, [q, key, val, a, beta, out]), (learns and pointer(kept)) or None]
+            library.delta_fwd(*given, *heads(q))
+            if learns:
+                ctx.save_for_backward(q, key, val, a, beta, kept)
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, came: torch.Tensor) -> Any:
+            q, key, val, a, beta, kept = ctx.saved_tensors
+            parts = [torch.empty(4, *x.shape) for x in (q, key, a, beta)]
+            of_val = torch.empty_like(val)
+            given = [q, key, val, a, beta, came, kept, *parts[:2], of_val, *parts[2:]]
+            library.delta_bwd(*map(pointer, given), *heads(q))
+            of_q, of_key, of_a, of_beta = (part.sum(0) for part in parts)
+            return of_q, of_key, of_val, of_beta, of_a
+
+    def run(q: Any, key: Any, val: Any, beta: Any, a: Any = None) -> torch.Tensor:
+        a = a if decays else torch.ones_like(beta)
+        return Corrected.apply(q, key, val, beta, a)  # type: ignore[no-any-return,no-untyped-call]
+
+    return run
+
+
+def _elementwise(library: Any) -> Callable[..., torch.Tensor]:
+    class Elementwise(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Any, x: Any) -> torch.Tensor:
+            out = torch.empty_like(x)
+            library.scan_fwd(*map(pointer, [a, x, out]), *map(LONG, x.shape))
+            ctx.save_for_backward(a, out)
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, came: torch.Tensor) -> Any:
+            a, out = ctx.saved_tensors
+            of_a, of_x = torch.empty_like(a), torch.empty_like(a)
+            given = [a, out, came, of_a, of_x]
+            library.scan_bwd(*map(pointer, given), *map(LONG, out.shape))
+            return of_a, of_x
+
+    return lambda *given: Elementwise.apply(*given)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def heads(q: torch.Tensor) -> list[ctypes.c_long]:
+    """How many heads, and how many steps."""
+    return [LONG(q.shape[0] * q.shape[1]), LONG(q.shape[2])]
 
 
 def pointer(value: torch.Tensor) -> ctypes.c_void_p:
@@ -263,10 +292,14 @@ def main() -> None:
                 pairs(both(ours, given), both(theirs, given), args.pairs).show(
                     f"{label} both / nn.GRU"
                 )
-            known = None if hand is None else hand.of(name, given)
+            known = None if hand is None else hand.of(name)
             if known is not None:
-                pairs(forward(ours, given), known[0], args.pairs).show(f"{label} forward / by hand")
-                pairs(both(ours, given), known[1], args.pairs).show(f"{label} both / by hand")
+                one, other = ours(*given), known(*given)
+                far = float((one - other).abs().max() / other.abs().max())
+                print(f"{label} by hand: largest difference {far:.1e}")
+                for word, way in (("forward", forward), ("both", both)):
+                    found = pairs(way(ours, given), way(known, given), args.pairs)
+                    found.show(f"{label} {word} / by hand")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ...compiler.build import build as graph_of
 from ...compiler.context import Context
 from ...compiler.decoding import NotCausalError, derive
@@ -92,7 +94,8 @@ class Forms:
             form.module._share(model)  # parameters have been replaced since, or states
             form.module._lay_out()
         if (kind, option) == ("step", 1):
-            form.run = form.bound.current()
+            with torch.no_grad():
+                form.run = form.bound.current()
         return form
 
 
