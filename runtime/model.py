@@ -23,6 +23,7 @@ from ..dsl.ops import InputAttrs
 from ..dsl.program import AT, PROMPT, InputDecl, ResultDecl
 from .decoding import Decoded, Stepper, decode, stream
 from .decoding.forms import decoded_axis
+from .found import statistics_of
 from .mistakes import mistake
 from .module import Model, build
 from .ragged import check_updates, given_lengths, padded
@@ -309,7 +310,9 @@ class SpecModel(Model):
     def under(self, name: str, **arguments: Any) -> SpecModel:
         """The same parameters with an intervention of the file in the graph. Numbers that pick no
         site, size or case, and tensors, are inputs that can be given at each call by name. So is a
-        position of each example: `source` for a write at `[t = @source]`, later `at.source`."""
+        position of each example: `source` for a write at `[t = @source]`, later `at.source`. What
+        it reads of a calibration is given by the name of that: `under("cut", stats=found)`, with
+        what `Program.calibrated` found."""
         fixed = {
             key: value.item() if isinstance(value, np.number) else value
             for key, value in arguments.items()
@@ -325,12 +328,17 @@ class SpecModel(Model):
         checked, defaults = found
         own = {_parameter(site, name): site for site in (*self._defaults, *defaults)}
         own = {key: site for key, site in own.items() if site in defaults or site.startswith(AT)}
-        unknown = [key for key in arguments if key not in own and key not in fixed]
+        tables = {key: value for key, value in arguments.items() if isinstance(value, dict)}
+        read = {decl.name.partition(".")[0] for decl in checked.inputs}
+        unknown = [
+            k for k in arguments if k not in {*own, *fixed} and not (k in tables and k in read)
+        ]
         if unknown:
             hint = or_nearest(unknown[0], own)
             raise mistake(Slug.WRONG_ARGUMENTS, f"`{name}` has no input `{unknown[0]}`", hint=hint)
-        given = {own[key]: value for key, value in arguments.items() if key not in fixed}
+        given = {own[k]: v for k, v in arguments.items() if k not in {*fixed, *tables}}
         given = {k: torch.as_tensor(v) if k.startswith(AT) else v for k, v in given.items()}
+        given |= statistics_of(checked, {**self._defaults, **tables}, self._module, name)
         under = None if self._under is None else (*self._under, (name, fixed))
         return spec_model(
             checked,

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 import torch
+import xarray
 
 from ..dsl import syntax as s
 from ..dsl.check import Checked, check_module
+from ..dsl.core import names
 from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, or_nearest
 from ..dsl.elaborate.models import ModelRequest, elaborate_model
 from ..dsl.elaborate.values import Known, Template, Val
@@ -174,6 +176,20 @@ class Program:
             known = list(self.checked.experiments)
             raise _error(f"no experiment is called `{name}`", or_nearest(name, known))
         return Session(self, Path(folder), resume=resume).experiment(name)
+
+    def calibrated(
+        self, name: str, *, folder: str | Path = "results", resume: bool = False
+    ) -> dict[str, xarray.DataArray]:
+        """What a `calibrate` statement finds, by name, with axes as written."""
+        from .session import Session  # brings what draws plots
+
+        if name not in self.checked.calibrations:
+            known = list(self.checked.calibrations)
+            raise _error(f"no calibration is called `{name}`", or_nearest(name, known))
+        values = Session(self, Path(folder), resume=resume).calibrate(name)
+        folds = self.checked.calibrations[name].folds
+        axes = {key: names(own) for fold in folds for key, own in fold.results}
+        return {k: xarray.DataArray(v, dims=axes[k], name=k) for k, v in values.items()}
 
     def trained(
         self, name: str, *, folder: str | Path = "results", resume: bool = False

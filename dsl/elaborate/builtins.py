@@ -75,7 +75,6 @@ FILLS = {
 UNBUILT = {
     name: f"`{name}`"
     for name in [
-        "quantize",
         "solve",
         "spectral_norm",
         "svd",

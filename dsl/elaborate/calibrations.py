@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .builder import Budget
     from .scope import Scope
     from .study import Study
+    from .study_runs import Runs
     from .values import Run
 
 BATCH = 32
@@ -42,19 +43,23 @@ VALUES = {  # how many values a statistic is of, how many numbers it takes, and 
 
 
 def calibrated(
-    study: Study, tree: s.Calibrate, run: Run, data: DataPart | None
+    study: Study, tree: s.Calibrate, runs: Runs, data: DataPart | None
 ) -> CheckedCalibration | None:
-    """The statistics of a run; None if something in them is wrong."""
+    """The statistics of a run, and of those that it names; None if something in them is wrong."""
     scope = study.scope
+    run = runs.run(s.Run("", tree.model, (), span=tree.span), scope)
     scope.frame.run = run
     folds: list[Fold] = []
     seen: dict[str, s.Tree] = {}
     before = study.collector.errors
     for step in tree.body:
-        if isinstance(step, s.Assign):
-            study.ctx.statement = step
-            with suppress(HaltError):  # was said: the others are tried too
-                _line(step, folds, seen, run, scope)
+        study.ctx.statement = step
+        with suppress(HaltError):  # was said: the others are tried too
+            match step:
+                case s.Assign():
+                    _line(step, folds, seen, run, scope)
+                case s.Run():
+                    _name_run(step, runs, seen, scope)
     if study.collector.errors > before:
         return None
     if tree.unit not in ("batches", "batch", "examples"):
@@ -94,21 +99,40 @@ def _line(
     """A statistic, which is over the examples; else a value that others speak of."""
     value = step.values[0]
     for target in step.targets:
-        name = _name(target, scope)
-        if name in seen:
-            scope.fail(
-                Slug.REASSIGNED,
-                f"`{name}` already has a value",
-                target.span,
-                notes=[Note("it has its value from here", seen[name].span)],
-            )
-        seen[name] = target
+        _see(_name(target, scope), target, seen, scope)
     match value:
         case s.Call(s.Index(s.Name(statistic), items), _) if EXAMPLES in _words(items):
             folds.append(_fold(statistic, items, value, step, run, scope))
         case _:
             for target, tree in zip(step.targets, step.values, strict=False):
                 scope.names[_name(target, scope)] = scope.evaluate(tree)
+
+
+def _name_run(step: s.Run, runs: Runs, seen: dict[str, s.Tree], scope: Scope) -> None:
+    """A further run, on the same examples."""
+    _see(step.name, step, seen, scope)
+    scope.names[step.name] = Poison()
+    found = runs.run(step, scope)
+    if found.decoded:
+        scope.fail(
+            Slug.MISPLACED,
+            "statistics are of runs that read the examples, and this one makes its own",
+            step.span,
+            hint="experiment NAME of MODEL:",
+        )
+    scope.names[step.name] = found
+
+
+def _see(name: str, tree: s.Tree, seen: dict[str, s.Tree], scope: Scope) -> None:
+    """Give a name to something, once."""
+    if name in seen:
+        scope.fail(
+            Slug.REASSIGNED,
+            f"`{name}` already has a value",
+            tree.span,
+            notes=[Note("it has its value from here", seen[name].span)],
+        )
+    seen[name] = tree
 
 
 def _words(items: tuple[s.Item, ...]) -> list[str]:
@@ -309,9 +333,7 @@ def elaborate_calibration(
     try:
         data = use_data(study, tree.data)
         weights, given = split_weights(tree.given, study)
-        runs = Runs(study, tree.model, weights, given, data)
-        run = runs.run(s.Run("", tree.model, (), span=tree.span), study.scope)
-        found = calibrated(study, tree, run, data)
+        found = calibrated(study, tree, Runs(study, tree.model, weights, given, data), data)
     except HaltError:
         return None
     budget.calibrations[tree.name] = found

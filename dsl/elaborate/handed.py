@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Slug
-from ..program import AT, ArgumentInput, SweepInput
+from ..program import AT, ArgumentInput, StatisticsInput, SweepInput
 from .datasets import spoken
 from .during import bind_last
 from .given import intervene
@@ -111,6 +111,12 @@ class _Reading:
                 self.inner.scope.fail(Slug.UNBUILT, f"{feature} is not built yet", item.span)
             intervene(self.inner, self._read(item), self.model, plan, self.inner.scope)
         changed, held = under_plan(self.model, inputs, plan, self.inner)
+        nodes = {step.node.name: step.node for step in self.inner.scope.builder.steps}
+        for name, source in self.inner.sources.items():
+            if isinstance(source, StatisticsInput):
+                node = nodes[name]
+                found = self.study.input(source, node.axes, node.dtype, node.span)
+                self.values[node.site or name] = found.node.name
         numbers = {name: value for name, value in held.items() if name not in self.values}
         return Handed(changed, numbers, self.values, self.rows)
 

@@ -80,31 +80,36 @@ def _take_positions(inputs: dict[str, Node], study: Study) -> None:
 def inputs_again(model: CheckedModel, study: Study) -> dict[str, Node]:
     """The inputs of a model as inputs of another program, by name."""
     study.ctx.claimed |= {decl.name for decl in model.inputs}
-    return {
+    inputs = {
         step.node.site or "": study.scope.builder.put(
             replace(step.node, name=study.ctx.fresh(step.node.span))
         )
         for step in model.body.steps
         if step.node.op is ops.INPUT
     }
+    for name, node in inputs.items():  # what calibrations find is read once
+        calibration, _, key = name.partition(".")
+        found = study.module.find(calibration)
+        if found is not None and isinstance(found[0], s.Calibrate):
+            study.sources[node.name] = StatisticsInput(calibration, key)
+    return inputs
 
 
 def under_plan(
     model: CheckedModel, inputs: Mapping[str, Node], plan: Plan, study: Study
 ) -> tuple[CheckedModel, dict[str, float | None]]:
-    """The model with planned writes, laid down in a study of its own; and the parameters of the
-    writes that are inputs."""
+    """The model with planned writes, laid down in a study of its own; and what they read that is
+    an input: parameters of interventions, and what calibrations find."""
     _, results = lay_down("", model, inputs, plan, study.scope)
-    if any(isinstance(source, StatisticsInput) for source in study.sources.values()):
-        message = "a calibration in an intervention that stands in no experiment is not built yet"
-        study.scope.fail(Slug.UNBUILT, message, model.span)
     steps = study.scope.builder.steps
     nodes = {step.node.name: step.node for step in steps}
     read = {name for step in steps for name in step.operands}
     held = {node.name for node in inputs.values()}
     positions = [n.name for n in study.scope.frame.positions.values() if n.name in read - held]
     arguments: dict[str, float | None] = dict.fromkeys(positions)
-    arguments |= {n: v.default for n, v in study.sources.items() if isinstance(v, ArgumentInput)}
+    for n, source in study.sources.items():
+        if n not in held and isinstance(source, ArgumentInput | StatisticsInput):
+            arguments[n] = source.default if isinstance(source, ArgumentInput) else None
     extra = tuple(
         InputDecl(
             nodes[n].site or n,

@@ -260,7 +260,7 @@ class Calibrate(Tree):
     data: Expr
     count: Expr
     unit: str
-    body: tuple[Doc | Assign, ...]
+    body: tuple[Doc | Assign | Run, ...]
 
 
 Lesson = (

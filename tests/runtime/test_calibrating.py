@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -331,6 +332,8 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("a[vocab, d] = mean[b, t](y, by = y)", "a key is a whole number"),
         ("a = mean[b, t](y)\n    a = var[b, t](y)", "`a` already has a value"),
         ("a, c = mean[b, t](y)", "`mean` gives 1 values"),
+        ("run y = reader\n    a = mean[b, t](y.y)\n    y = 3", "`y` already has a value"),
+        ("run a = decode(prompt = words.tokens, steps = 2)", "statistics are of runs that read"),
         ("a[k = 2, d] = kmeans[b, t](y, 0)", "the examples are read again at least once"),
         ("a[d] = kmeans[b, t](y, 3)", "`kmeans` gives what is left of its values, [d], one more"),
         ("a[k = 2, d], n[d] = kmeans[b, t](y, 3)", "`kmeans` gives what is left"),
@@ -473,3 +476,104 @@ def test_what_stands_behind_an_end_does_not_count(tmp_path: Path) -> None:
     steps = np.concatenate([np.diff(own, axis=0) for own in seen])
     np.testing.assert_allclose(found["next"], steps.mean(0), **close)
     assert found["n"].sum() == len(rows)
+
+
+# ---- several runs; interventions that read what was found, where no experiment is
+
+TWO = """
+model reader[d = 4, vocab = 6](tokens[b, t]: int, L = 2) -> [b, t, vocab]:
+    x = embed[vocab -> d](tokens)
+    repeat layer * L:
+        x = x + tanh(linear[d -> d](x))
+    return linear[d -> vocab](x)
+
+data words = npz("words.npz"): tokens[t]: int
+
+intervention half on reader:
+    layer[*].x = 0.5 * it
+
+calibrate two of reader on words for 40 examples:
+    run other = reader(tokens = (words.tokens + 1) % 6)
+    run cut = other with half
+    shift = mean[b, t](other.layer[1].x - layer[1].x)
+    halved[layer, d] = mean[b, t](cut.layer[*].x)
+
+intervention centred on reader:
+    layer[1].x += two.shift
+
+intervention held on reader with two:
+    layer[*].x = halved
+
+experiment spoken of reader on words:
+    run cut = decode(prompt = words.tokens, steps = 3) with centred
+    run named = decode(prompt = words.tokens, steps = 3) with held
+    a = cut.tokens
+    c = named.tokens
+"""
+
+
+def two(path: Path) -> Program:
+    tokens = np.random.default_rng(1).integers(0, 6, (40, 5))
+    np.savez(path / "words.npz", tokens=tokens)
+    return Program.from_text(TWO, folder=path)
+
+
+def test_several_runs_read_the_same_examples(tmp_path: Path) -> None:
+    program = two(tmp_path)
+    found = program.calibrated("two", folder=tmp_path / "out")
+    assert found["halved"].dims == ("layer", "d")
+    tokens = torch.from_numpy(np.load(tmp_path / "words.npz")["tokens"])
+    model = program.model("reader")
+
+    def mean(of: Any, tokens: torch.Tensor, layer: int) -> Array:
+        site = f"layer[{layer}].x"
+        value = of.trace(tokens, sites=[site])[site]
+        return (
+            value.tensor.detach().double().mean([value.axes.index(axis) for axis in "bt"]).numpy()
+        )
+
+    other = (tokens + 1) % 6
+    shift = mean(model, other, 1) - mean(model, tokens, 1)
+    np.testing.assert_allclose(found["shift"], shift, atol=1e-6)
+    cut = model.under("half")
+    wanted = np.stack([mean(cut, other, layer) for layer in range(2)])
+    np.testing.assert_allclose(found["halved"], wanted, atol=1e-6)
+
+
+def test_what_was_found_is_given_to_a_model(tmp_path: Path) -> None:
+    program = two(tmp_path)
+    found = program.calibrated("two", folder=tmp_path / "out")
+    tokens = torch.from_numpy(np.load(tmp_path / "words.npz")["tokens"])
+    model = program.model("reader")
+    plain = model.trace(tokens, sites=["layer[1].x"])["layer[1].x"].to_xarray()
+    cut = model.under("centred", two=found)
+    moved = cut.trace(tokens, sites=["layer[1].x"])["layer[1].x"].to_xarray()
+    np.testing.assert_allclose((moved - plain).mean(["b", "t"]), found["shift"], atol=1e-6)
+    both = cut.under("held")  # it has them already
+    traced = both.trace(tokens, sites=["layer[0].x"])["layer[0].x"].to_xarray()
+    np.testing.assert_allclose(traced[{"b": 0, "t": 0}], found["halved"][0], atol=1e-6)
+    outcome = program.run("spoken", folder=tmp_path / "out")
+    for name, label in (("centred", "a"), ("held", "c")):
+        under = model.under(name, two=found)
+        assert (under.decode(tokens, steps=3).tokens.numpy() == outcome.values[label].values).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "`centred` reads `two.shift`, which is not given"),
+        ({"two": {}}, "`centred` reads `two.shift`, which is not given"),
+        ({"tow": {}}, "`centred` has no input `tow`"),
+    ],
+)
+def test_what_a_model_is_not_given_is_said(
+    arguments: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    model = two(tmp_path).model("reader")
+    with pytest.raises(SpecError, match=message):
+        model.under("centred", **arguments)
+
+
+def test_a_calibration_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no calibration is called `tow`"):
+        two(tmp_path).calibrated("tow")

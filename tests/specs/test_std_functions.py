@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose
 
+from neuraxis.runtime.program import Program
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -118,6 +120,38 @@ def test_dropout_keeps_the_mean(probe: Any) -> None:
     assert abs(found.mean() - 1) < 0.02
     assert (run(x, call=1) != found).any()
     assert "out.keep" in run.sites()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("symmetric", ["true", "false"])
+def test_quantize_rounds_each_group_by_its_own_scale(probe: Any, bits: int, symmetric: str) -> None:
+    run = probe(
+        "model probe[d = 6](x[b, t, d]) -> [b, t, d]:\n"
+        f"    return quantize[d, group = 3](x, bits = {bits}, symmetric = {symmetric})\n"
+    )
+    x = np.concatenate([X, 0 * X[:1], 1 + 0 * X[:1]])  # 0 everywhere, and the same everywhere
+    found, groups = run(x), x.reshape(*x.shape[:2], 2, 3)
+    low, steps = 0 * groups[..., :1], 2 ** (bits - 1) - 1
+    span = np.abs(groups).max(-1, keepdims=True) / steps
+    if symmetric == "false":
+        low, steps = groups.min(-1, keepdims=True), 2**bits - 1
+        span = (groups.max(-1, keepdims=True) - low) / steps
+    span = np.where(span > 0, span, 1)
+    wanted = np.round((groups - low) / span) * span + low
+    close(found, wanted.reshape(x.shape))
+    assert (np.abs(found - x) <= np.repeat(span, 3, -1).reshape(x.shape) / 2 + 1e-9).all()
+
+
+def test_quantize_is_trained_through() -> None:
+    text = "model m[d = 6](x[b, d]) -> [b, d]:\n    return quantize[d](x, bits = 3)\n"
+    model = Program.from_text(text).model("m")
+    x = torch.randn(5, 6, requires_grad=True)
+    weight = torch.randn(5, 6)
+    found = model(x)
+    (weight * found).sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, weight)
+    assert all(len(row.detach().unique()) <= 7 for row in found)
 
 
 def test_drop_path_drops_whole_examples(probe: Any) -> None:
