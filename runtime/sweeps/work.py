@@ -61,7 +61,7 @@ class Work:
         """The same work on other inputs of the same sizes."""
         other = copy(self)
         other.inputs = inputs
-        other.__dict__.pop("_values", None)  # what members have in common is of the inputs
+        other._known = {}  # what members have in common is of the inputs
         return other
 
     @cached_property
