@@ -1,6 +1,7 @@
 """What it costs to get from text to PyTorch source, in CPU seconds of fresh processes.
 
-    python bench/compile_time.py            # GPT-2 small, and llama of 10, 20, 40 and 80 layers
+    python bench/compile_time.py            # GPT-2 small, and llama of 10, 20, 40 and 80 layers;
+                                            # a sweep over 12 sites of GPT-2 small
     python bench/compile_time.py --profile  # and where the time of the largest goes
 
 Importing torch and drawing initial weights are apart, for a run of any model pays those.
@@ -19,7 +20,18 @@ from itertools import pairwise
 from paired import in_fresh_process, machine
 
 LAYERS = (10, 20, 40, 80)
-GOALS = {"gpt2": 1.5, "llama": 10.0, "doubling": 2.3}
+GOALS = {"gpt2": 1.5, "llama": 10.0, "doubling": 2.3, "sweep": 2.0}
+SWEEP = """
+use models.gpt2: gpt2
+
+data words = repeats(n = 1, t = 8, vocab = 50257, held = 0)
+
+experiment e of gpt2 on words:
+    run clean = gpt2
+    sweep effect over l in layer:
+        run cut = clean with layer[l].attn = 0
+        mean[b](cut.logits[t = -1, vocab = 1])
+"""
 STAGES = ("imports", "load", "check", "build", "passes", "emit", "compile", "all")
 
 
@@ -30,7 +42,9 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "LAYERS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measured(args.one[0], int(args.one[1]), profile=args.profile)))
+        name, layers = args.one
+        one = swept() if name == "sweep" else measured(name, int(layers), profile=args.profile)
+        print(json.dumps(one))
         return
     print(machine())
     rows = [("gpt2", 12), *(("llama", layers) for layers in LAYERS)]
@@ -52,6 +66,9 @@ def main() -> None:
             print(_verdict(f"llama x {layers} in all", found["all"], GOALS["llama"]))
     for layers, (one, two) in zip(LAYERS[1:], pairwise(compiled), strict=True):
         print(_verdict(f"{layers} layers over {layers // 2}", two / one, GOALS["doubling"]))
+    again = [in_fresh_process("compile_time.py", "--one", "sweep", "12") for _ in range(args.runs)]
+    spent = statistics.median(run["compile"] for run in again)
+    print(_verdict("a sweep over 12 sites of GPT-2 small", spent, GOALS["sweep"]))
     if args.profile:
         measured("llama", LAYERS[-1], profile=True)
 
@@ -97,6 +114,24 @@ def measured(name: str, layers: int, *, profile: bool = False) -> dict[str, floa
         module_of(graph, checked)
         found["draw"] = time.process_time() - clock[-1] - found["emit"]
     return found
+
+
+def swept() -> dict[str, float]:
+    """From an experiment that is checked to the code of all members of its sweep."""
+    from neuraxis.runtime.program import Program
+    from neuraxis.runtime.sweeps import Sweep
+    from neuraxis.runtime.sweeps.work import Work
+
+    program = Program.from_text(SWEEP)
+    study = program.checked.experiments["e"]
+    given = program.library.given(study)
+    model = program.model("gpt2")
+    start = time.process_time()
+    sweep = Sweep.of(study, study.sweeps[0], given.sizes)
+    work = Work(sweep, given.inputs, given.sizes, model, seed=0, memory=1 << 30)
+    assert len(work.boxes) == 1
+    work._lower(work._graph)  # what a part runs
+    return {"compile": time.process_time() - start}
 
 
 if __name__ == "__main__":

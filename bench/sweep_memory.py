@@ -1,7 +1,9 @@
 """What a sweep over GPT-2 small takes under a budget: peak memory and CPU time of fresh processes.
 
-python bench/sweep_memory.py                       # several budgets beside none
+python bench/sweep_memory.py                       # several budgets beside none, in turns
 python bench/sweep_memory.py --one 1073741824      # one of them, in this process
+
+The weights take 0.5 GiB. They are there before, with PyTorch and the data, and are not counted.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +21,8 @@ from paired import in_fresh_process, machine, use_threads
 
 SPEC = Path(__file__).with_suffix(".nax")
 GIB = 1 << 30
-BUDGETS = (64 * GIB, 4 * GIB, 2 * GIB, GIB)
+NONE = 64 * GIB
+BUDGETS = (NONE, 4 * GIB, 2 * GIB, 3 * GIB // 2, GIB)
 
 
 def main() -> None:
@@ -27,6 +31,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     use_threads(args.threads)
     if args.one is not None:
@@ -34,13 +39,20 @@ def main() -> None:
         return
     print(f"{machine()}, {args.prompts} pairs of {args.length} tokens")
     sizes = ("--prompts", str(args.prompts), "--length", str(args.length))
-    runs = [in_fresh_process(__file__, "--one", str(budget), *sizes) for budget in BUDGETS]
-    for budget, run in zip(BUDGETS, runs, strict=True):
+    runs: dict[int, list[dict[str, float]]] = {budget: [] for budget in BUDGETS}
+    for _ in range(args.rounds):
+        for budget in BUDGETS:
+            one = in_fresh_process(Path(__file__).name, "--one", str(budget), *sizes)
+            runs[budget].append(one)
+    for budget, found in runs.items():
+        peak = max(run["peak"] for run in found)
+        pairs = zip(found, runs[NONE], strict=True)
+        ratio = statistics.median(run["seconds"] / alone["seconds"] for run, alone in pairs)
+        label = "none    " if budget == NONE else f"{budget / GIB:3.1f} GiB"
         print(
-            f"{budget / GIB:4.0f} GiB: {run['peak'] / GIB:.2f} GiB at the most"
-            f" ({run['peak'] / budget:.2f} of it), {run['parts']} parts,"
-            f" {run['seconds']:.1f} CPU seconds, {run['seconds'] / runs[0]['seconds']:.2f}"
-            " times that without"
+            f"{label}: {peak / GIB:.2f} GiB at the most ({peak / budget:.2f} of it),"
+            f" {found[0]['parts']} parts, {found[0]['seconds']:.1f} CPU seconds,"
+            f" {ratio:.2f} times that without"
         )
 
 

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from .footprint import Footprint
 from .pack import Packed, pack
-from .shared import Held, apart, held_as
+from .shared import Contents, Held, apart, held_as
 
-__all__ = ["Footprint", "Held", "Packed", "apart", "held_as", "pack"]
+__all__ = ["Contents", "Footprint", "Held", "Packed", "apart", "held_as", "pack"]

@@ -44,9 +44,9 @@ class Footprint:
             found += _numbers(axes.values(), known)
         return found
 
-    def results(self, known: Mapping[str, int]) -> int:
-        """Bytes that the results take."""
-        return sum(self._size(self.graph.node(name), known) for name in self.graph.results)
+    def of(self, values: Iterable[str], known: Mapping[str, int]) -> int:
+        """Bytes that some values take."""
+        return sum(self._size(self.graph.node(name), known) for name in values)
 
     def peak(self, known: Mapping[str, int]) -> int:
         """Bytes that are held at the most."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...dsl.core import names
-from ...dsl.ops import INPUT, PARAM, RANDOM, InputAttrs
+from ...dsl.ops import INPUT, PARAM, RANDOM, STATE, InputAttrs
 from ..context import Context
 from ..passes.prune import prune
 
@@ -24,17 +24,40 @@ class Held:
     names: tuple[str, ...]
 
     def within(self, part: Graph) -> Graph:
-        """A part's graph that is given these values, but for those that it computes otherwise."""
+        """The graph that they were taken from, given these values."""
         with part.edit() as edit:
             for name in self.names:
-                if name not in part or not _same(part, self.graph, name):
-                    continue
                 node = part.node(name)
                 attrs = InputAttrs(names(node.axes), node.axes, node.dtype)
                 given = edit.add(INPUT, attrs, span=node.span, made_by="sweep")
                 edit.put(replace(edit.node(given), site=held_as(name)))
                 edit.redirect(name, given)
         return prune(edit.graph, Context())
+
+    def only(self, wanted: Collection[str]) -> Held:
+        """Some of these values."""
+        with self.graph.edit() as edit:
+            edit.set_results(list(wanted))
+        return Held(prune(edit.graph, Context()), tuple(wanted))
+
+
+class Contents:
+    """Numbers that are equal for values that are computed in the same way, in whatever graph and
+    under whatever name."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, int] = {}
+
+    def of(self, graph: Graph) -> dict[str, int]:
+        """By name, for all values of a graph."""
+        found: dict[str, int] = {}
+        for name in graph.in_order():
+            node = graph.node(name)
+            label = (node.site or name) if node.op in (INPUT, PARAM, STATE) else ""
+            read = tuple(found[operand] for operand in graph.operands(name))
+            key = (node.op, label, repr(node.attrs), read)
+            found[name] = self._known.setdefault(key, len(self._known))
+        return found
 
 
 def held_as(name: str) -> str:
@@ -62,17 +85,4 @@ def apart(graph: Graph, own: Collection[str]) -> Held:
         and graph.node(name).op not in (INPUT, PARAM)
         and any(user in differs for user, _ in graph.users(name))
     ]
-    with graph.edit() as edit:
-        edit.set_results(found)
-    return Held(prune(edit.graph, Context()), tuple(found))
-
-
-def _same(part: Graph, whole: Graph, name: str) -> bool:
-    """Whether a value is computed in the same way in both."""
-    return all(
-        other in whole
-        and part.node(other).op is whole.node(other).op
-        and repr(part.node(other).attrs) == repr(whole.node(other).attrs)
-        and part.operands(other) == whole.operands(other)
-        for other in (name, *part.ancestors([name]))
-    )
+    return Held(graph, ()).only(found)

@@ -11,6 +11,7 @@ from ..diagnostics import Severity, Slug
 from .planned import Consumer, Detour, Plan, Planned
 from .routes import blocks_of, is_in, route, within
 from .sites import Pattern, body_sites, matches, pattern, split_selection, unknown_site
+from .swept_paths import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,19 +48,21 @@ def add_detour(
         hops = (*hops, tuple(_from(begin, consumer) for consumer in found))
         begin = [top[consumer.address] for consumer in hops[-1]]
     through = frozenset(b for tree in path.blocks for b in _blocks(tree, model, scope))
-    new = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
     start = frozenset(sources)
     for hop in hops:
         if not quiet:
             _warn_unless_reached(start, hop, through, model, path, scope)
         start = frozenset(one.address for one in hop)
-    for detour in into.detours:
-        if detour.goes_along(new):
-            for address, planned in new.sources.items():
-                detour.sources.setdefault(address, []).extend(planned)
-            return
-        _same_way(detour, new, scope)
-    into.detours.append(new)
+    whole = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
+    for new in exclusive(whole, model.body):
+        for detour in into.detours:
+            if detour.goes_along(new):
+                for address, planned in new.sources.items():
+                    detour.sources.setdefault(address, []).extend(planned)
+                break
+            _same_way(detour, new, scope)
+        else:
+            into.detours.append(new)
 
 
 def _consumers(

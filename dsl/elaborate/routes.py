@@ -63,9 +63,14 @@ def _belongs(node: Node, address: str, region: str) -> bool:
 
 
 def route(
-    body: Body, start: frozenset[str], hop: Iterable[Consumer], through: frozenset[str]
+    body: Body,
+    start: frozenset[str],
+    hop: Iterable[Consumer],
+    through: frozenset[str],
+    only: frozenset[str] | None = None,
 ) -> Route:
-    """How changes at the addresses `start` come to the consumers of a hop."""
+    """How changes at the addresses `start` come to the consumers of a hop; or, of these, those at
+    `only` some addresses, while blocks are entered as by all."""
     graph = _Graph(body, start)
     open_blocks = graph.inside(through)
     for block in through:  # what stands before it on every way, such as its norm
@@ -78,6 +83,8 @@ def route(
         open_blocks |= needed
         detained |= others
     detained = {b for b in detained - open_blocks if not detained.intersection(blocks_of(b)[:-1])}
+    if only is not None:
+        graph = _Graph(body, only)
     return replace(graph.spread(tuple(hop), open_blocks), detained=frozenset(detained))
 
 

@@ -128,6 +128,13 @@ def extent(name: str, scope: Scope) -> Size | None:
 
 def _extent(name: str, over: s.Over, scope: Scope) -> Size:
     found = extent(name, scope)
+    if found is None and not _models(scope):
+        scope.fail(
+            Slug.MISPLACED,
+            f"`{name}` is a loop or an axis of a run, and no run stands above",
+            over.range.span,
+            hint="run clean = MODEL",
+        )
     if found is None:
         near = or_nearest(name, _model_axes(scope))
         scope.fail(

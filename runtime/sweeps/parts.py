@@ -9,10 +9,6 @@ if TYPE_CHECKING:
 
     from .members import Box
 
-WORK = 1 << 40
-"""Products of numbers in one part at the most: half a minute of a core, which is what is lost when
-a sweep is stopped."""
-
 
 def split(box: Box, fits: Callable[[Box], bool]) -> Iterator[Box]:
     """The box in parts that fit, in order. The longest variable is taken apart first, the later

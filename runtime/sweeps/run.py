@@ -46,20 +46,28 @@ def run_work(work: Work, how: Running) -> Members:
     lines = work.sweep.how(work.packed)
     if len(work.boxes) > 1:
         lines = (*lines, f"in {len(work.boxes)} parts, so that they fit into memory")
+    if work.excess:
+        needed = f"{work.excess / (1 << 20):.0f} MiB"
+        lines = (*lines, f"a member by itself takes {needed}, which is more than was allowed")
     return Members(work.axes, values, lines)
 
 
 def _all(work: Work, kept: Kept | None, how: Running) -> torch.Tensor:
     """The parts, kept as they come."""
-    found = {box: part for box in work.boxes if kept and (part := kept.read(box)) is not None}
-    missing = [box for box in work.boxes if box not in found]
-    total = whole(work.counts)
-    how.progress.start(work.sweep.plan.name, sum(map(count, found)), count(total))
+    together = Together(work)
+    missing = []
+    for box in work.boxes:
+        part = None if kept is None else kept.read(box)
+        if part is None:
+            missing.append(box)
+        else:
+            together.put(box, part)
+    how.progress.start(work.sweep.plan.name, together.done, count(whole(work.counts)))
     interrupts = nullcontext(Stop()) if kept is None else deferred()
     try:
         with interrupts as stop:
             for box, part in _computed(work, missing, how.on):
-                found[box] = part
+                together.put(box, part)
                 if kept is not None:
                     kept.write(box, part)
                 how.progress.advance(count(box))
@@ -67,20 +75,32 @@ def _all(work: Work, kept: Kept | None, how: Running) -> torch.Tensor:
                     raise KeyboardInterrupt
     finally:
         how.progress.stop()
-    if len(found) == 1:
-        return next(iter(found.values()))
-    first = next(iter(found.values()))
-    shape = list(first.shape)
-    places = [work.axes.index(axis) for axis in work.swept]
-    for place, size in zip(places, work.counts, strict=True):
-        shape[place] = size
-    values = first.new_empty(shape)
-    for box, part in found.items():
-        at = [slice(None)] * len(shape)
-        for place, (start, stop_) in zip(places, box, strict=True):
-            at[place] = slice(start, stop_)
-        values[tuple(at)] = part
-    return values
+    return together.values
+
+
+class Together:
+    """What all members give, put together from parts; `done` says of how many it is there."""
+
+    values: torch.Tensor
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.done = work, 0
+
+    def put(self, box: Box, part: torch.Tensor) -> None:
+        """Put a part in its place. One that is the whole is not copied."""
+        work = self.work
+        if len(work.boxes) == 1:
+            self.values = part
+        else:
+            sizes = dict(zip(work.swept, work.counts, strict=True))
+            spans = {axis: slice(*span) for axis, span in zip(work.swept, box, strict=True)}
+            if not self.done:
+                shape = [
+                    sizes.get(axis, size) for axis, size in zip(work.axes, part.shape, strict=True)
+                ]
+                self.values = part.new_empty(shape)
+            self.values[tuple(spans.get(axis, slice(None)) for axis in work.axes)] = part
+        self.done += count(box)
 
 
 def _computed(work: Work, boxes: Iterable[Box], on: str) -> Iterator[tuple[Box, torch.Tensor]]:

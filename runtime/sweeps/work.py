@@ -11,12 +11,13 @@ import torch
 
 from ...compiler.context import Context
 from ...compiler.driver import compile_graph
-from ...compiler.sweeps import Footprint, Packed, apart, held_as
+from ...compiler.sweeps import Contents, Footprint, Packed, apart, held_as
 from ...dsl.core import names
 from ..lowering import address, loaded
 from ..memory import given_back
-from .members import whole
-from .parts import WORK, split
+from .members import count, whole
+from .needs import Needs
+from .parts import split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from .sweep import Sweep
 
     Tensors = Mapping[str, torch.Tensor]
-
-MARGIN = 1.3  # measured memory over the estimate: 1.27 in GPT-2 small (`bench/sweep_memory.py`)
-LOOSE = 2.5  # the same where freed memory stays with the process: 2.3 there
 
 
 class Work:
@@ -55,28 +53,57 @@ class Work:
         self.sweep, self.inputs, self.known, self.shared = sweep, inputs, known, shared
         self.seed, self.memory = seed, memory
         self.packed = sweep.packed(inputs, known)
-        self.tight = False  # whether memory must go back to the system at once
         self._lowered: dict[object, Lowered] = {}
+        self._contents = Contents()
+        self._known: dict[int, torch.Tensor] = {}  # what is the same in all members
 
     def on(self, inputs: Tensors) -> Work:
         """The same work on other inputs of the same sizes."""
         other = copy(self)
         other.inputs = inputs
-        other.__dict__.pop("_values", None)  # what members have in common is of the inputs
+        other._known = {}  # what members have in common is of the inputs
         return other
 
     @cached_property
     def boxes(self) -> tuple[Box, ...]:
         """The parts, in order."""
         everyone = whole(self.counts)
-        found = Footprint(self._graph)
-        self.tight = found.peak(self._sizes(everyone)) * LOOSE > self.memory
-        if self._fits(found, everyone, self.memory):
+        if self._whole.fits(self._sizes(everyone), self.memory):
             return (everyone,)
-        held = Footprint(self._held.graph)
-        room = self.memory - held.results(self._sizes(everyone))
-        part = Footprint(self._held.within(self._graph))
-        return tuple(split(everyone, lambda box: self._fits(part, box, room)))
+        return tuple(split(everyone, lambda box: self._part.fits(self._sizes(box), self._room)))
+
+    @cached_property
+    def excess(self) -> float:
+        """Bytes that a part takes which is too much even by itself, one member; 0 if none is."""
+        if len(self.boxes) == 1:
+            return 0
+        alone = [self._sizes(box) for box in self.boxes if count(box) == 1]
+        over = [known for known in alone if not self._part.has_room(known, self._room)]
+        return max((self._part.peak(known) + self.memory - self._room for known in over), default=0)
+
+    @cached_property
+    def is_tight(self) -> bool:
+        """Whether memory must go back to the system at once."""
+        return not self._whole.surely_fits(self._sizes(whole(self.counts)), self.memory)
+
+    @cached_property
+    def _whole(self) -> Needs:
+        return Needs(self._graph, self._lower, self._rows)
+
+    @cached_property
+    def _part(self) -> Needs:
+        return Needs(self._held.within(self._graph), self._lower, self._rows)
+
+    @cached_property
+    def _room(self) -> int:
+        """Bytes that are left for a part beside what all have in common."""
+        held = Footprint(self._held.graph).of(self._held.names, self._sizes(whole(self.counts)))
+        return self.memory - held
+
+    @property
+    def _rows(self) -> tuple[str, ...]:
+        """The inputs that say which rows there are."""
+        return tuple(self.packed.numbers) if isinstance(self.packed, Packed) else ()
 
     @property
     def swept(self) -> tuple[str, ...]:
@@ -102,15 +129,21 @@ class Work:
             return self._run(self._graph, {**inputs, **self._numbers(self.packed)})
         packed = self.sweep.packed(inputs, self.known, self.packed)
         graph = packed.graph if isinstance(packed, Packed) else self.sweep.graph
-        given = {**inputs, **self._numbers(packed), **self._values}
-        return self._run(self._held.within(graph), given)
+        if not self._known:
+            self._values(self._held)
+        held = self._apart(graph, packed)
+        given = {**inputs, **self._numbers(packed), **self._values(held)}
+        return self._run(held.within(graph), given)
 
     def _run(self, graph: Graph, given: Tensors) -> torch.Tensor:
         lowered = self._lower(graph)
-        with torch.no_grad(), given_back() if self.tight else nullcontext():
-            (values,) = lowered(given)
+        (values,) = self._values_of(lowered, given)
         axes = names(lowered.results[0].axes)
         return values.permute([axes.index(axis) for axis in self.axes])
+
+    def _values_of(self, lowered: Lowered, given: Tensors) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad(), given_back() if self.is_tight else nullcontext():
+            return lowered(given)
 
     def weights(self) -> list[tuple[str, torch.Tensor]]:
         """The parameters and states that the experiment runs on, by the name they are held by."""
@@ -152,30 +185,29 @@ class Work:
 
     @cached_property
     def _held(self) -> Held:
-        own = set(self.sweep.nodes)
-        if isinstance(self.packed, Packed):
-            own |= self.packed.numbers.keys()
-        return apart(self._graph, [name for name in own if name in self._graph])
+        return self._apart(self._graph, self.packed)
 
-    @cached_property
-    def _values(self) -> dict[str, torch.Tensor]:
-        if not self._held.names:
-            return {}
-        lowered = self._lower(self._held.graph)
-        with torch.no_grad():
-            found = zip(self._held.names, lowered.results, lowered(self.inputs), strict=True)
-        held = {}
-        for name, result, value in found:
-            axes = names(result.axes)
-            order = names(self._held.graph.node(name).axes)
-            held[held_as(name)] = value.permute([axes.index(axis) for axis in order])
-        return held
+    def _apart(self, graph: Graph, packed: Packed | str) -> Held:
+        own = set(self.sweep.nodes)
+        if isinstance(packed, Packed):
+            own |= packed.numbers.keys()
+        return apart(graph, [name for name in own if name in graph])
+
+    def _values(self, held: Held) -> dict[str, torch.Tensor]:
+        """As inputs. Each is computed once, for the first part that reads it."""
+        contents = self._contents.of(held.graph)
+        missing = [name for name in held.names if contents[name] not in self._known]
+        if missing:
+            graph = held.only(missing).graph
+            lowered = self._lower(graph)
+            values = self._values_of(lowered, self.inputs)
+            for name, result, value in zip(missing, lowered.results, values, strict=True):
+                axes = names(result.axes)
+                order = [axes.index(axis) for axis in names(graph.node(name).axes)]
+                self._known[contents[name]] = value.permute(order)
+        return {held_as(name): self._known[contents[name]] for name in held.names}
 
     # ---- what a part takes
-
-    def _fits(self, footprint: Footprint, box: Box, memory: int) -> bool:
-        known = self._sizes(box)
-        return footprint.work(known) <= WORK and footprint.peak(known) * MARGIN <= memory
 
     def _sizes(self, box: Box) -> dict[str, int]:
         counts = self.sweep.counts(self.sweep.chosen(self.inputs, box))

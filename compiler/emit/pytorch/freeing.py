@@ -14,7 +14,7 @@ from .writer import Line
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-_ASSIGNED = re.compile(r"((?:[^\W\d]\w*, )*[^\W\d]\w*) = ")
+_ASSIGNED = re.compile(r"((?:[^\W\d]\w*, )*[^\W\d]\w*),? = ")
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?![\w=])")
 
 
