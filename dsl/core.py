@@ -2,7 +2,7 @@
 
 A program is a list of steps, each one operation on values with named axes. The checker emits
 them, so what is checked is what is built; the compiler puts them in a graph and rewrites it.
-The operations and their rules stand in `ops.py`.
+The operations and their rules stand in `ops/`.
 """
 
 from __future__ import annotations

@@ -309,7 +309,7 @@ def test_a_sweep_is_an_axis() -> None:
         ("measure m(r) = r.logits\nrun a = tiny\nshow m(a, a)", "wrong-arguments"),
         ("measure m(r) = r.logits\nshow m(words)", "wrong-arguments"),
         ("measure m(r) = r.logits\nshow m", "not-a-value"),
-        ("sweep s over l in layer:\n    1.0", "unknown-axis"),
+        ("sweep s over l in layer:\n    1.0", "misplaced"),
         ("sweep s over l in 0..0:\n    1.0", "bad-size"),
         ("sweep s over l in 5..2:\n    1.0", "bad-size"),
         ("sweep s over l in 0..:\n    1.0", "bad-index"),
