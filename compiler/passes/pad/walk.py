@@ -1,7 +1,8 @@
 """Walks a program and makes every operation blind to what an example does not have.
 
 Needs the size symbols that are ragged, and over which axis. Adds one input for each, `lengths.t`,
-if something needs it. What is computed behind the end is any finite number; nothing before sees it.
+if something needs it; then inputs are 0 behind the end. What is computed there is any finite
+number, and nothing before sees it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ....dsl.core import Body, Node, names
+from ....dsl.core import Body, DType, Node, names
 from ....dsl.ops import (
     INPUT,
     AlongAttrs,
@@ -34,7 +35,7 @@ from .refusal import check
 from .scans import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ....dsl.core import Axes
     from ...graph import Edit, Graph
@@ -47,8 +48,22 @@ def pad(graph: Graph, ragged: Mapping[str, str]) -> Graph:
     known = {axis.name: axis for node in reversed(inputs) for axis in node.axes}
     over = {symbol: (known[axis],) for symbol, axis in ragged.items() if axis in known}
     with graph.edit() as edit:
-        Pad(Lengths(edit, over)).run(graph)
+        lengths = Lengths(edit, over)
+        Pad(lengths).run(graph)
+        if lengths.inputs:
+            _clear(lengths, [node.name for node in inputs if node.dtype is DType.FLOAT])
     return edit.graph
+
+
+def _clear(lengths: Lengths, inputs: Sequence[str]) -> None:
+    """Read zeros of inputs behind the end: what stands there may be no number, and what comes back
+    through it, none either."""
+    edit = lengths.edit
+    for name in inputs:
+        axes, readers = lengths.ragged(name), [user for user, _ in edit.users(name)]
+        if axes and readers:
+            cleared = lengths.only(name, axes, 0.0, edit.node(name))
+            edit.redirect(name, cleared, only=readers)
 
 
 def pad_counted(graph: Graph) -> Graph:
