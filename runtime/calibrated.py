@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import torch
     from numpy.typing import NDArray
     from torch import nn
 
@@ -52,13 +53,14 @@ class Kept:
         path: Path,
         calibration: CheckedCalibration,
         shared: nn.Module,
+        values: Mapping[str, torch.Tensor],
         data: Dataset,
         seed: int,
     ) -> Kept:
-        """The file of a calibration of that model, on those data."""
+        """The file of a calibration of that model with those values of further inputs, on data."""
         numbers = [
             (name, digest(value.detach().cpu().float().numpy().tobytes()))
-            for name, value in shared.named_parameters()
+            for name, value in (*shared.named_parameters(), *sorted(values.items()))
         ]
         fields = [
             (

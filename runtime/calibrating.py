@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..dsl.core import names
 from ..dsl.diagnostics import Slug
-from ..dsl.program import FieldInput, StatisticsInput
+from ..dsl.program import ArgumentInput, FieldInput, StatisticsInput
 from . import statistics
 from .calibrated import Kept, Progress
 from .lowering import lower
@@ -25,6 +25,7 @@ from .sources import read_by
 from .training.inputs import Inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import nn
@@ -47,16 +48,21 @@ def calibrate(
     seed: int = 0,
     resume: bool = False,
     batch: int = BATCH,
+    values: Mapping[str, float | torch.Tensor | None] | None = None,
 ) -> dict[str, Array]:
     """The statistics by name, in float64; SpecError. They are written to `NAME.safetensors` in the
-    folder; with `resume`, what stands there of the very same calibration is gone on from."""
+    folder; with `resume`, what stands there of the very same calibration is gone on from. `values`
+    are those of further inputs of the model."""
     study = calibration.study
     assert study.data is not None
     data = library.lessons(study.data).pick(slice(0, calibration.examples))
     path = folder / f"{calibration.name}.safetensors"
-    kept = Kept.at(path, calibration, shared, data, seed)
+    given = {
+        name: torch.as_tensor(value) for name, value in (values or {}).items() if value is not None
+    }
+    kept = Kept.at(path, calibration, shared, given, data, seed)
     progress = kept.read() if resume else Progress()
-    passes = _Passes(calibration, shared, library, data, kept, seed=seed, batch=batch)
+    passes = _Passes(calibration, shared, library, data, kept, given, seed=seed, batch=batch)
     last = max((statistics.passes(fold) for fold in calibration.folds), default=0)
     while not progress.over:
         progress = passes.read(progress)
@@ -79,6 +85,7 @@ class _Passes:
         library: Library,
         data: Dataset,
         kept: Kept,
+        values: Mapping[str, torch.Tensor],
         *,
         seed: int,
         batch: int,
@@ -94,7 +101,9 @@ class _Passes:
         given: dict[Source, torch.Tensor] = {}
         for node in (step.node for step in study.body.steps):
             source = study.sources.get(node.name)
-            if source is not None and not isinstance(source, FieldInput):
+            if isinstance(source, ArgumentInput) and source.name in values:
+                given[source] = values[source.name].to(own.device)
+            elif source is not None and not isinstance(source, FieldInput):
                 given[source] = library.tensor(node, source, {}, own.device)
         self.inputs = Inputs(study, own, given, seed=seed)
 

@@ -51,6 +51,7 @@ from ..dsl.ops import (
     ScanAttrs,
 )
 from ..dsl.program import SweepInput
+from ..dsl.stages import ScanPlan, all_stages
 from . import attention, cpp
 from .lowering import address, needed
 from .sources import Given
@@ -307,12 +308,15 @@ def explain_sweeps(study: CheckedStudy, library: Library) -> list[str]:
         given, assumed = library.given(study), False
     except SpecError:
         given, assumed = _supposed(study), True
+    scans = [stage for stage in all_stages(study.stages) if isinstance(stage, ScanPlan)]
+    steps = {stage.name: scan.name for scan in scans for stage in scan.stages}
     lines = []
     for plan in study.sweeps:
         sweep = Sweep.of(study, plan, given.sizes, given.ragged)
         how = sweep.how(sweep.packed(given.inputs, given.sizes))
         counted = " x ".join(map(str, sweep.counts(given.inputs).values()))
-        lines.append(f"  {plan.name}, {counted or 'no'} members:")
+        again = f", at each step of `{steps[plan.name]}`" if plan.name in steps else ""
+        lines.append(f"  {plan.name}, {counted or 'no'} members{again}:")
         lines += [f"    {line}" for line in how]
     if assumed:
         lines.append(f"  (the data cannot be read: {ASSUMED} stands for each size that it has)")

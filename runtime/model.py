@@ -68,6 +68,16 @@ class SpecModel(Model):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_others": {}, "_modes": {}, "_steps": {}, "_wanted": {}}
 
+    @property
+    def current(self) -> CheckedModel:
+        """Its program in the mode that it is in."""
+        return self._now.checked
+
+    @property
+    def defaults(self) -> Defaults:
+        """What inputs hold that need not be given at a call, by name."""
+        return self._defaults
+
     # ---- its modes
 
     @property

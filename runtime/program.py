@@ -12,11 +12,13 @@ from ..dsl import syntax as s
 from ..dsl.check import Checked, check_module
 from ..dsl.core import names
 from ..dsl.diagnostics import Collector, Diagnostic, Slug, SpecError, or_nearest
+from ..dsl.elaborate.given_models import calibration_of
 from ..dsl.elaborate.models import ModelRequest, elaborate_model
 from ..dsl.elaborate.values import Known, Template, Val
 from ..dsl.files import read_spec
 from ..dsl.modules import Loader, Module
 from ..dsl.settings import apply_settings
+from .calibrating import calibrate
 from .mistakes import mistake
 from .model import SpecModel, spec_model
 from .sources import Library
@@ -24,7 +26,7 @@ from .sources import Library
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..dsl.program import CheckedModel
+    from ..dsl.program import CheckedCalibration, CheckedModel
     from .outputs import Outcome
 
 Given = int | float | bool | str
@@ -178,18 +180,47 @@ class Program:
         return Session(self, Path(folder), resume=resume).experiment(name)
 
     def calibrated(
-        self, name: str, *, folder: str | Path = "results", resume: bool = False
+        self,
+        name: str,
+        *,
+        of: SpecModel | None = None,
+        folder: str | Path = "results",
+        resume: bool = False,
     ) -> dict[str, xarray.DataArray]:
-        """What a `calibrate` statement finds, by name, with axes as written."""
+        """What a `calibrate` statement finds, by name, with axes as written; of the model that it
+        names, or of one that is given, with its parameters and interventions. Raises SpecError."""
         from .session import Session  # brings what draws plots
 
         if name not in self.checked.calibrations:
             known = list(self.checked.calibrations)
             raise _error(f"no calibration is called `{name}`", or_nearest(name, known))
-        values = Session(self, Path(folder), resume=resume).calibrate(name)
-        folds = self.checked.calibrations[name].folds
+        if of is None:
+            values = Session(self, Path(folder), resume=resume).calibrate(name)
+            folds = self.checked.calibrations[name].folds
+        else:
+            found = self._calibration(name, of)
+            values = calibrate(
+                found,
+                of,
+                self.library,
+                Path(folder) / name,
+                seed=self.seed,
+                resume=resume,
+                values=of.defaults,
+            )
+            folds = found.folds
         axes = {key: names(own) for fold in folds for key, own in fold.results}
         return {k: xarray.DataArray(v, dims=axes[k], name=k) for k, v in values.items()}
+
+    def _calibration(self, name: str, model: SpecModel) -> CheckedCalibration:
+        """The statistics of a statement, of that model."""
+        entry, collector = self.module.find(name), Collector()
+        assert entry is not None, name
+        assert isinstance(entry[0], s.Calibrate), name
+        found = calibration_of(model.current, entry[0], entry[1], model.defaults, collector)
+        if found is None:
+            raise SpecError(collector.diagnostics)
+        return found
 
     def trained(
         self, name: str, *, folder: str | Path = "results", resume: bool = False

@@ -43,11 +43,10 @@ VALUES = {  # how many values a statistic is of, how many numbers it takes, and 
 
 
 def calibrated(
-    study: Study, tree: s.Calibrate, runs: Runs, data: DataPart | None
+    study: Study, tree: s.Calibrate, run: Run, runs: Runs | None, data: DataPart | None
 ) -> CheckedCalibration | None:
     """The statistics of a run, and of those that it names; None if something in them is wrong."""
     scope = study.scope
-    run = runs.run(s.Run("", tree.model, (), span=tree.span), scope)
     scope.frame.run = run
     folds: list[Fold] = []
     seen: dict[str, s.Tree] = {}
@@ -108,10 +107,14 @@ def _line(
                 scope.names[_name(target, scope)] = scope.evaluate(tree)
 
 
-def _name_run(step: s.Run, runs: Runs, seen: dict[str, s.Tree], scope: Scope) -> None:
+def _name_run(step: s.Run, runs: Runs | None, seen: dict[str, s.Tree], scope: Scope) -> None:
     """A further run, on the same examples."""
     _see(step.name, step, seen, scope)
     scope.names[step.name] = Poison()
+    if runs is None:
+        scope.fail(
+            Slug.UNBUILT, "further runs of a model that is given are not built yet", step.span
+        )
     found = runs.run(step, scope)
     if found.decoded:
         scope.fail(
@@ -333,7 +336,9 @@ def elaborate_calibration(
     try:
         data = use_data(study, tree.data)
         weights, given = split_weights(tree.given, study)
-        found = calibrated(study, tree, Runs(study, tree.model, weights, given, data), data)
+        runs = Runs(study, tree.model, weights, given, data)
+        run = runs.run(s.Run("", tree.model, (), span=tree.span), study.scope)
+        found = calibrated(study, tree, run, runs, data)
     except HaltError:
         return None
     budget.calibrations[tree.name] = found

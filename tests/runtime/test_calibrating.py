@@ -577,3 +577,34 @@ def test_what_a_model_is_not_given_is_said(
 def test_a_calibration_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no calibration is called `tow`"):
         two(tmp_path).calibrated("tow")
+
+
+def test_statistics_of_a_model_that_is_given(tmp_path: Path) -> None:
+    run = session(tmp_path)
+    program, stats = run.program, run.calibrate("stats")
+    found = program.calibrated("stats", folder=tmp_path / "a")
+    model = program.model("reader")
+    own = program.calibrated("stats", of=model, folder=tmp_path / "b")
+    for name, value in stats.items():
+        np.testing.assert_array_equal(own[name].values, value)
+    cut = model.under("ablated", stats=found)
+    again = program.calibrated("stats", of=cut, folder=tmp_path / "c")
+    np.testing.assert_allclose(again["center"], 2 * found["center"], rtol=1e-6)  # of 2 * y
+    np.testing.assert_allclose(run.calibrate("more")["center"], found["center"], rtol=1e-6)
+    assert again["center"].dims == ("d",)
+    other = program.calibrated("stats", of=program.model("reader", seed=5), folder=tmp_path / "b")
+    assert (other["center"] != own["center"]).any()
+
+
+def test_what_a_given_model_lacks_is_said(tmp_path: Path) -> None:
+    program = two(tmp_path)
+    with pytest.raises(SpecError, match="further runs of a model that is given are not built yet"):
+        program.calibrated("two", of=program.model("reader"), folder=tmp_path)
+    text = """
+model more(tokens[b, t]: int, y[b]) -> [b]:
+    out = y + mean[t](tokens)
+    return out
+"""
+    other = Program.from_text(text)
+    with pytest.raises(SpecError, match="`more` takes `y`, which the data do not have"):
+        program.calibrated("two", of=other.model("more"), folder=tmp_path)

@@ -11,6 +11,7 @@ from tests.runtime.small import program
 from tests.runtime.test_experiment import run
 
 from neuraxis.dsl.diagnostics import SpecError
+from neuraxis.runtime.explain import explain_sweeps
 from neuraxis.runtime.sweeps import work
 
 if TYPE_CHECKING:
@@ -369,3 +370,9 @@ def test_a_rank_among_all_positions_of_several_axes() -> None:
         for values, places in ((row, one), (row.T, two.T)):
             order = np.argsort(-values.reshape(-1), kind="stable")
             assert (places.reshape(-1)[order] == np.arange(15)).all()
+
+
+def test_a_sweep_in_a_scan_is_explained() -> None:
+    loaded = program(HEADS + GREEDY)
+    lines = explain_sweeps(loaded.checked.experiments["greedy"], loaded.library)
+    assert lines[0] == "  after, 2 x 3 members, at each step of `step`:"
