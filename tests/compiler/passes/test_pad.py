@@ -328,8 +328,8 @@ def test_attention_is_masked_once() -> None:
     body = "z = attention[h = 2, k = 2](x)\nreturn attention[h = 2, k = 2](z)"
     padded = pad(build(model(body, "[b, t, d]")), {"t": "b"})
     added = [n for n in map(padded.node, padded.in_order()) if n.made_by == "pad"]
-    # lengths, an index, where it is less; 0 and the input; then for each softmax -inf and the mask
-    assert len(added) == 3 + 2 + 2 * 2
+    # lengths; along s and t an index, and where it is less; 0 and the input; -inf and a softmax
+    assert len(added) == 1 + 2 * 2 + 2 + 2 * 2
 
 
 @pytest.mark.parametrize(
