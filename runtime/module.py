@@ -239,7 +239,7 @@ class Model(nn.Module):
     def _function(self) -> Callable[..., Any]:
         """What the source says, or the same as one function: without gradients, often, of a small
         model, so that what binding it takes comes back."""
-        if self._bound is not None:
+        if self._bound is not None and self._bound.module is self:  # a replica is another one
             return self._bound.current()
         if not is_compiling() and not torch.is_grad_enabled():
             self._runs += 1

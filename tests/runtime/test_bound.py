@@ -154,6 +154,12 @@ def test_a_copy_begins_anew(model: SpecModel) -> None:
     same(other)
 
 
+def test_a_replica_runs_its_own_source(model: SpecModel) -> None:
+    replica = model._replicate_for_data_parallel()
+    with torch.no_grad():
+        assert replica._function() == replica._emitted
+
+
 def test_other_shapes(model: SpecModel) -> None:
     for shape in ((1, 1, 6), (3, 9, 6), (4, 2, 5, 6)):
         x = torch.randn(shape)
