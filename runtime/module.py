@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.compiler import is_compiling
 from torch.overrides import TorchFunctionMode
 
-from ..compiler.artifact import Stored
-from ..compiler.draws import drawn, initial
+from ..compiler.draws import drawn
 from ..compiler.emit import emit
-from ..compiler.emit.functions import path_of
 from ..dsl import sizes
 from ..dsl.core import Axis, DType, names
 from ..dsl.ops import INPUT, InputAttrs, RandomAttrs
 from . import attention, border, emitted
 from .bound import Bound, is_small
-from .held import links, slot
+from .held import Holder, as_tensor
 from .kernels import chosen, functions, worth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Collection, Mapping
 
     from ..compiler.artifact import Artifact
     from ..compiler.graph import Graph
     from ..dsl.core import Node
     from ..dsl.program import CheckedModel
-    from .held import Link
 
 
 def build(
@@ -97,15 +90,13 @@ class _Undrawn(TorchFunctionMode):
 OFTEN = 16  # runs without gradients, after which one function is made of it all
 
 
-class Model(nn.Module):
+class Model(Holder):
     """A model: called with its inputs in the order in which its spec declares them."""
 
-    _artifact: Artifact
     _graph: Graph
     _checked: CheckedModel
     _emitted: Callable[..., Any]
     _bound: Bound | None = None
-    _links: tuple[weakref.ref[nn.Module] | None, int, list[Link]] = None, 0, []
     _runs = 0
 
     def _start(
@@ -121,61 +112,10 @@ class Model(nn.Module):
         self._seed, self._calls = seed, 0
         self._seen: set[object] = set()
         self._variants: dict[tuple[int, ...], Model] = {}
-        self._held: tuple[Stored, ...] = ()
+        self._held = ()
         self._share(shared)
         self._draw_initial(filled)
         self._like = self._probe()
-
-    def _share(self, other: nn.Module | None) -> None:
-        """Take parameters and states from another model."""
-        for own, held, name in () if other is None else self._linked(other):
-            value = held[name]
-            if own[name] is not value and own[name].shape == value.shape:
-                own[name] = value if isinstance(own[name], nn.Parameter) else _constant(value)
-
-    def _linked(self, other: nn.Module) -> list[Link]:
-        """Where the two hold what has the same address, found once."""
-        more = len(getattr(other, "_held", ()))
-        known, count, found = self._links
-        if known is None or known() is not other or count != more:
-            found = list(links(self, other))
-            self._links = weakref.ref(other), more, found
-        return found
-
-    def _draw_initial(self, filled: Collection[str]) -> None:
-        """Initial values for what has none yet. What is shared stays where it is."""
-        for stored in self._artifact.stored:
-            held, name = slot(self, stored)
-            if held[name].is_meta:
-                own, kind = None, held[name].dtype
-                if stored.node.site not in filled:
-                    own = _tensor(initial(stored.node, self._seed))
-                    kind = own.dtype
-                # in memory as the emitted code wants it
-                value = torch.empty_like(held[name], device="cpu", dtype=kind)
-                if own is not None:
-                    value.copy_(own)
-                trained = isinstance(held[name], nn.Parameter)
-                held[name] = nn.Parameter(value) if trained else value
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        """Put parameters side by side in memory where the emitted code wants them so."""
-        for module in self.modules():
-            lay_out: Callable[[Any], None] | None = getattr(type(module), "lay_out", None)
-            if lay_out is not None:
-                lay_out(module)
-
-    def _probe(self) -> tuple[Mapping[str, torch.Tensor], str] | None:
-        """Where some parameter is held, by whose device and dtype inputs are made."""
-        for stored in self._artifact.stored:
-            if stored.node.dtype is DType.FLOAT:
-                return slot(self, stored)
-        return None
-
-    def _given_like(self) -> torch.Tensor | None:
-        """That parameter, as it is now."""
-        return None if self._like is None else self._like[0][self._like[1]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -266,38 +206,6 @@ class Model(nn.Module):
         """Draw at the next call what was drawn at the first one."""
         self._calls = 0
 
-    def parameters_by_site(self) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
-        """Parameters and states by address."""
-        weights: dict[str, nn.Parameter] = {}
-        states: dict[str, torch.Tensor] = {}
-        for stored in (*self._artifact.stored, *self._held):
-            held, name = slot(self, stored)
-            (weights if isinstance(held[name], nn.Parameter) else states)[stored.site] = held[name]
-        return weights, states
-
-    def hold(self, nodes: Iterable[Node], shared: Model | None = None) -> None:
-        """Keep further parameters at their addresses, such as those that interventions own: the
-        ones of `shared`, or drawn."""
-        theirs = shared.parameters_by_site()[0] if shared is not None else {}
-        for node in nodes:
-            site = node.site or ""
-            *path, name = path_of(site)
-            at: Any = self
-            for key in path:
-                if key not in at._modules:
-                    at.add_module(key, nn.Module())
-                at = at._modules[key]
-            value = theirs.get(site)
-            if value is None:
-                value = nn.Parameter(_tensor(initial(node, self._seed)))
-            at.register_parameter(name, value)
-            self._held = (*self._held, Stored(site, ".".join(path_of(site)), node))
-
-    @property
-    def held(self) -> tuple[Node, ...]:
-        """The nodes of the parameters that it keeps for others."""
-        return tuple(stored.node for stored in self._held)
-
     def _drawn(self, given: Any) -> list[torch.Tensor]:
         """The numbers of this call."""
         known = border.check(self._artifact, given)
@@ -308,7 +216,7 @@ class Model(nn.Module):
         found = []
         for node in self._artifact.draws:
             assert isinstance(node.attrs, RandomAttrs)
-            numbers = _tensor(draw(node, border.shape_of(node.attrs.axes, known)))
+            numbers = as_tensor(draw(node, border.shape_of(node.attrs.axes, known)))
             dtype = None if node.dtype is not DType.FLOAT else torch.get_default_dtype()
             if like is not None:
                 dtype = None if dtype is None else like.dtype
@@ -367,13 +275,3 @@ def lifted(graph: Graph, checked: CheckedModel, extra: tuple[int, ...]) -> Graph
                 changed.append(name)
         edit.retype(changed)
     return edit.graph
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    """The array's memory as a tensor; a copy if it may not be written."""
-    return torch.from_numpy(array if array.flags.writeable else np.array(array))
-
-
-def _constant(tensor: torch.Tensor) -> torch.Tensor:
-    """The same numbers as what is no parameter."""
-    return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor
