@@ -376,3 +376,36 @@ def test_a_sweep_in_a_scan_is_explained() -> None:
     loaded = program(HEADS + GREEDY)
     lines = explain_sweeps(loaded.checked.experiments["greedy"], loaded.library)
     assert lines[0] == "  after, 2 x 3 members, at each step of `step`:"
+
+
+def test_uphill_by_the_gradient_and_a_turn_that_was_found() -> None:
+    _, outcome = run(
+        HEADS
+        + """
+experiment climb of heads on words:
+    run clean = heads
+    measure score(r) = mean[b](r.logits[t = -1, vocab = 1])
+    scan step * 4:
+        carry v[d] = 0.0
+        run pushed = clean with layer[1].x += v
+        slope = sum[b, t](grad(score(pushed), layer[1].x))
+        attribute parts over n in h:
+            sum[b, t, k](pushed.layer[1].mixed[h = n] * grad(score(pushed), pushed.layer[1].mixed[h = n]))
+        reached = score(pushed)
+        v = v + 0.5 * slope
+    scale = sum[d](slope[step = 0] ^ 2)
+    sweep effect over l in layer:
+        run cut = clean with layer[l].mixed = 0
+        score(cut)
+    best = argmax[l](effect)
+    run chosen = clean with layer[best].mixed = 0
+    expect abs(score(chosen) - max[l](effect)) < 0.00001
+""",
+        "climb",
+    )
+    assert all(one.holds for one in outcome.expectations)
+    values = {name: array.values for name, array in outcome.values.items()}
+    rises = np.diff(values["reached"])  # what follows is linear: as far as the slope says
+    np.testing.assert_allclose(rises, 0.5 * values["scale"], rtol=1e-3)
+    assert outcome.values["parts"].dims == ("step", "n")
+    assert (values["parts"][0] != 0).all()
