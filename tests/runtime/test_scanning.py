@@ -337,6 +337,10 @@ def test_a_scan_that_is_interrupted_goes_on(
     again = outcome(resume=True)
     assert len(ran) == 2
     assert again.values["gone"].identical(whole.values["gone"])
+    (folder / "step=7").mkdir()
+    outcome(resume=False)
+    assert sorted(path.name for path in folder.glob("step=*")) == [f"step={n}" for n in range(4)]
+    assert len(ran) == 2 + 4
 
 
 def test_a_size_that_does_not_fit_is_said() -> None:
