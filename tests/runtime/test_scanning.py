@@ -180,6 +180,7 @@ experiment control of heads on words:
     chosen = rank[l, n](effect) < 2
     draw noise[try = 8, l, n] ~ uniform(0, 1)
     other = rank[l, n](noise) < 2
+    alike = rank[n](noise) < sum[n](chosen)
     sweep chance over s in 0..8:
         run cut = clean with cutting(cut = other[try = s, l -> layer, n -> h])
         score(cut)
@@ -195,6 +196,8 @@ def test_a_control_is_as_large_and_the_same_by_its_seed() -> None:
     assert (first.sum((1, 2)) == 2).all()
     assert len({each.tobytes() for each in first}) > 2
     assert runs[0]["chosen"].values.sum() == 2
+    alike = runs[0]["alike"].transpose("try", "l", "n").values
+    assert (alike.sum(2) == runs[0]["chosen"].transpose("l", "n").values.sum(1)).all()
     under = program(HEADS).model("heads", seed=0).under("cutting")
     tokens = torch.from_numpy(program(HEADS).library.dataset("words")["tokens"].values)
     for at in range(8):
