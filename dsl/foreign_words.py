@@ -53,6 +53,12 @@ FOREIGN = (
         hint="scan t:",
     ),
     Row(
+        "select",
+        "there is no `select` here: what is chosen is a table of truths, or a number",
+        line=r"^(?P<at>select)\s+\w",
+        hint="best = rank[l, n](effect) < 3",
+    ),
+    Row(
         "else-if",
         "`{at}` is written `elif`",
         line=r"^(?P<at>else\s+if|elseif|elsif)\b",

@@ -4,6 +4,7 @@ steps run what is in them again."""
 from __future__ import annotations
 
 from dataclasses import replace
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import torch
@@ -87,6 +88,9 @@ class Stages:
         steps = self._steps[plan.name].begun(self.given.inputs)
         found: dict[str, list[torch.Tensor]] = {name: [] for name, _ in plan.made}
         outer = self.how
+        if outer.folder is not None and not outer.resume:
+            for old in outer.folder.glob(f"{plan.name}=*"):  # steps of another time
+                rmtree(old)
         for at in range(sizes.evaluate(plan.count, self.given.sizes)):
             self._put(ScanInput(plan.name, plan.name), torch.tensor(at), ())
             for node, value in carries.items():

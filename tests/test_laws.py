@@ -28,6 +28,7 @@ from neuraxis.testing import (
     check_patch_all,
     check_ragged,
     check_reroute,
+    check_scan_steps,
     check_sweep_members,
     check_types,
     graphs,
@@ -177,6 +178,16 @@ def test_a_sweep_is_its_members_one_by_one(
     drawn.save(folder)
     program = Program.from_text(f"{text}\n\n{drawn.text}", folder=folder)
     check_sweep_members(program, seed=seed)
+
+
+@given(data=st.data(), text=specs(), seed=seeds)
+def test_a_scan_of_an_experiment_is_its_steps_one_by_one(
+    folder: Path, data: st.DataObject, text: str, seed: int
+) -> None:
+    drawn = data.draw(sweeps(Program.from_text(text), scanned=True))
+    drawn.save(folder)
+    program = Program.from_text(f"{text}\n\n{drawn.text}", folder=folder)
+    check_scan_steps(program, seed=seed)
 
 
 # ---- position after position

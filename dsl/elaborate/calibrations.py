@@ -17,6 +17,8 @@ from .structure import walk
 from .values import HaltError, Known, Poison, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..core import Axes, Node
     from ..diagnostics import Collector
     from ..modules import Module
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from .builder import Budget
     from .scope import Scope
     from .study import Study
-    from .study_runs import Runs
     from .values import Run
 
 BATCH = 32
@@ -43,9 +44,14 @@ VALUES = {  # how many values a statistic is of, how many numbers it takes, and 
 
 
 def calibrated(
-    study: Study, tree: s.Calibrate, run: Run, runs: Runs | None, data: DataPart | None
+    study: Study,
+    tree: s.Calibrate,
+    run: Run,
+    lay: Callable[[s.Run, Scope], Run],
+    data: DataPart | None,
 ) -> CheckedCalibration | None:
-    """The statistics of a run, and of those that it names; None if something in them is wrong."""
+    """The statistics of a run, and of those that it names, which `lay` lays down; None if something
+    in them is wrong."""
     scope = study.scope
     scope.frame.run = run
     folds: list[Fold] = []
@@ -58,7 +64,7 @@ def calibrated(
                 case s.Assign():
                     _line(step, folds, seen, run, scope)
                 case s.Run():
-                    _name_run(step, runs, seen, scope)
+                    _name_run(step, lay, seen, scope)
     if study.collector.errors > before:
         return None
     if tree.unit not in ("batches", "batch", "examples"):
@@ -107,15 +113,13 @@ def _line(
                 scope.names[_name(target, scope)] = scope.evaluate(tree)
 
 
-def _name_run(step: s.Run, runs: Runs | None, seen: dict[str, s.Tree], scope: Scope) -> None:
+def _name_run(
+    step: s.Run, lay: Callable[[s.Run, Scope], Run], seen: dict[str, s.Tree], scope: Scope
+) -> None:
     """A further run, on the same examples."""
     _see(step.name, step, seen, scope)
     scope.names[step.name] = Poison()
-    if runs is None:
-        scope.fail(
-            Slug.UNBUILT, "further runs of a model that is given are not built yet", step.span
-        )
-    found = runs.run(step, scope)
+    found = lay(step, scope)
     if found.decoded:
         scope.fail(
             Slug.MISPLACED,
@@ -338,7 +342,7 @@ def elaborate_calibration(
         weights, given = split_weights(tree.given, study)
         runs = Runs(study, tree.model, weights, given, data)
         run = runs.run(s.Run("", tree.model, (), span=tree.span), study.scope)
-        found = calibrated(study, tree, run, runs, data)
+        found = calibrated(study, tree, run, runs.run, data)
     except HaltError:
         return None
     budget.calibrations[tree.name] = found

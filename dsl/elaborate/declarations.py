@@ -66,11 +66,12 @@ def _axes(step: s.Declare, scope: Scope) -> Axes:
     if step.like is not None:
         model = scope.lookup(step.like)
         if not isinstance(model, Value):
+            values = [name for name, value in scope.names.items() if isinstance(value, Value)]
             scope.fail(
                 Slug.UNKNOWN_NAME,
                 f"`{step.like}` is no value above",
                 step.span.word(step.like),
-                hint=or_nearest(step.like, scope.names),
+                hint=or_nearest(step.like, values),
             )
         axes += [axis for axis in model.node.axes if axis not in axes]
     if step.kind != "draw":

@@ -12,8 +12,10 @@ from ..program import ArgumentInput
 from .calibrations import calibrated
 from .datasets import use_data
 from .laying import laid
+from .origins import called
 from .study import Study
-from .values import HaltError, Table
+from .values import HaltError, Run, Table
+from .weights import split_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..diagnostics import Collector
     from ..modules import Module
     from ..program import CheckedCalibration, CheckedModel
+    from .scope import Scope
 
 
 def calibration_of(
@@ -37,28 +40,65 @@ def calibration_of(
     try:
         data = use_data(study, tree.data)
         assert data is not None
-        fields = _fields(study, data.name, model)
-        said = {arg.name: arg for arg in tree.model.args} if isinstance(tree.model, s.Call) else {}
+        runs = _Runs(study, model, tree, _fields(study, data.name, model), known)
+        run = runs.run(s.Run("", tree.model, (), span=tree.span), study.scope)
+        return calibrated(study, tree, run, runs.run, data)
+    except HaltError:
+        return None
+
+
+class _Runs:
+    """Lays down the given model wherever the statement says its own."""
+
+    def __init__(
+        self,
+        study: Study,
+        model: CheckedModel,
+        tree: s.Calibrate,
+        fields: Mapping[str, Node],
+        known: Collection[str],
+    ) -> None:
+        self.study, self.model, self.name = study, model, called(tree.model)
+        self.fields, self.known = fields, known
+        self.given: dict[str, tuple[s.Given, ...]] = {}
+
+    def run(self, step: s.Run, scope: Scope) -> Run:
+        """A run of it, or a run again with more."""
+        weights, given = split_weights(step.given, self.study)
+        again = scope.lookup(step.value.id) if isinstance(step.value, s.Name) else None
+        if weights is not None or (called(step.value) != self.name and not isinstance(again, Run)):
+            scope.fail(
+                Slug.UNBUILT,
+                "runs of other models or weights beside a model that is given are not built yet",
+                step.span,
+            )
+        inputs = again.inputs if isinstance(again, Run) else self._inputs(step.value, scope)
+        if isinstance(again, Run):
+            given = (*self.given[again.name], *given)
+        run = laid(self.study, step.name, self.model, dict(inputs), given, step.span, scope)
+        self.given[run.name] = given
+        return run
+
+    def _inputs(self, tree: s.Expr, scope: Scope) -> dict[str, Node]:
+        """What is said with the model, else fields of its name, else arguments."""
+        said = {arg.name: arg for arg in tree.args} if isinstance(tree, s.Call) else {}
         nodes: dict[str, Node] = {}
-        for step in model.body.steps:
+        for step in self.model.body.steps:
             node, name = step.node, step.node.site or ""
             if node.op is not ops.INPUT:
                 continue
             if name in said:
-                value = study.scope.evaluate(said[name].value)
-                nodes[name] = study.scope.node(value, said[name].span)
-            elif name in fields:
-                nodes[name] = fields[name]
-            elif name in known:
+                value = scope.evaluate(said[name].value)
+                nodes[name] = scope.node(value, said[name].span)
+            elif name in self.fields:
+                nodes[name] = self.fields[name]
+            elif name in self.known:
                 source = ArgumentInput(name, None)
-                nodes[name] = study.input(source, node.axes, node.dtype, node.span).node
+                nodes[name] = self.study.input(source, node.axes, node.dtype, node.span).node
             else:
-                message = f"`{model.name}` takes `{name}`, which the data do not have"
-                study.scope.fail(Slug.WRONG_ARGUMENTS, message, tree.span)
-        run = laid(study, "", model, nodes, (), tree.span, study.scope)
-        return calibrated(study, tree, run, None, data)
-    except HaltError:
-        return None
+                message = f"`{self.model.name}` takes `{name}`, which the data do not have"
+                scope.fail(Slug.WRONG_ARGUMENTS, message, tree.span)
+        return nodes
 
 
 def _fields(study: Study, data: str, model: CheckedModel) -> Mapping[str, Node]:

@@ -596,15 +596,33 @@ def test_statistics_of_a_model_that_is_given(tmp_path: Path) -> None:
     assert (other["center"] != own["center"]).any()
 
 
-def test_what_a_given_model_lacks_is_said(tmp_path: Path) -> None:
+def test_several_runs_of_a_model_that_is_given(tmp_path: Path) -> None:
     program = two(tmp_path)
-    with pytest.raises(SpecError, match="further runs of a model that is given are not built yet"):
-        program.calibrated("two", of=program.model("reader"), folder=tmp_path)
+    found = program.calibrated("two", folder=tmp_path / "a")
+    model = program.model("reader")
+    own = program.calibrated("two", of=model, folder=tmp_path / "b")
+    for name, value in found.items():
+        np.testing.assert_allclose(own[name], value, atol=1e-6)
+    cut = program.calibrated("two", of=model.under("half"), folder=tmp_path / "c")
+    assert np.abs(cut["shift"] - found["shift"]).max() > 0.1 * np.abs(found["shift"]).max()
+    text = TWO.replace("run cut = other with half", "run cut = reader with base")
+    assert text != TWO
+    text += """
+train base of reader on words:
+    loss = mean[b, t](cross_entropy[vocab](out, tokens))
+    using sgd(lr = 0.1), steps 1
+"""
+    with pytest.raises(SpecError, match="runs of other models or weights beside"):
+        Program.from_text(text, folder=tmp_path).calibrated("two", of=model, folder=tmp_path)
+
+
+def test_what_a_given_model_lacks_is_said(tmp_path: Path) -> None:
     text = """
 model more(tokens[b, t]: int, y[b]) -> [b]:
     out = y + mean[t](tokens)
     return out
 """
     other = Program.from_text(text)
+    program = two(tmp_path)
     with pytest.raises(SpecError, match="`more` takes `y`, which the data do not have"):
         program.calibrated("two", of=other.model("more"), folder=tmp_path)

@@ -180,6 +180,7 @@ experiment control of heads on words:
     chosen = rank[l, n](effect) < 2
     draw noise[try = 8, l, n] ~ uniform(0, 1)
     other = rank[l, n](noise) < 2
+    alike = rank[n](noise) < sum[n](chosen)
     sweep chance over s in 0..8:
         run cut = clean with cutting(cut = other[try = s, l -> layer, n -> h])
         score(cut)
@@ -195,6 +196,8 @@ def test_a_control_is_as_large_and_the_same_by_its_seed() -> None:
     assert (first.sum((1, 2)) == 2).all()
     assert len({each.tobytes() for each in first}) > 2
     assert runs[0]["chosen"].values.sum() == 2
+    alike = runs[0]["alike"].transpose("try", "l", "n").values
+    assert (alike.sum(2) == runs[0]["chosen"].transpose("l", "n").values.sum(1)).all()
     under = program(HEADS).model("heads", seed=0).under("cutting")
     tokens = torch.from_numpy(program(HEADS).library.dataset("words")["tokens"].values)
     for at in range(8):
@@ -337,6 +340,10 @@ def test_a_scan_that_is_interrupted_goes_on(
     again = outcome(resume=True)
     assert len(ran) == 2
     assert again.values["gone"].identical(whole.values["gone"])
+    (folder / "step=7").mkdir()
+    outcome(resume=False)
+    assert sorted(path.name for path in folder.glob("step=*")) == [f"step={n}" for n in range(4)]
+    assert len(ran) == 2 + 4
 
 
 def test_a_size_that_does_not_fit_is_said() -> None:
@@ -376,3 +383,36 @@ def test_a_sweep_in_a_scan_is_explained() -> None:
     loaded = program(HEADS + GREEDY)
     lines = explain_sweeps(loaded.checked.experiments["greedy"], loaded.library)
     assert lines[0] == "  after, 2 x 3 members, at each step of `step`:"
+
+
+def test_uphill_by_the_gradient_and_a_turn_that_was_found() -> None:
+    _, outcome = run(
+        HEADS
+        + """
+experiment climb of heads on words:
+    run clean = heads
+    measure score(r) = mean[b](r.logits[t = -1, vocab = 1])
+    scan step * 4:
+        carry v[d] = 0.0
+        run pushed = clean with layer[1].x += v
+        slope = sum[b, t](grad(score(pushed), layer[1].x))
+        attribute parts over n in h:
+            sum[b, t, k](pushed.layer[1].mixed[h = n] * grad(score(pushed), pushed.layer[1].mixed[h = n]))
+        reached = score(pushed)
+        v = v + 0.5 * slope
+    scale = sum[d](slope[step = 0] ^ 2)
+    sweep effect over l in layer:
+        run cut = clean with layer[l].mixed = 0
+        score(cut)
+    best = argmax[l](effect)
+    run chosen = clean with layer[best].mixed = 0
+    expect abs(score(chosen) - max[l](effect)) < 0.00001
+""",
+        "climb",
+    )
+    assert all(one.holds for one in outcome.expectations)
+    values = {name: array.values for name, array in outcome.values.items()}
+    rises = np.diff(values["reached"])  # what follows is linear: as far as the slope says
+    np.testing.assert_allclose(rises, 0.5 * values["scale"], rtol=1e-3)
+    assert outcome.values["parts"].dims == ("step", "n")
+    assert (values["parts"][0] != 0).all()

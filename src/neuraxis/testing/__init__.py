@@ -27,7 +27,7 @@ from .riding import check_lifting, check_ragged
 from .shapes import check_types
 from .specs import recurrences, specs
 from .stepping import check_decoding
-from .sweeping import check_sweep_members
+from .sweeping import check_scan_steps, check_sweep_members
 
 __all__ = [
     "assert_close",
@@ -47,6 +47,7 @@ __all__ = [
     "check_patch_all",
     "check_ragged",
     "check_reroute",
+    "check_scan_steps",
     "check_sweep_members",
     "check_types",
     "graphs",

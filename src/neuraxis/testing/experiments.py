@@ -48,9 +48,16 @@ class DrawnSweep:
 
 
 @st.composite
-def sweeps(draw: Draw, program: Program, model: SpecModel | str | None = None) -> DrawnSweep:
+def sweeps(
+    draw: Draw,
+    program: Program,
+    model: SpecModel | str | None = None,
+    *,
+    scanned: bool = False,
+) -> DrawnSweep:
     """An experiment `drawn_sweep` on a model: over turns, positions and strengths, of one or two
-    writes into one of two runs. Something is swept in it, if the model has a value to write."""
+    writes into one of two runs. Something is swept in it, if the model has a value to write. If
+    `scanned`, it is swept in the steps of a scan, whose carry is written too."""
     made = model_of(program, model)
     arrays, data, inputs, halved = _data(made, draw(st.integers(0, 2**16)))
     name = made.checked.name
@@ -67,6 +74,17 @@ def sweeps(draw: Draw, program: Program, model: SpecModel | str | None = None) -
         used, writes = {"g": STRENGTHS}, [f"{draw(st.sampled_from(sites)).address} *= g"]
     base = draw(st.sampled_from(["clean", "other"]))
     ranges = ", ".join(f"{v} in {r}" for v, r in used.items())
+    if scanned:
+        writes.append(f"{draw(st.sampled_from(sites)).address} *= carried")
+    sweep = [
+        f"    sweep found over {ranges}:",
+        f"        run patched = {base} with {', '.join(writes)}",
+        f"        {draw(st.sampled_from(['size(patched)', 'size(patched) - size(clean)']))}",
+    ]
+    if scanned:
+        head = ["    scan round * 3:", "        carry carried = 1.5"]
+        end = "        carried = 0.5 * carried - 0.1 * round"
+        sweep = [*head, *(f"    {line}" for line in sweep), end]
     lines = [
         data,
         "",
@@ -74,9 +92,7 @@ def sweeps(draw: Draw, program: Program, model: SpecModel | str | None = None) -
         f"    run clean = {name}{inputs}",
         f"    run other = {name}{halved}",
         f"    measure size(r) = {_measure(draw, draw(st.sampled_from(sites)))}",
-        f"    sweep found over {ranges}:",
-        f"        run patched = {base} with {', '.join(writes)}",
-        f"        {draw(st.sampled_from(['size(patched)', 'size(patched) - size(clean)']))}",
+        *sweep,
         "",
     ]
     return DrawnSweep("\n".join(lines), arrays)

@@ -1,4 +1,4 @@
-"""The law of sweeps: one is its members, one by one."""
+"""The laws of sweeps and scans: a sweep is its members, a scan its steps, one by one."""
 
 from __future__ import annotations
 
@@ -73,6 +73,38 @@ def check_sweep_members(
             )
 
 
+def check_scan_steps(program: Program, experiment: str | None = None, *, seed: int = 0) -> None:
+    """A scan of an experiment gives what its steps give, each run by itself: the experiment with
+    numbers in the place of what is carried and of the number of the step. What is carried are
+    numbers.
+
+    What the experiment takes weights from is run once, in float32; then all is in float64.
+    """
+    checked = program.checked
+    name = next(iter(checked.experiments)) if experiment is None else experiment
+    study = checked.experiments[name]
+    tree = cast("s.Experiment", program.module.own[name])
+    runs = _Runs(program, _parameters(program, study))
+    whole = runs.outcome(study)
+    for place, scan in enumerate(tree.body):
+        if not isinstance(scan, s.StudyScan):
+            continue
+        carries = {c.name: p.value for p in scan.body if isinstance(p, s.Carry) for c in p.names}
+        values = {c: float(cast("s.Number", begin).value) for c, begin in carries.items()}
+        for at in range(whole.values[next(iter(carries))].sizes[scan.axis]):
+            own = runs.step(tree, place, scan, {**values, scan.axis: float(at)})
+            alone = runs.outcome(own).values
+            for label, part in alone.items():
+                found = whole.values[label].isel({scan.axis: at})
+                assert_close(
+                    found.transpose(*part.dims).values,
+                    part.values,
+                    met=float(np.max(np.abs(whole.values[label].values), initial=1.0)),
+                    what=f"`{label}` at step {at}",
+                )
+            values = {c: float(whole.values[c].isel({scan.axis: at})) for c in carries}
+
+
 def _parameters(program: Program, study: CheckedStudy) -> nn.Module:
     """What the experiment runs on, in float64."""
     with TemporaryDirectory() as folder:
@@ -124,7 +156,27 @@ class _Runs:
         """The experiment with one member of a sweep in its place, and what that needs."""
         target = s.Name(sweep.name, span=sweep.span)
         last = s.Assign((target,), (sweep.result,), span=sweep.span)
-        body: list[s.Trial] = [_with(step, values) for step in (*sweep.body, last)]
+        return self._alone(tree, place, [_with(step, values) for step in (*sweep.body, last)])
+
+    def step(
+        self, tree: s.Experiment, place: int, scan: s.StudyScan, values: Mapping[str, float]
+    ) -> CheckedStudy:
+        """The experiment with one step of a scan in its place, and what that needs."""
+        known, body = dict(values), list[s.Trial]()
+        for part in scan.body:
+            match part:
+                case s.Carry() | s.Doc():
+                    pass
+                case s.Assign(targets, given):
+                    body.append(replace(part, values=_with(given, known)))
+                    for target in targets:  # from here on it is a name like any other
+                        known.pop(target.id if isinstance(target, s.Name) else "", None)
+                case _:
+                    body.append(_with(part, known))
+        return self._alone(tree, place, body)
+
+    def _alone(self, tree: s.Experiment, place: int, body: list[s.Trial]) -> CheckedStudy:
+        """An experiment of these steps, and of those in front of a place that they need."""
         for step in reversed(tree.body[:place]):
             if _defined(step) & _names(body):
                 body.insert(0, step)
