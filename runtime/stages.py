@@ -95,7 +95,7 @@ class Stages:
     def decode(self, plan: DecodePlan) -> tuple[Node, dict[str, xarray.DataArray]]:
         """Run what decodes: the node of its tokens, and the tokens and their text."""
         how = (self.study, self.given, self.shared, self.library)
-        return decode_run(plan, *how, seed=self.seed)
+        return decode_run(plan, *how, seed=self.seed, how=self.how)
 
     def scan(self, plan: ScanPlan) -> None:
         """Run the steps of a scan, one after another."""
