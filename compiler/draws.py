@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Rule = Callable[..., Array]
 
+SEEDED = re.compile(r"seed=(\d+)'*:")  # as `seeded` writes it
 Shape = tuple[int, ...]
 NUMPY = {DType.FLOAT: np.float32, DType.INT: np.int64, DType.BOOL: np.bool_}
 
@@ -55,8 +57,9 @@ def initial(node: Node, seed: int) -> Array:
     if isinstance(attrs.init, Body):
         (value,) = evaluate(attrs.init)
         return value.spread(names(attrs.axes), shape).astype(NUMPY[node.dtype])
-    address = (node.site or node.name).rpartition(":")[2]  # without the set of weights
-    stream = generator("initial", seed, address)
+    named = node.site or node.name
+    address = named.rpartition(":")[2]  # without the set of weights
+    stream = generator("initial", _seed_of(named, seed), address)
     return draw(attrs.init, tuple(shape.values()), stream)
 
 
@@ -66,10 +69,18 @@ def drawn(seed: int, call: int = 0) -> Draw:
     def of(node: Node, shape: Shape) -> Array:
         if not isinstance(node.attrs, RandomAttrs):
             raise TypeError(f"%{node.name} is not random")
-        array = draw(node.attrs.distribution, shape, generator("draw", seed, node.attrs.key, call))
+        key = node.attrs.key
+        stream = generator("draw", _seed_of(key, seed), SEEDED.sub("", key), call)
+        array = draw(node.attrs.distribution, shape, stream)
         return array.astype(NUMPY[node.dtype], copy=False)
 
     return of
+
+
+def _seed_of(key: str, seed: int) -> int:
+    """The seed that a key says, or else that of all."""
+    said = SEEDED.match(key)
+    return int(said[1]) if said else seed
 
 
 def _scaled(numbers: Array, low: float, scale: float) -> Array:

@@ -101,6 +101,9 @@ AT = "at."
 
 # ---- experiments and training
 
+AT = "@"
+"""Between the name of a training and a number of steps: the weights that it had then."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """A sweep: its variables in order, its result node; `sites` are the addresses it writes."""
+    """A sweep: its variables in order, its result node.
+
+    What some variables are must be known before anything runs: they are `settled`, with what each
+    stands for. Then there are `cases` in place of a result: for each choice of theirs, the last
+    varying fastest, a sweep over the others.
+    """
 
     name: str
     variables: tuple[str, ...]
     result: str
     span: Span
+    settled: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
+    cases: tuple[SweepPlan, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Mapping[str, float | str], ...]:
+        """What the settled variables stand for in each case."""
+        every = product(*self.settled.values())
+        return tuple(dict(zip(self.settled, chosen, strict=True)) for chosen in every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +106,7 @@ def computed(stages: tuple[Stage, ...]) -> tuple[str, ...]:
     for stage in all_stages(stages):
         match stage:
             case SweepPlan():
-                found.append(stage.result)
+                found += [case.result for case in stage.cases or (stage,)]
             case ScanPlan():
                 found += [begin for _, begin, _ in stage.carries]
                 found += stage.results

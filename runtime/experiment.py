@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ..dsl.program import SweepInput, SweepOutput
@@ -13,7 +14,6 @@ from .stages import Stages
 from .sweeps import Running
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -35,7 +35,7 @@ def run_experiment(
     given = library.given(study, device)
     outcome = Outcome(study.name)
     labels: dict[str, str] = {}  # what values of the program are kept as
-    coordinates = _coordinates(given)
+    coordinates = _coordinates(study, given)
 
     stages = Stages(study, given, shared, library, seed=seed, how=how or Running())
     for stage in study.stages:
@@ -59,7 +59,7 @@ def run_experiment(
     return outcome
 
 
-def _coordinates(given: Given) -> Coordinates:
+def _coordinates(study: CheckedStudy, given: Given) -> Coordinates:
     """The values along swept axes, where all sweeps that have an axis of a name agree on them."""
     found: dict[str, NDArray[np.generic]] = {}
     unclear = set()
@@ -68,4 +68,8 @@ def _coordinates(given: Given) -> Coordinates:
             values = given.inputs[site].cpu().numpy()
             if found.setdefault(source.variable, values).tolist() != values.tolist():
                 unclear.add(source.variable)
+    for plan in study.sweeps:
+        for axis, labels in plan.settled.items():
+            if found.setdefault(axis, np.array(labels)).tolist() != list(labels):
+                unclear.add(axis)
     return {axis: values for axis, values in found.items() if axis not in unclear}

@@ -55,7 +55,7 @@ from ..dsl.stages import ScanPlan, all_stages
 from . import attention, cpp
 from .lowering import address, needed
 from .sources import Given
-from .sweeps import Sweep
+from .sweeps import Sweep, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -312,9 +312,11 @@ def explain_sweeps(study: CheckedStudy, library: Library) -> list[str]:
     steps = {stage.name: scan.name for scan in scans for stage in scan.stages}
     lines = []
     for plan in study.sweeps:
-        sweep = Sweep.of(study, plan, given.sizes, given.ragged)
-        how = sweep.how(sweep.packed(given.inputs, given.sizes))
-        counted = " x ".join(map(str, sweep.counts(given.inputs).values()))
+        case = next(iter(plan.cases), plan)
+        sweep = Sweep.of(study, case, given.sizes, given.ragged)
+        how = (*settled(plan), *sweep.how(sweep.packed(given.inputs, given.sizes)))
+        counts = [*map(len, plan.settled.values()), *sweep.counts(given.inputs).values()]
+        counted = " x ".join(map(str, counts))
         again = f", at each step of `{steps[plan.name]}`" if plan.name in steps else ""
         lines.append(f"  {plan.name}, {counted or 'no'} members{again}:")
         lines += [f"    {line}" for line in how]

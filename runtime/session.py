@@ -14,7 +14,7 @@ from torch import nn
 
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Collector, Slug, or_nearest, render
-from ..dsl.program import StatisticsInput
+from ..dsl.program import AT, StatisticsInput
 from .calibrating import calibrate, sources_of
 from .experiment import run_experiment
 from .figures import draw, layout_of
@@ -30,6 +30,7 @@ from .sweeps import progress as sweeping
 from .tables import table
 from .teaching import parameters_of, teach
 from .training import progress_on
+from .training.checkpoints import kept_as, read_parameters
 from .weights import load_weights
 
 if TYPE_CHECKING:
@@ -72,8 +73,11 @@ class Session:
         """The model with the weights of a training or of a `weights` statement."""
         checked = self.program.checked
         if name not in self.models:
+            training, is_snapshot, step = name.partition(AT)
             if name in checked.trainings:
                 self.train(name)
+            elif is_snapshot:
+                self.models[name] = self._snapshot(training, int(step))
             elif name in checked.weights:
                 found = checked.weights[name]
                 model = self._fresh(found.model, {m.address for m in found.mappings})
@@ -88,6 +92,20 @@ class Session:
                 hint = or_nearest(name, known)
                 raise mistake(Slug.UNKNOWN_NAME, message, hint=hint)
         return self.models[name]
+
+    def _snapshot(self, name: str, step: int) -> SpecModel:
+        """The model with the weights that a training had after so many steps."""
+        self.weights(name)
+        training = self.program.checked.trainings[name]
+        model = self._fresh(training.model)
+        model.hold(training.owned)
+        model.to(self.program.device)
+        file = self.folder / name / kept_as(step)
+        if not file.exists():
+            message = f"`{name}` ended before step {step}, and has no snapshot of it"
+            raise mistake(Slug.BAD_FILE, message, training.train.span)
+        parameters_of(model).load(read_parameters(file), span=training.train.span)
+        return model
 
     def _fresh(self, checked: CheckedModel, filled: Collection[str] = ()) -> SpecModel:
         program = self.program

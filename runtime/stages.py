@@ -17,7 +17,7 @@ from .decoding.runs import decode_run
 from .lowering import address, lower
 from .scanning import Steps, ordered
 from .sources import TORCH
-from .sweeps import Running, Sweep, Work, run_work
+from .sweeps import Members, Running, Sweep, Work, run_work, settled
 
 if TYPE_CHECKING:
     import xarray
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..dsl.program import CheckedStudy, Source
     from ..dsl.stages import ScanPlan, Stage
     from .sources import Given, Library
-    from .sweeps import Members
 
 
 class Stages:
@@ -59,10 +58,32 @@ class Stages:
 
     def sweep(self, plan: SweepPlan) -> Members:
         """Run a sweep."""
+        found = self._cases(plan) if plan.cases else self._members(plan)
+        self.lines[plan.name] = found.how
+        self._put(SweepOutput(plan.name), found.values, found.axes)
+        return found
+
+    def _cases(self, plan: SweepPlan) -> Members:
+        """What each case of a sweep gives, side by side along the variables that are settled."""
+        outer, found = self.how, list[Members]()
+        for chosen, case in zip(plan.choices, plan.cases, strict=True):
+            places = [f"{axis}={plan.settled[axis].index(chosen[axis])}" for axis in chosen]
+            folder = outer.folder and outer.folder / ",".join(places)
+            self.how = replace(outer, folder=folder)
+            found.append(self._members(case))
+        self.how = outer
+        counts = [len(values) for values in plan.settled.values()]
+        values = torch.stack([members.values for members in found])
+        axes = (*plan.settled, *found[0].axes)
+        order = (*plan.variables, *(axis for axis in axes if axis not in plan.variables))
+        values = ordered(values.reshape(*counts, *values.shape[1:]), axes, order)
+        return Members(order, values, (*settled(plan), *found[0].how))
+
+    def _members(self, plan: SweepPlan) -> Members:
         given = self.given
-        if plan.name not in self._works:
+        if plan.result not in self._works:
             sweep = Sweep.of(self.study, plan, given.sizes, given.ragged)
-            self._works[plan.name] = Work(
+            self._works[plan.result] = Work(
                 sweep,
                 given.inputs,
                 given.sizes,
@@ -70,15 +91,12 @@ class Stages:
                 seed=self.seed,
                 memory=self.how.memory,
             )
-        found = run_work(self._works[plan.name].on(given.inputs), self.how)
-        self.lines[plan.name] = found.how
-        self._put(SweepOutput(plan.name), found.values, found.axes)
-        return found
+        return run_work(self._works[plan.result].on(given.inputs), self.how)
 
     def decode(self, plan: DecodePlan) -> tuple[Node, dict[str, xarray.DataArray]]:
         """Run what decodes: the node of its tokens, and the tokens and their text."""
         how = (self.study, self.given, self.shared, self.library)
-        return decode_run(plan, *how, seed=self.seed)
+        return decode_run(plan, *how, seed=self.seed, how=self.how)
 
     def scan(self, plan: ScanPlan) -> None:
         """Run the steps of a scan, one after another."""

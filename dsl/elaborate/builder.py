@@ -68,6 +68,7 @@ class Context:
     swept: dict[str, tuple[int, int]] = field(default_factory=dict)  # least and most, by input node
     packed: dict[object, sizes.Size] = field(default_factory=dict)  # by mask, axis and most
     members: set[str] = field(default_factory=set)  # the axes of sweeps
+    sweeping: set[str] = field(default_factory=set)  # those of the sweep that is read at present
     decided: dict[str, dict[str, Node]] = field(default_factory=dict)  # in shared parts, by path:
     # what their parameters alone decide
     owned: dict[str, dict[str, Axis]] = field(default_factory=dict)  # the axes that those of

@@ -36,10 +36,11 @@ def run_model(
     span: Span,
     scope: Scope,
     weights: str | None = None,
+    seed: int | None = None,
 ) -> Run:
     """Lay a model down on inputs, with weights and what else `with` gives."""
     model, nodes = prepared(study, request, inputs, span, scope)
-    return laid(study, name, model, nodes, given, span, scope, weights)
+    return laid(study, name, model, nodes, given, span, scope, weights, seed)
 
 
 def prepared(
@@ -94,15 +95,18 @@ def laid(
     span: Span,
     scope: Scope,
     weights: str | None = None,
+    seed: int | None = None,
 ) -> Run:
-    """A run of an elaborated model."""
+    """A run of an elaborated model; what is drawn may be of a `seed` of its own."""
     parts = placed(study, given, model, scope)
-    label = weights_label(study, model, weights, span, parts)
+    label = weights_label(study, model, weights, span, parts, seed)
     writes = Plan(trained=study.training and not label)
     for item in given:
         if not isinstance(item, s.Placed):
             intervene(study, item, model, writes, scope)
-    run, results = lay_down(name, model, nodes, writes, scope, weights=label, placed=parts)
+    run, results = lay_down(
+        name, model, nodes, writes, scope, weights=label, placed=parts, seed=seed
+    )
     for address, node in zip(model.updates, results[len(model.results) :], strict=True):
         if not label:
             study.updates.setdefault(address, node)

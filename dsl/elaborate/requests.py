@@ -8,7 +8,7 @@ from .. import syntax as s
 from ..diagnostics import Slug, or_nearest
 from .models import ModelRequest, elaborate_model
 from .scope import Frame
-from .values import HaltError, Val
+from .values import HaltError, Val, settled
 
 if TYPE_CHECKING:
     from ..modules import Module
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-def requested(study: Study, tree: s.Expr, home: Module | None = None) -> ModelRequest:
+def requested(
+    study: Study, tree: s.Expr, home: Module | None = None, scope: Scope | None = None
+) -> ModelRequest:
     """`gpt[d = 768](L = 12)`: which model, with which sizes and values; `home` is the file in which
-    it is named, if not that of the study."""
-    home = home or study.module
-    scope = study.scope if home is study.module else study.scope.inner(frame=Frame(home))
+    it is named, if not that of the study, and `scope` where in the study, if in a part of it."""
+    home, scope = home or study.module, scope or study.scope
+    if home is not study.module:
+        scope = study.scope.inner(frame=Frame(home))
     args = tree.args if isinstance(tree, s.Call) else ()
     base = tree.target if isinstance(tree, s.Call) else tree
     sized: dict[str, int] = {}
@@ -47,7 +50,9 @@ def requested(study: Study, tree: s.Expr, home: Module | None = None) -> ModelRe
             )
     _check_request(block, sized, [arg.name or "" for arg in args], tree, scope)
     values = {
-        arg.name or "": scope.evaluate(arg.value) for arg in args if arg.name not in _tensors(block)
+        arg.name or "": settled(scope.evaluate(arg.value), scope.ctx.sweeping)
+        for arg in args
+        if arg.name not in _tensors(block)
     }
     return ModelRequest(
         block, module, sized, values, training=study.training, budget=study.ctx.budget

@@ -43,13 +43,16 @@ def lay_down(
     *,
     weights: str = "",
     placed: Mapping[str, str] = MappingProxyType({}),
+    seed: int | None = None,
 ) -> tuple[Run, tuple[Node, ...]]:
     """The run, and its results followed by the new values of its states."""
     label = name
     while f"{label}:" in scope.ctx.claimed:
         label += "'"
     scope.ctx.claimed.add(f"{label}:")
-    run = Run(label, model, inputs, weights=weights, placed=placed, maps=tuple(plan.owned))
+    run = Run(
+        label, model, inputs, weights=weights, placed=placed, maps=tuple(plan.owned), seed=seed
+    )
     layer = _Layer(run, plan, scope)
     stood = layer.lay(model.body, {})
     for step in model.body.steps:  # inputs are addressed too
@@ -143,6 +146,10 @@ class _Layer:
                 return self.run.inputs[node.site or ""]
             case ops.ParamAttrs() | ops.StateAttrs():
                 return self._once(node.site or "", node)
+            case ops.RandomAttrs(_, _, key) if self.run.seed is not None:
+                key = f"{ops.seeded(self.run.seed)}:{key}"
+                node = replace(node, attrs=replace(node.attrs, key=key), site=key)
+                return self._once(f"{key}~", node)
             case ops.RandomAttrs(_, _, key):
                 return self._once(f"{key}~", node)
             case ops.ScanAttrs():

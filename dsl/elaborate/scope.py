@@ -10,7 +10,7 @@ from .. import ops, sizes
 from ..core import Axis, Node, names
 from ..diagnostics import Note, Slug, or_nearest
 from ..syntax import Block
-from .values import Formula, HaltError, Known, Poison, Run, Table, Template, Val, Value
+from .values import Formula, HaltError, Known, Poison, Run, Table, Template, Val, Value, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,7 +241,7 @@ class Scope:
 
     def constant(self, tree: Expr, what: str) -> float | int | bool:
         """A number that must be known at compile time."""
-        value = self.evaluate(tree)
+        value = settled(self.evaluate(tree), self.ctx.sweeping)
         if isinstance(value, Poison):
             raise HaltError
         if not isinstance(value, Known) or isinstance(value.value, str | sizes.Poly):
@@ -264,7 +264,7 @@ class Scope:
 
     def size_of(self, tree: Expr) -> Size:
         """A size: an int, or arithmetic on run-time sizes."""
-        value = self.evaluate(tree)
+        value = settled(self.evaluate(tree), self.ctx.sweeping)
         if isinstance(value, Poison):
             raise HaltError
         number = value.value if isinstance(value, Known) else None

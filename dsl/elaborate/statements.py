@@ -14,7 +14,7 @@ from .scans import run_scan
 from .scope import Scope, join
 from .structure import assigned, walk
 from .turns import MODELS, Copier, Mark, can_copy
-from .values import HaltError, Instance, Known, Poison, Val, Value
+from .values import HaltError, Instance, Known, Poison, Val, Value, settled
 
 if TYPE_CHECKING:
     from ..source import Span
@@ -240,7 +240,7 @@ def _branch(step: s.Branch, scope: Scope) -> None:
 
 def _holds(condition: s.Expr, scope: Scope) -> bool:
     """Whether a case of an `if` is taken, which is decided before the model runs."""
-    value = scope.evaluate(condition)
+    value = settled(scope.evaluate(condition), scope.ctx.sweeping)
     if isinstance(value, Value):
         scope.fail(
             Slug.NOT_CONSTANT,

@@ -13,7 +13,7 @@ from .laying import laid, run_model
 from .linear import LINEARISE, linearised
 from .origins import called, model_tree
 from .requests import elaborated, inputs_of, requested
-from .values import HaltError, Poison, Run, Table, Val, Value
+from .values import HaltError, Known, Poison, Run, Table, Val, Value, settled
 from .weights import split_weights
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..source import Span
     from .scope import Scope
     from .study import Study
+
+SEED = "seed"
 
 
 class Runs:
@@ -64,7 +66,9 @@ class Runs:
             before, earlier = self.plans[found.name]
             weights, given = weights or before, (*earlier, *given)
             inputs, model = dict(found.inputs), self._of(found.model, weights)
-            run = laid(self.study, step.name, model, inputs, given, step.span, scope, weights)
+            run = laid(
+                self.study, step.name, model, inputs, given, step.span, scope, weights, found.seed
+            )
         else:
             weights, given = weights or self.study.weights, (*self.given, *given)
             called_as = step.value.target if isinstance(step.value, s.Call) else None
@@ -100,16 +104,21 @@ class Runs:
             model, home = self.model, self.home
         else:
             model, home = model_tree(model, weights, self.study)
-        request = requested(self.study, model, home)
+        request = requested(self.study, model, home, scope)
+        seed = _seed(inputs, request.block, scope)
         if model is self.model:
             inputs = {**inputs_of(model, request.block, self.study.scope), **inputs}
-        settled = {p.name for p in request.block.params if p.axes is None}
-        values = {key: inputs.pop(key)[0] for key in settled & set(inputs)}
+        plain = {p.name for p in request.block.params if p.axes is None}
+        values = {
+            key: settled(inputs.pop(key)[0], scope.ctx.sweeping) for key in plain & set(inputs)
+        }
         request = replace(request, values={**request.values, **values})
         if weights != self.study.weights:  # others are not trained
             request = replace(request, training=False)
         self._from_data(request.block, inputs)
-        return run_model(self.study, step.name, request, inputs, given, step.span, scope, weights)
+        return run_model(
+            self.study, step.name, request, inputs, given, step.span, scope, weights, seed
+        )
 
     def _linearised(
         self, step: s.Run, weights: str | None, given: tuple[s.Given, ...], scope: Scope
@@ -146,6 +155,18 @@ class Runs:
                 continue
             if param.name in table.fields:
                 inputs[param.name] = (Value(table.fields[param.name]), param.span)
+
+
+def _seed(inputs: dict[str, tuple[Val, Span]], block: s.Block, scope: Scope) -> int | None:
+    """`tiny(seed = 3)`: of what is drawn for a run, unless the model has something of that name."""
+    if SEED not in inputs or any(param.name == SEED for param in block.params):
+        return None
+    value, span = inputs.pop(SEED)
+    value = settled(value, scope.ctx.sweeping)
+    seed = value.value if isinstance(value, Known) else None
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        scope.fail(Slug.WRONG_ARGUMENTS, "a seed is a whole number, 0 or larger", span)
+    return seed
 
 
 def _inputs(tree: s.Call, scope: Scope) -> dict[str, tuple[Val, Span]]:

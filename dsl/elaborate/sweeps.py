@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from .. import sizes
@@ -10,66 +11,169 @@ from ..core import Axis, DType
 from ..diagnostics import Slug, or_nearest
 from ..program import SweepInput, SweepOutput
 from ..stages import SweepPlan
+from .saved import Saved
+from .settled import choices, numbers
 from .sites import body_sites, loop_axis
-from .values import Run, Val
+from .substitution import substituted
+from .values import NeedsValueError, Run, Val
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ..core import Node
     from ..program import CheckedModel
     from ..sizes import Size
     from .scope import Scope
+    from .settled import Choice
     from .study import Study
 
 
 def sweep(study: Study, step: s.Sweep, run: Callable[[s.Run, Scope], Run], scope: Scope) -> Val:
     """A sweep: its variables as axes, its body once, and what it gives as an input of what
-    follows in the scope. `run` makes the runs in it."""
-    inner = scope.inner(names={}, axes={})
+    follows in the scope. `run` makes the runs in it. Variables that turn out to be needed as
+    numbers are settled, and it is read again."""
     for place, over in enumerate(step.over):
         if over.name in [other.name for other in step.over[:place]]:
             scope.fail(Slug.DUPLICATE_NAME, f"`{over.name}` is swept twice here", over.span)
-    variables = [_over(study, over, step, inner, scope) for over in step.over]
-    for part in step.body:
-        if isinstance(part, s.Run) and not step.runs_again:
-            scope.fail(
-                Slug.MISPLACED,
-                "an attribution is read off runs that stand above it",
-                part.span,
-                hint=f"sweep {step.name} over ...",
+    needed: frozenset[str] = frozenset()
+    while True:
+        saved = Saved(study, scope)
+        try:
+            return _Sweep(study, step, run, scope, needed).made()
+        except NeedsValueError as found:
+            saved.back()
+            needed |= found.axes
+
+
+class _Sweep:
+    """A sweep while it is read; of the axes `needed`, each value is a case of its own."""
+
+    def __init__(
+        self,
+        study: Study,
+        step: s.Sweep,
+        run: Callable[[s.Run, Scope], Run],
+        scope: Scope,
+        needed: frozenset[str],
+    ) -> None:
+        self.study, self.step, self.run, self.scope = study, step, run, scope
+        self.needed = needed
+        self.inner = scope.inner(names={}, axes={})
+        self.axes: list[Axis] = []  # of the result, with the sizes that they have
+        self.open: list[Axis] = []  # those along which members are together
+        self.settled: dict[str, tuple[Choice, ...]] = {}
+
+    def made(self) -> Val:
+        """What it gives."""
+        step, scope, ctx = self.step, self.scope, self.study.ctx
+        names = [self._over(over) for over in step.over]
+        try:
+            ctx.sweeping = {axis.name for axis in self.open}
+            cases = [
+                self._case({over: one[1] for over, one in zip(self.settled, chosen, strict=True)})
+                for chosen in product(*self.settled.values())
+            ]
+        finally:
+            ctx.sweeping = set()
+        self._check_alike(cases)
+        own = tuple(axis.name for axis in self.open)
+        plans = tuple(SweepPlan(step.name, own, node.name, step.span) for node in cases)
+        labels = {
+            axis: tuple(label for label, _ in self.settled[over.name])
+            for axis, over in zip(names, step.over, strict=True)
+            if over.name in self.settled
+        }
+        plan = SweepPlan(step.name, tuple(names), "", step.span, labels, plans)
+        self.study.stages.append(plan if self.settled else plans[0])
+        for axis in self.axes:
+            scope.axes[axis.name] = axis
+        static = {axis.name: axis for axis in self.axes}
+        rest = tuple(static.get(axis.name, axis) for axis in cases[0].axes)
+        axes = (*(static[name] for name in labels), *rest)
+        return self.study.input(SweepOutput(step.name), axes, cases[0].dtype, step.span)
+
+    def _case(self, values: Mapping[str, s.Expr]) -> Node:
+        """The result, where settled variables stand for these."""
+        step, inner = self.step, self.inner.inner(names=dict(self.inner.names), axes={})
+        for part in substituted(step.body, values):
+            if isinstance(part, s.Run) and not step.runs_again:
+                self.scope.fail(
+                    Slug.MISPLACED,
+                    "an attribution is read off runs that stand above it",
+                    part.span,
+                    hint=f"sweep {step.name} over ...",
+                )
+            if isinstance(part, s.Run):
+                inner.names[part.name] = self.run(part, inner)
+            elif isinstance(part, s.Assign):
+                for target, value in zip(part.targets, part.values, strict=False):
+                    if isinstance(target, s.Name):
+                        inner.names[target.id] = inner.evaluate(value)
+        result = substituted(step.result, values)
+        node = inner.node(inner.evaluate(result), result.span)
+        for axis in self.open:
+            node = inner.spread(node, axis, step.span)
+        return inner.builder.swap(inner.builder.current(inner.builder.use(node)))
+
+    def _check_alike(self, cases: Sequence[Node]) -> None:
+        """What all cases give stands side by side."""
+        kinds = list(dict.fromkeys(map(_kind, cases)))
+        if len(kinds) > 1:
+            over = ", ".join(f"`{name}`" for name in self.settled)
+            shown = " and ".join(f"`{kind}`" for kind in kinds[:2])
+            self.scope.fail(
+                Slug.AXIS_MISMATCH,
+                f"what is given differs with {over}: {shown}",
+                self.step.result.span,
             )
-        if isinstance(part, s.Run):
-            inner.names[part.name] = run(part, inner)
-        elif isinstance(part, s.Assign):
-            for target, value in zip(part.targets, part.values, strict=False):
-                if isinstance(target, s.Name):
-                    inner.names[target.id] = inner.evaluate(value)
-    node = inner.node(inner.evaluate(step.result), step.result.span)
-    for axis, _ in variables:
-        node = inner.spread(node, axis, step.span)
-    node = inner.builder.swap(inner.builder.current(inner.builder.use(node)))
-    study.stages.append(
-        SweepPlan(step.name, tuple(axis.name for axis, _ in variables), node.name, step.span)
-    )
-    static = {axis.name: Axis(axis.name, count) for axis, count in variables}
-    axes = tuple(static.get(axis.name, axis) for axis in node.axes)
-    for axis, count in variables:
-        scope.axes[axis.name] = Axis(axis.name, count)
-    return study.input(SweepOutput(step.name), axes, node.dtype, step.span)
+
+    def _over(self, over: s.Over) -> str:
+        """A swept variable: the name of its axis. One that is not settled is an input along it, so
+        that members can be chosen at run time."""
+        study, scope, inner = self.study, self.scope, self.inner
+        graph = over.name
+        while graph in _model_axes(scope):
+            graph += "'"
+        named = choices(study, over, scope)
+        if named is not None:
+            self.settled[over.name] = named
+            self.axes.append(Axis(graph, len(named)))
+            return graph
+        values, count, dtype = _values(over, scope)
+        self.axes.append(Axis(graph, count))
+        if graph in self.needed:
+            self.settled[over.name] = numbers(values, count, over, scope)
+            return graph
+        axis = Axis(graph, sizes.symbol(f"{self.step.name}_{over.name}"))
+        source = SweepInput(self.step.name, graph, values, count)
+        node = study.input(source, (axis,), dtype, over.span)
+        if isinstance(count, int) and dtype is DType.INT:
+            reach = values or (0, count - 1)
+            study.ctx.swept[node.node.name] = (int(min(reach)), int(max(reach)))
+        inner.names[over.name] = node
+        inner.axes[graph] = axis  # the model's own axis of the name keeps it
+        inner.frame.riding[graph] = axis
+        study.ctx.members.add(graph)
+        self.open.append(axis)
+        return graph
 
 
-def _over(
-    study: Study, over: s.Over, step: s.Sweep, inner: Scope, scope: Scope
-) -> tuple[Axis, Size]:
-    """A swept variable, named in `inner`: an input along an axis of its own, so that members can be
-    chosen at run time."""
+def _kind(node: Node) -> str:
+    """The dtype and axes of a value, as they are said."""
+    axes = sorted((axis.name, sizes.show(axis.size)) for axis in node.axes)
+    return f"{node.dtype}[{', '.join(f'{name} = {size}' for name, size in axes)}]"
+
+
+def _values(over: s.Over, scope: Scope) -> tuple[tuple[float, ...] | None, Size, DType]:
+    """The numbers that a variable stands for, None if they are the positions of an axis; how many
+    they are, and of what kind."""
     values: tuple[float, ...] | None = None
     dtype = DType.INT
     match over.range:
         case s.Listing(items):
-            numbers = [scope.constant(item, "a value to sweep over") for item in items]
-            values = tuple(float(n) for n in numbers)
-            dtype = DType.INT if all(isinstance(n, int) for n in numbers) else DType.FLOAT
+            found = [scope.constant(item, "a value to sweep over") for item in items]
+            values = tuple(float(n) for n in found)
+            dtype = DType.INT if all(isinstance(n, int) for n in found) else DType.FLOAT
             count: Size = len(values)
         case s.Range(low, high) if low is not None and high is not None:
             start, stop = scope.size_of(low), scope.size_of(high)
@@ -93,20 +197,7 @@ def _over(
             )
     if count == 0:
         scope.fail(Slug.BAD_SIZE, f"`{over.name}` has nothing to sweep over", over.span)
-    graph = over.name
-    while graph in _model_axes(scope):
-        graph += "'"
-    axis = Axis(graph, sizes.symbol(f"{step.name}_{over.name}"))
-    source = SweepInput(step.name, graph, values, count)
-    node = study.input(source, (axis,), dtype, over.span)
-    if isinstance(count, int) and dtype is DType.INT:
-        reach = values or (0, count - 1)
-        study.ctx.swept[node.node.name] = (int(min(reach)), int(max(reach)))
-    inner.names[over.name] = node
-    inner.axes[graph] = axis  # the model's own axis of the name keeps it
-    inner.frame.riding[graph] = axis
-    study.ctx.members.add(graph)
-    return axis, count
+    return values, count, dtype
 
 
 def extent(name: str, scope: Scope) -> Size | None:

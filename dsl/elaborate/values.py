@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..core import Axis, Node
     from ..modules import Module
@@ -93,6 +93,7 @@ class Run:
     placed: Mapping[str, str] = field(default_factory=dict)
     decoded: bool = False
     maps: tuple[Owned, ...] = ()
+    seed: int | None = None  # of what is drawn, if it is one of its own
     owned: dict[str, Node] = field(default_factory=dict)
 
     def home(self, address: str) -> str:
@@ -126,6 +127,14 @@ class HaltError(Exception):
     """This step cannot go on; its diagnostic is in the collector."""
 
 
+class NeedsValueError(Exception):
+    """What is made of swept variables must be known before anything runs; `axes` are theirs."""
+
+    def __init__(self, axes: frozenset[str]) -> None:
+        super().__init__(axes)
+        self.axes = axes
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """How the brackets of a call settle a block's axes."""
@@ -133,3 +142,12 @@ class Binding:
     sized: dict[str, int | Poly]
     bound: dict[str, Axis]
     packs: dict[str, tuple[Axis, ...]]
+
+
+def settled(value: Val, sweeping: Collection[str]) -> Val:
+    """A value that must be known at compile time. Raises NeedsValueError if it is made of nothing
+    but variables of the sweep that is read, which stand for all of their values."""
+    axes = value.node.axis_names if isinstance(value, Value) else frozenset()
+    if axes and all(axis in sweeping for axis in axes):
+        raise NeedsValueError(axes)
+    return value

@@ -77,11 +77,12 @@ def weights_label(
     weights: str | None,
     span: Span,
     placed: Mapping[str, str] = MappingProxyType({}),
+    seed: int | None = None,
 ) -> str:
     """Under which name the parameters of a run stand in the program: under none if they are the
-    study's own, so that all such runs share them; under that of their weights; and those of a
-    model that is drawn at another size, under the model's. Parts with `placed` weights stand
-    apart."""
+    study's own, so that all such runs share them; under that of their weights; those of a model
+    that is drawn at another size, under the model's, and of those of a `seed` of its own it says
+    which. Parts with `placed` weights stand apart."""
     own = {
         address: axes
         for address, axes in parameters(model).items()
@@ -93,7 +94,7 @@ def weights_label(
     study.beside = tuple(dict.fromkeys((*study.beside, *others, *placed.values())))
     if others:
         return others[0]
-    label = ""
+    label = ops.seeded(seed) if seed is not None and weights is None else ""
     while any(study.declared.get(label, own).get(a, axes) != axes for a, axes in own.items()):
         label = f"{label or model.name}'"
     study.declared.setdefault(label, {}).update(own)

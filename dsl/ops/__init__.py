@@ -14,6 +14,7 @@ from .leaves import (
     ParamAttrs,
     RandomAttrs,
     StateAttrs,
+    seeded,
 )
 from .loops import BackwardAttrs, DeriveAttrs, ItemAttrs, ScanAttrs, StopAttrs
 from .pointwise import ContractAttrs, MapAttrs, ReduceAttrs
@@ -106,4 +107,5 @@ __all__ = [
     "Typed",
     "Window",
     "broadcast",
+    "seeded",
 ]

@@ -53,6 +53,11 @@ class StateAttrs:
     init: Distribution | Body
 
 
+def seeded(seed: int) -> str:
+    """Before a colon and a key or an address: what is drawn is of this seed."""
+    return f"seed={seed}"
+
+
 @dataclass(frozen=True, slots=True)
 class RandomAttrs:
     """Numbers drawn anew at each call, keyed by seed, `key` and call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ...dsl.signatures import EXAMPLES
 from ..data import DataError
 from ..lowering import address, lower
 from ..mistakes import mistake
+from ..training.interrupts import Stop, deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ...dsl.stages import DecodePlan
     from ..model import SpecModel
     from ..sources import Given, Library
+    from .kept import KeptTokens
 
     Place = tuple[int, ...]
 
@@ -103,29 +106,37 @@ class Read:
         own = lengths.tolist() if lengths is not None and is_ragged else None
         return cls(plan, seed, members, counts, values, prompt, own)
 
-    def decoded(self, model: SpecModel) -> torch.Tensor:
+    def decoded(self, model: SpecModel, kept: KeptTokens | None = None) -> torch.Tensor:
         """The tokens [members.., b, sample, t] in as many positions as there are steps; -1 behind
-        the end of a row."""
+        the end of a row. Parts that are kept are not decoded again."""
         found: dict[Place, torch.Tensor] = {}
-        for group, options in self._groups():
-            for places in self._parts(group):
-                rows = [self._prompts(place) for place in places]
-                inputs = self._inputs(model, places, [len(part) for part in rows])
-                seeds = [self._seed(place) for place in places]
-                many = [one for one, part in zip(seeds, rows, strict=True) for _ in part]
-                tokens = model.decode(
-                    [row for part in rows for row in part],
-                    steps=self.steps,
-                    seed=many,
-                    **options,
-                    **inputs,
-                ).tokens
-                missing = self.steps - tokens.shape[-1]
-                tokens = torch.nn.functional.pad(tokens, (0, missing), value=-1)
-                parts = torch.split(tokens, [len(part) for part in rows])
-                found |= dict(zip(places, parts, strict=True))
+        parts = [(part, how) for group, how in self._groups() for part in self._parts(group)]
+        with nullcontext(Stop()) if kept is None else deferred() as stop:
+            for number, (places, options) in enumerate(parts):
+                tokens = None if kept is None else kept.read(number)
+                if tokens is None:
+                    tokens = self._part(model, places, options)
+                    if kept is not None:
+                        kept.write(number, tokens)
+                counts = [len(self._prompts(place)) for place in places]
+                found |= dict(zip(places, torch.split(tokens, counts), strict=True))
+                if stop.asked:
+                    raise KeyboardInterrupt
         own = [found[place] if self._has_rows else found[place][0] for place in self._places()]
         return torch.stack(own).reshape(*self.counts, *own[0].shape)
+
+    def _part(
+        self, model: SpecModel, places: list[Place], options: dict[str, float]
+    ) -> torch.Tensor:
+        """What some members decode, their rows one after another."""
+        rows = [self._prompts(place) for place in places]
+        inputs = self._inputs(model, places, [len(part) for part in rows])
+        seeds = [self._seed(place) for place in places]
+        many = [one for one, part in zip(seeds, rows, strict=True) for _ in part]
+        prompts = [row for part in rows for row in part]
+        tokens = model.decode(prompts, steps=self.steps, seed=many, **options, **inputs).tokens
+        missing = self.steps - tokens.shape[-1]
+        return torch.nn.functional.pad(tokens, (0, missing), value=-1)
 
     @property
     def steps(self) -> int:

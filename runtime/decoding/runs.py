@@ -13,6 +13,7 @@ from ...dsl.program import DecodeOutput
 from ..lowering import address
 from ..mistakes import mistake
 from ..model import spec_model
+from .kept import TOKENS, KeptTokens
 from .members import Read
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ...dsl.program import CheckedStudy
     from ...dsl.stages import DecodePlan
     from ..sources import Given, Library
+    from ..sweeps import Running
 
 
 def decode_run(
@@ -32,9 +34,11 @@ def decode_run(
     library: Library,
     *,
     seed: int,
+    how: Running,
 ) -> tuple[Node, dict[str, xarray.DataArray]]:
     """Decode, and give the tokens to the study at the node that is returned, in a sweep those of
-    all members; and the tokens and their text, to be kept among its values."""
+    all members; and the tokens and their text, to be kept among its values. `how` says where what
+    members of a sweep decode is kept meanwhile."""
     lacking = [name for name, value in plan.given.items() if value is None]
     if lacking:
         message = f"`{lacking[0]}` is given no value"
@@ -44,7 +48,11 @@ def decode_run(
     model = spec_model(plan.model, library.module, defaults, shared=own, seed=seed)
     read = Read.of(plan, study, given, shared, library, seed)
     node = _output(plan, study)
-    tokens = read.decoded(model)
+    kept = None
+    if how.folder is not None and plan.members:
+        path = how.folder / "parts" / f"{plan.name}.{TOKENS}"
+        kept = KeptTokens(path, read, model, resume=how.resume)
+    tokens = read.decoded(model, kept)
     given.inputs[address(node)] = tokens
     swept = {n: given.inputs[address(m)].cpu().numpy() for n, m in read.members.items()}
     dims = (*swept, *names(node.axes)[len(swept) :])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .members import MEMORY, Members, Running
 from .run import run, run_work
-from .sweep import Sweep
+from .sweep import Sweep, settled
 from .work import Work
 
-__all__ = ["MEMORY", "Members", "Running", "Sweep", "Work", "run", "run_work"]
+__all__ = ["MEMORY", "Members", "Running", "Sweep", "Work", "run", "run_work", "settled"]

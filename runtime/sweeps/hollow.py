@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def tried(lowered: Lowered, known: Mapping[str, int]) -> int:
     """Bytes of the tensors that code makes and holds, at the most, for run-time sizes.
 
-    Raises RuntimeError if it looks at numbers, KeyError if a size is not known.
+    Raises RuntimeError or IndexError if it looks at numbers, KeyError if a size is not known.
     """
     device = next((held.device for held in lowered.module.parameters()), torch.device("cpu"))
     given = [_hollow(node, known, device) for node in lowered.inputs]

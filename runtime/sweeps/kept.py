@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 import xarray
 
-from ...dsl.diagnostics import Diagnostic, Note, Slug, SpecError
-from ..atomic import write_text
 from ..lowering import part_of
+from ..parts import Folder
 from ..results import load, save
 from ..training.fingerprint import digest, digest_of, plain
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
     from .members import Box
     from .work import Work
-
-ABOUT: Final = "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -36,16 +32,9 @@ class Kept:
 
         Raises SpecError if those are of another sweep.
         """
-        about = self.folder / ABOUT
-        own = fingerprint(self.work)
-        if resume and about.exists():
-            found = json.loads(about.read_text(encoding="utf-8"))
-            if differ := [part for part in own if found.get(part) != own[part]]:
-                raise self._other(differ)
-            return
-        for old in self.folder.glob("*.nc"):
-            old.unlink()
-        write_text(about, json.dumps(own, indent=1))
+        plan = self.work.sweep.plan
+        what = f"the sweep `{plan.name}`"
+        Folder(self.folder, what, fingerprint(self.work), plan.span).open(resume=resume)
 
     def read(self, box: Box) -> torch.Tensor | None:
         """A part, if it is there."""
@@ -70,16 +59,6 @@ class Kept:
         named = zip(self.work.swept, box, strict=True)
         ranges = [f"{axis}={start}..{stop}" for axis, (start, stop) in named]
         return self.folder / f"{','.join(ranges) or 'all'}.nc"
-
-    def _other(self, differ: list[str]) -> SpecError:
-        names = {"spec": "another spec", "data": "other data", "seed": "another seed"}
-        names["weights"] = "other weights"
-        what = " and ".join(names[part] for part in differ)
-        plan = self.work.sweep.plan
-        message = f"what was kept of the sweep `{plan.name}` was computed with {what}"
-        notes = (Note("only the very same sweep can be taken up where it was left"),)
-        hint = "without `--resume` the sweep starts anew"
-        return SpecError([Diagnostic(Slug.BAD_FILE, message, plan.span, notes=notes, hint=hint)])
 
 
 def fingerprint(work: Work) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Needs:
         key = tuple(sorted(known.items()))
         if key not in self._peaks:
             self._peaks[key] = self.footprint.peak(known) * SURELY
-            with suppress(RuntimeError, KeyError):
+            with suppress(RuntimeError, IndexError, KeyError):
                 most = tried(self.lower(self.graph), known)
                 self._peaks[key] = most + self.footprint.of(self.own, known)
         return self._peaks[key]

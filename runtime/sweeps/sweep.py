@@ -120,6 +120,14 @@ class Sweep:
         return (*lines, *last)
 
 
+def settled(plan: SweepPlan) -> tuple[str, ...]:
+    """How variables are swept that must be known before anything runs, in a line for each."""
+    return tuple(
+        f"compiled for each value of `{axis}`: {', '.join(map(str, values))}"
+        for axis, values in plan.settled.items()
+    )
+
+
 def _sized(graph: Graph, axis: Axis, size: int) -> Graph:
     """The graph with a number as the size of an axis: nothing reads the variable that has it."""
     with graph.edit() as edit:

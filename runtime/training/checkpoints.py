@@ -65,7 +65,7 @@ class Folder:
         }
         for part, held in (("parameters", checkpoint.parameters), ("history", checkpoint.history)):
             tensors |= {f"{part}/{name}": tensor for name, tensor in held.items()}
-        name = KEPT.replace("*", f"{checkpoint.step:06}") if keep else LAST
+        name = kept_as(checkpoint.step) if keep else LAST
         save_weights(self.path / name, tensors, about={KEY: json.dumps(about)})
 
     def latest(self, fingerprint: Mapping[str, str]) -> Checkpoint | None:
@@ -123,6 +123,11 @@ class Folder:
         hint = "without `--resume` the training starts anew"
         found = Diagnostic(Slug.BAD_FILE, message, self.span, notes=notes, hint=hint)
         return SpecError([found])
+
+
+def kept_as(step: int) -> str:
+    """The name of the file of a checkpoint that is kept."""
+    return KEPT.replace("*", f"{step:06}")
 
 
 def read_parameters(file: Path) -> Tensors:

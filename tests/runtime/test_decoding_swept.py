@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
+from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.experiment import Outcome, run_experiment
 from neuraxis.runtime.program import Program
+from neuraxis.runtime.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LM = """
 model lm[d = 8, vocab = 32](tokens[b, t of b]: int) -> [b, t, vocab]:
@@ -205,3 +214,33 @@ ended = sum[b, t](not there)
     _, found = outcome(body)
     assert float(found.values["right"]) == 1
     assert float(found.values["ended"]) > 0
+
+
+RESUMED = """
+use models.gpt2: gpt2
+
+data words = repeats(n = 2, t = 2, vocab = 8, held = 0)
+
+experiment e of gpt2[d = 4, vocab = 8, ctx = 16, h = 2, k = 2, m = 8](L = 1) on words:
+    sweep said over g in [1.0, 2.0, 3.0], r in 0..2:
+        run out = decode(prompt = words.tokens, steps = 3, temperature = g, seed = r)
+        mean[b, t](out.tokens)
+"""
+
+
+def test_what_members_have_decoded_is_gone_on_from(tmp_path: Path) -> None:
+    def run(resume: bool, text: str = RESUMED) -> bytes:
+        program, console = Program.from_text(text), Console(file=StringIO())
+        session = Session(program, tmp_path, resume=resume, console=console)
+        return session.experiment("e").values["out.tokens"].values.tobytes()
+
+    wanted = run(False)
+    parts = sorted((tmp_path / "e" / "parts" / "out.tokens").glob("*.nc"))
+    assert len(parts) == 3  # one for each temperature
+    parts[1].unlink()
+    times = {part: part.stat().st_mtime_ns for part in parts if part.exists()}
+    assert run(True) == wanted
+    assert all(part.stat().st_mtime_ns == time for part, time in times.items())
+    assert parts[1].exists()
+    with pytest.raises(SpecError, match="the run `out` was computed with another spec"):
+        run(True, RESUMED.replace("steps = 3", "steps = 4"))

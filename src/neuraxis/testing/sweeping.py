@@ -16,6 +16,7 @@ from ..dsl import sizes
 from ..dsl import syntax as s
 from ..dsl.check import check_module
 from ..dsl.diagnostics import Collector
+from ..dsl.elaborate.substitution import literal, substituted
 from ..dsl.program import SweepInput
 from ..runtime.experiment import run_experiment
 from ..runtime.session import Session
@@ -122,6 +123,9 @@ def _ranges(
             count = sizes.evaluate(source.count, known) if source.values is None else 0
             values = np.arange(count) if source.values is None else np.array(source.values)
             given[source.variable.rstrip("'")] = values
+    for plan in study.sweeps:
+        if plan.name == sweep.name:
+            given |= {axis.rstrip("'"): np.array(values) for axis, values in plan.settled.items()}
     lengths = dict(zip((over.name for over in sweep.over), found.shape, strict=False))
     return {name: given.get(name, np.arange(length)) for name, length in lengths.items()}
 
@@ -154,25 +158,27 @@ class _Runs:
         self, tree: s.Experiment, place: int, sweep: s.Sweep, values: Mapping[str, float]
     ) -> CheckedStudy:
         """The experiment with one member of a sweep in its place, and what that needs."""
+        trees = {name: literal(value, sweep.span) for name, value in values.items()}
         target = s.Name(sweep.name, span=sweep.span)
         last = s.Assign((target,), (sweep.result,), span=sweep.span)
-        return self._alone(tree, place, [_with(step, values) for step in (*sweep.body, last)])
+        return self._alone(tree, place, [substituted(step, trees) for step in (*sweep.body, last)])
 
     def step(
         self, tree: s.Experiment, place: int, scan: s.StudyScan, values: Mapping[str, float]
     ) -> CheckedStudy:
         """The experiment with one step of a scan in its place, and what that needs."""
-        known, body = dict(values), list[s.Trial]()
+        body = list[s.Trial]()
+        known = {name: literal(value, scan.span) for name, value in values.items()}
         for part in scan.body:
             match part:
                 case s.Carry() | s.Doc():
                     pass
                 case s.Assign(targets, given):
-                    body.append(replace(part, values=_with(given, known)))
+                    body.append(replace(part, values=substituted(given, known)))
                     for target in targets:  # from here on it is a name like any other
                         known.pop(target.id if isinstance(target, s.Name) else "", None)
                 case _:
-                    body.append(_with(part, known))
+                    body.append(substituted(part, known))
         return self._alone(tree, place, body)
 
     def _alone(self, tree: s.Experiment, place: int, body: list[s.Trial]) -> CheckedStudy:
@@ -207,29 +213,3 @@ def _names(tree: Any) -> set[str]:
     if isinstance(tree, s.Tree) and is_dataclass(tree):
         return set().union(*(_names(getattr(tree, field.name)) for field in fields(tree)))
     return set()
-
-
-def _with(tree: Any, values: Mapping[str, float]) -> Any:
-    """The tree with numbers in the place of variables; the axes of a call keep their names."""
-    match tree:
-        case s.Name(id) if id in values:
-            return _number(values[id], tree)
-        case s.Call(s.Index(base, items) as target, args):
-            kept = tuple(i if isinstance(i, s.Name | s.Arrow) else _with(i, values) for i in items)
-            return replace(
-                tree,
-                target=replace(target, base=_with(base, values), items=kept),
-                args=_with(args, values),
-            )
-        case tuple():
-            return tuple(_with(part, values) for part in tree)
-        case s.Tree() if is_dataclass(tree):
-            changed = {f.name: _with(getattr(tree, f.name), values) for f in fields(tree)}
-            return replace(tree, **{n: v for n, v in changed.items() if n != "span"})
-    return tree
-
-
-def _number(value: float, tree: s.Name) -> s.Expr:
-    whole = int(value) if value == int(value) else value
-    number = s.Number(abs(whole), span=tree.span)
-    return number if value >= 0 else s.Unary("-", number, span=tree.span)
