@@ -146,5 +146,5 @@ class TritonOperator(AnyOperator):
         device = values[0].device
         with torch.cuda.device(device if device.type == "cuda" else -1):
             self.function[(programs,)](
-                *values, *numbers, **modes, num_warps=kernel.warps, num_stages=plan.stages
+                *values, *numbers, **modes, num_warps=plan.warps, num_stages=plan.stages
             )

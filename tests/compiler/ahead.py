@@ -89,7 +89,7 @@ def recurrence(kernel: Kernel, dtype: str, arch: int) -> Ahead:
     ones = {b.apart(b.axes[-1].name): 1 for b in kernel.borders if b.axes}
     fixed = {"PRECISION": precision(dtype), "KEEP": True, **ones}
     return Ahead(
-        kernel.symbol, kernel.source, pointers, fixed, kernel.warps, kernel.plan.stages, arch
+        kernel.symbol, kernel.source, pointers, fixed, kernel.plan.warps, kernel.plan.stages, arch
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LEAST = 16  # features of a product of matrices
 MOST_NARROW, MOST_WIDE = 256, 128  # features that a program holds, of 16 bits and of 32
 # rows, columns, warps, and for how many turns of the loop loads are under way, there and back by
-# queries and by keys: the largest blocks of which nothing spills, compiled for sm_80 and sm_90,
+# queries and by keys: large blocks of which nothing much spills, compiled for sm_80 and sm_90,
 # for so many features at the most. In float32 a product is three, whose operands are held in parts
 NARROW = {
     64: ((128, 64, 8, 3), (64, 32, 4, 2), (64, 32, 4, 2)),
@@ -23,7 +23,7 @@ NARROW = {
     512: ((32, 32, 8, 2), (32, 32, 8, 2), (32, 16, 8, 2)),
 }
 WIDE = {
-    64: ((64, 16, 4, 2), (32, 32, 4, 2), (32, 32, 4, 2)),
+    64: ((64, 16, 4, 2), (16, 32, 4, 2), (16, 32, 4, 2)),
     128: ((16, 64, 8, 2), (16, 32, 8, 2), (16, 32, 8, 2)),
     256: ((16, 32, 8, 2), (16, 16, 8, 2), (16, 16, 8, 2)),
 }
