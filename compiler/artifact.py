@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from ..dsl.core import Axes, Axis, Body, Node
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .attention import Contraction
     from .emit.cpp.attention.kernel import ContractionKernel
     from .emit.cpp.kernel import Kernel
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,11 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Provided:
-    """What a runtime has for a recurrence: a kernel for the CPU, if any, or others besides."""
+class Provided(Generic[Kind]):
+    """What a runtime has for a recurrence or a contraction: a kernel for the CPU, if any, or others
+    besides."""
 
-    kernel: Kernel | None
+    kernel: Kind | None
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,14 @@ class ContractionCall:
     """A contraction shaped like attention that the source calls by `name`.
 
     The function is given the inputs of the contraction, their axes in these `orders`, and gives its
-    results, in the orders of `results`; only so many of them as are `read` need be there. What
-    `is_usual` PyTorch has a call for that needs no mask tensor.
+    results, in the orders of `results`; only so many of them as are `read` need be there. `kernel`
+    is that for the CPU, if there is one. What `is_usual` PyTorch has a call for that needs no mask
+    tensor.
     """
 
     name: str
     contraction: Contraction
-    kernel: ContractionKernel
+    kernel: ContractionKernel | None
     orders: tuple[tuple[str, ...], ...]
     results: tuple[tuple[str, ...], ...]
     read: int

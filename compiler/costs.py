@@ -15,6 +15,7 @@ from .emit.cpp.attention.kernel import forward as contracted
 from .emit.cpp.kernel import kernel
 from .emit.cpp.regions.forward import forward
 from .emit.triton.adjoint import adjoint as triton_adjoint
+from .emit.triton.attention.kernel import forward as gpu_contracted
 from .emit.triton.kernel import kernel as triton_kernel
 from .emit.triton.plans import planned
 from .emit.unsupported import UnsupportedError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .attention import Contraction
     from .emit.cpp.attention.kernel import ContractionKernel
     from .emit.cpp.kernel import Kernel
+    from .emit.triton.attention.kernel import ContractionKernel as GpuContractionKernel
     from .emit.triton.kernel import Kernel as TritonKernel
     from .fusion.region import Region
 
@@ -179,6 +181,30 @@ def _time(made: TritonKernel) -> float:
         return math.inf
     turn = STEP if made.plan.rows is None else CHUNK
     return KEPT * made.held + sum(own.work + turn + DOT * own.dots for own in kernels)
+
+
+FEWEST_GPU_QUERIES = 16  # what a block has at the least
+
+
+def gpu_contraction_for(made: Contraction) -> GpuContractionKernel | str:
+    """The kernel of a contraction shaped like attention on a GPU, or why there is none.
+
+    Wherever there is a kernel it is taken, but for attention without a mask, which is not asked
+    about, and plain causal attention (`is_worth_on_gpu`).
+    """
+    try:
+        return gpu_contracted(made)
+    except UnsupportedError as reason:
+        return str(reason)
+
+
+def is_worth_on_gpu(queries: int, is_usual: bool = False) -> bool:
+    """Whether a kernel is called on a GPU for so many queries.
+
+    Fewer than a block of them leave most of it empty, and most of the GPU. What `is_usual` stays
+    with `F.scaled_dot_product_attention`. Not measured.
+    """
+    return queries >= FEWEST_GPU_QUERIES and not is_usual
 
 
 FEWEST_STEPS = 128

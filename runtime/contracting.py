@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,8 @@ from .operators import LIBRARY
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..compiler.attention.tensors import Tensor
     from ..compiler.emit.cpp.attention.kernel import ContractionKernel
-    from ..compiler.emit.cpp.attention.tensors import Tensor
     from .operators import Compiled
 
     Tensors = Sequence[torch.Tensor]
@@ -27,12 +28,69 @@ class TooLargeError(Exception):
     """Whole numbers that a kernel does not take."""
 
 
-class ContractionOperator:
+class AnyContraction(ABC):
     """A kernel on tensors whose axes stand in these orders: `neuraxis::<name>`.
 
-    `instead` is run where the compiler fails, or a whole number is too large; without it the latter
-    raises TooLargeError. Raises IndexError for a position outside of a table.
+    `instead` is run where it cannot be. What runs it is a subclass.
     """
+
+    devices: tuple[str, ...] = ()
+    """The kinds of devices that it runs on, as PyTorch dispatches by them."""
+
+    def __init__(self, name: str, orders: Sequence[Order], results: Sequence[Order]) -> None:
+        self.orders, self.results = tuple(orders), tuple(results)
+        self.instead: Callable[[Tensors], Tensors] | None = None
+        given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
+        made = ", ".join(["Tensor"] * len(self.results))
+        LIBRARY.define(f"{name}({given}) -> ({made})")
+        for device in self.devices:
+            LIBRARY.impl(name, self._run, device)
+        torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=LIBRARY)
+        self.call: Any = getattr(torch.ops.neuraxis, name).default
+
+    def __call__(self, operands: Tensors) -> tuple[torch.Tensor, ...]:
+        """The results."""
+        found = self.call(*operands)
+        return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+    @abstractmethod
+    def runs(self, operands: Tensors) -> bool:
+        """Whether it can be run on these."""
+
+    def sizes(self, operands: Tensors) -> dict[str, Any]:
+        """How long each axis is."""
+        found: dict[str, Any] = {}
+        for order, value in zip(self.orders, operands, strict=True):
+            found |= dict(zip(order, value.shape, strict=True))
+        return found
+
+    def shapes(self, operands: Tensors) -> list[list[Any]]:
+        """The shapes of the results."""
+        sizes = self.sizes(operands)
+        return [[sizes[axis] for axis in order] for order in self.results]
+
+    @abstractmethod
+    def _made(self, operands: Tensors) -> list[torch.Tensor]:
+        """Memory for the results."""
+
+    def _fake(self, *given: Any) -> Any:
+        return self._given_out(self._made(given))
+
+    def _given_out(self, made: Tensors) -> Any:
+        return made[0] if len(made) == 1 else tuple(made)
+
+    @abstractmethod
+    def _run(self, *operands: Any) -> Any:
+        """The results, one by itself or several in a tuple."""
+
+
+class ContractionOperator(AnyContraction):
+    """A kernel of a library. `instead` is run where the compiler fails, or a whole number is too
+    large; without it the latter raises TooLargeError. Raises IndexError for a position outside of a
+    table.
+    """
+
+    devices = ("CPU",)
 
     def __init__(
         self,
@@ -43,43 +101,17 @@ class ContractionOperator:
         results: Sequence[Order],
     ) -> None:
         self.kernel, self.library = kernel, library
-        self.orders, self.results = tuple(orders), tuple(results)
-        self.instead: Callable[[Tensors], Tensors] | None = None
-        given = ", ".join(f"Tensor x{at}" for at in range(len(self.orders)))
-        made = ", ".join(["Tensor"] * len(self.results))
-        LIBRARY.define(f"{name}({given}) -> ({made})")
-        LIBRARY.impl(name, self._run, "CPU")
-        torch.library.register_fake(f"neuraxis::{name}", self._fake, lib=LIBRARY)
-        self.call: Any = getattr(torch.ops.neuraxis, name).default
+        super().__init__(name, orders, results)
 
-    def __call__(self, operands: Tensors) -> tuple[torch.Tensor, ...]:
-        """The results."""
-        found = self.call(*operands)
-        return tuple(found) if isinstance(found, (tuple, list)) else (found,)
-
-    def compiles(self, operands: Tensors) -> bool:
+    def runs(self, operands: Tensors) -> bool:
         """Whether the compiler takes it."""
         return self.library.function(self.kernel.symbol, operands[0].dtype) is not None
 
-    def sizes(self, operands: Tensors) -> dict[str, Any]:
-        """How long each axis is."""
-        found: dict[str, Any] = {}
-        for order, value in zip(self.orders, operands, strict=True):
-            found |= dict(zip(order, value.shape, strict=True))
-        return found
-
     def _made(self, operands: Tensors) -> list[torch.Tensor]:
         """Memory for the results; gradients are added to what is there."""
-        sizes, like = self.sizes(operands), operands[0]
-        shapes = [[sizes[axis] for axis in order] for order in self.results]
+        like = operands[0]
         make = like.new_zeros if self.kernel.returns else like.new_empty
-        return [make(shape) for shape in shapes]
-
-    def _fake(self, *given: Any) -> Any:
-        return self._given_out(self._made(given))
-
-    def _given_out(self, made: Tensors) -> Any:
-        return made[0] if len(made) == 1 else tuple(made)
+        return [make(shape) for shape in self.shapes(operands)]
 
     def _run(self, *operands: Any) -> Any:
         function = self.library.function(self.kernel.symbol, operands[0].dtype)

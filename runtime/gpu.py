@@ -26,6 +26,15 @@ EXACT = {torch.float32: "tf32x3", torch.bfloat16: "tf32", torch.float16: "tf32"}
 """How exact products of matrices are, in which all is held as float32: as what comes in."""
 
 
+def multiplied(dtype: torch.dtype) -> Any:
+    """What products of matrices are of, where what comes in is not made wide: the same, but that
+    NumPy, which runs kernels without a GPU, knows no bfloat16."""
+    import triton  # type: ignore[import-untyped]  # it has no types
+
+    narrow = dtype is not torch.bfloat16 or not triton.knobs.runtime.interpret
+    return getattr(triton.language, str(dtype if narrow else torch.float32).removeprefix("torch."))
+
+
 @cache
 def _installed() -> bool:
     return importlib.util.find_spec("triton") is not None
@@ -37,6 +46,18 @@ def runs_here() -> bool:
     if devices and not _installed():
         notice("Triton is not installed: on the GPU recurrences are run step by step in PyTorch")
     return devices and _installed()
+
+
+def function(source: str, symbol: str) -> Any:
+    """A function of some source, ready to be launched."""
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # the default of versions differs
+    return getattr(emitted.loaded(source, symbol), symbol)
+
+
+def say_failed(error: Exception, instead: str) -> None:
+    """Say once what Triton says, and what is done instead."""
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    notice(f"Triton fails ({first}): {instead}")
 
 
 class TritonOperator(AnyOperator):
@@ -60,9 +81,7 @@ class TritonOperator(AnyOperator):
     @cached_property
     def function(self) -> Any:
         """The kernel, ready to be launched."""
-        os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # the default of versions differs
-        module = emitted.loaded(self.kernel.source, self.kernel.symbol)
-        return getattr(module, self.kernel.symbol)
+        return function(self.kernel.source, self.kernel.symbol)
 
     def _made(self, operands: Tensors, every: int) -> list[torch.Tensor]:
         """Memory for the results."""
@@ -99,8 +118,7 @@ class TritonOperator(AnyOperator):
                 return self._given_out(made)
             except Exception as error:  # Triton raises what its compilers and the driver raise
                 self.broken = True
-                first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                notice(f"Triton fails ({first}): the recurrence is run step by step in PyTorch")
+                say_failed(error, "the recurrence is run step by step in PyTorch")
         if self.instead is None:
             raise KernelError
         return self._given_out(self.instead(*operands, every))
@@ -128,5 +146,5 @@ class TritonOperator(AnyOperator):
         device = values[0].device
         with torch.cuda.device(device if device.type == "cuda" else -1):
             self.function[(programs,)](
-                *values, *numbers, **modes, num_warps=kernel.warps, num_stages=plan.stages
+                *values, *numbers, **modes, num_warps=plan.warps, num_stages=plan.stages
             )

@@ -15,8 +15,7 @@ from ..compiler.emit.cpp.adjoint import adjoint
 from ..compiler.emit.pytorch.kernels import laid
 from ..compiler.emit.unsupported import UnsupportedError
 from ..dsl.core import DType
-from . import cpp, gpu, on_gpu
-from .attention import Fused
+from . import attention, cpp, gpu, on_gpu
 from .called import Called, gatherings
 from .calls import HALVES
 from .loops import Plain
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 _known: dict[str, Callable[..., Any]] = {}
 
 
-def chosen(scan: ScanAttrs) -> Provided | None:
+def chosen(scan: ScanAttrs) -> Provided[Kernel] | None:
     """What this machine has for a recurrence besides a loop, if it is worth it."""
     found: Kernel | None = None
     if cpp.compiler() is not None:
@@ -76,12 +75,12 @@ def functions(
     )
     family = Family(library)
     for call in new:
-        made: Fused | Called
         if isinstance(call, KernelCall):
             _known[call.name] = _by_device(call, library)
-            continue
-        made = family.region(call) if isinstance(call, RegionCall) else Fused(call, library)
-        _known[call.name] = made.run
+        elif isinstance(call, RegionCall):
+            _known[call.name] = family.region(call).run
+        else:
+            _known[call.name] = attention.function(call, library)
     return tuple((call.name, _known[call.name]) for call in calls)
 
 

@@ -203,6 +203,22 @@ model twice[d = 2](x[b, t, d], at[b, t]: int) -> [b, t, d], [b, t, d]:
     assert "no kernel: a gather that may be out of range" in out
 
 
+def test_kernels_for_a_gpu(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
+    text = """
+model wound[d = 8](x[b, t, d]) -> [b, t, d]:
+    near = window_attention[h = 2, k = 4](x, window = 3)
+    scan t:
+        carry y[d] = 0
+        y = tanh(y + near)
+    return y
+"""
+    assert main(["emit", spec(text), "wound", "--to", "triton"]) == 0
+    out = capsys.readouterr().out
+    assert "# A recurrence, written by neuraxis." in out
+    assert "# Attention, written by neuraxis." in out
+    assert "# Attention, the way back by keys, written by neuraxis." in out
+
+
 def test_a_recurrence_in_parallel(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

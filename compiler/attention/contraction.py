@@ -55,6 +55,12 @@ class Contraction:
         return {axis.name: axis for node in self.inputs for axis in node.axes}
 
     @property
+    def sized(self) -> tuple[str, ...]:
+        """The axes whose sizes a call says, beside those of all contractions."""
+        tables = [axis for node in self.more if (axis := self.table(node)) is not None]
+        return (*names(self.lanes), *tables)
+
+    @property
     def results(self) -> tuple[tuple[str, ...], ...]:
         """The axes of the results."""
         lanes = names(self.lanes)

@@ -88,13 +88,15 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Contracted:
-    """A contraction shaped like attention as a kernel: reads what it does, then its gates.
+    """A contraction shaped like attention as a call: reads what it does, then its gates.
+
+    `kernel` is that for the CPU, if there is one.
 
     One that `is_usual` is a call of PyTorch without a mask tensor, too.
     """
 
     found: Found
-    kernel: ContractionKernel
+    kernel: ContractionKernel | None
     is_usual: bool
 
 

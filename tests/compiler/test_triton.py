@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.compiler.ahead import SHARED, recurrence, used
 from tests.compiler.programs import graph_of
 
 from neuraxis.compiler.context import Context
@@ -19,7 +16,6 @@ from neuraxis.compiler.emit.triton.kernel import Kernel
 from neuraxis.dsl.ops import ScanAttrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.conftest import Golden
@@ -120,86 +116,32 @@ def test_what_has_no_kernel() -> None:
     """)
 
 
-COMPILING = """
-import json, re, subprocess, sys, tempfile
-from pathlib import Path
-import triton, triton.backends.nvidia
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from neuraxis.runtime import emitted
-
-def usage(source, symbol, pointers, ones, warps, stages, precision, arch):
-    function = getattr(emitted.loaded(source, symbol), symbol)
-    fixed = {"PRECISION": precision, "KEEP": True}
-    signature, known, attrs = {}, {}, {}
-    for at, name in enumerate(function.arg_names):
-        if name in pointers or name.startswith("s_"):
-            attrs[at,] = [["tt.divisibility", 16]]
-        signature[name] = pointers.get(name, "i32")
-        if name in fixed or name in ones:
-            signature[name] = "constexpr"
-            known[name] = fixed.get(name, 1)
-            attrs.pop((at,), None)
-    made = triton.compile(
-        ASTSource(function, signature, constexprs=known, attrs=attrs),
-        target=GPUTarget("cuda", arch, 32),
-        options={"num_warps": warps, "num_stages": stages},
-    )
-    tool = Path(triton.backends.nvidia.__file__).parent / "bin" / "cuobjdump"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(made.asm["cubin"])
-        file.flush()
-        said = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True)
-    registers, spilled = re.search(r"REG:(\\d+) STACK:(\\d+)", said.stdout).groups()
-    return {"registers": int(registers), "spilled": int(spilled), "shared": made.metadata.shared}
-
-print(json.dumps([usage(*row) for row in json.load(sys.stdin)]))
-"""
-POINTERS = {"float": "*fp32", "int": "*i64", "bool": "*i1"}
-SHARED = {80: 163 << 10, 90: 227 << 10}  # bytes that a program may have
+def ways(text: str) -> list[Kernel]:
+    """The kernels of a recurrence, there and back."""
+    kernel = made(text)
+    return [kernel, adjoint(kernel.plan).kernel]
 
 
-def used(texts: Iterable[str], precision: str, archs: Iterable[int], folder: Path) -> list[Any]:
-    """What the kernels of recurrences take, both ways on each GPU, with what they are."""
-    rows = []
-    for text in texts:
-        kernel = made(text)
-        for own in (kernel, adjoint(kernel.plan).kernel):
-            pointers = {b.word: POINTERS[b.dtype] for b in own.borders}
-            ones = [b.apart(b.axes[-1].name) for b in own.borders if b.axes]
-            known = own.source, own.symbol, pointers, ones, own.warps, own.plan.stages, precision
-            rows += [(*known, arch) for arch in archs]
-    env = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    env |= {"TRITON_DEFAULT_FP_FUSION": "1", "TRITON_CACHE_DIR": str(folder)}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILING],
-        input=json.dumps(rows),
-        capture_output=True,
-        text=True,
-        env=env,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [
-        (row[1], row[-1], found) for row, found in zip(rows, json.loads(done.stdout), strict=True)
-    ]
+SPILLED = {
+    "elementwise": ((0, 0), (0, 0)),
+    "cell": ((0, 0), (0, 0)),
+    "retention": ((0, 0), (24, 248)),
+    "gated": ((8, 56), (296, 488)),
+}
+"""Bytes of a thread that may lie in memory: there and back, for an A100 and for an H100. In float32
+each product of matrices is three, whose operands are held in two parts."""
 
 
 def test_compiled_ahead_for_gpus(tmp_path: Path) -> None:
-    """Nothing spills, and all fits the shared memory of an A100 and an H100."""
+    """As exact as they are run, all fits the shared memory, and little or nothing spills."""
     pytest.importorskip("triton")
-    for symbol, arch, found in used((ELEMENTWISE, CELL, RETENTION), "tf32", SHARED, tmp_path):
+    texts = {"elementwise": ELEMENTWISE, "cell": CELL, "retention": RETENTION, "gated": GATED}
+    rows, most = [], []
+    for name, text in texts.items():
+        for kernel, spilled in zip(ways(text), SPILLED[name], strict=True):
+            rows += [recurrence(kernel, "float32", arch) for arch in SHARED]
+            most += spilled
+    for bytes_, (row, found) in zip(most, used(rows, tmp_path), strict=True):
         assert found["registers"] <= 255
-        assert found["shared"] <= SHARED[arch], found
-        assert found["spilled"] == 0, (symbol, arch, found)
-
-
-def test_chunks_spill_a_little_where_products_are_exact(tmp_path: Path) -> None:
-    """In float32 each product of matrices is three, whose operands are held in two parts."""
-    pytest.importorskip("triton")
-    most = [200, 496]  # bytes of a thread, there and back
-    rows = used([GATED], "tf32x3", [90], tmp_path)
-    for bytes_, (symbol, arch, found) in zip(most, rows, strict=True):
-        assert found["shared"] <= SHARED[arch], found
-        assert found["spilled"] <= bytes_, (symbol, arch, found)
+        assert found["shared"] <= SHARED[row.arch], found
+        assert found["spilled"] <= bytes_, (row.symbol, row.arch, found)

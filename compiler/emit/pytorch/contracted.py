@@ -29,7 +29,8 @@ def write_contracted(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     orders = tuple(value.axes for value in given)
     results = tuple(_order(orders[0], wanted) for wanted in made.results)
     count = 1 if found.total is None else 2
-    key = repr((form.kernel.symbol, orders, results, count, form.is_usual))
+    what = made if form.kernel is None else form.kernel.symbol
+    key = repr((what, orders, results, count, form.is_usual))
     name = f"attention_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = ContractionCall(name, made, form.kernel, orders, results, count, form.is_usual)
     label = "attended" if found.gates else w.label(piece.node, "attended")

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from ....dsl.ops import ScanAttrs
     from ....dsl.sizes import Size
     from ...artifact import ContractionCall, KernelCall, Provided, RegionCall
+    from ..cpp.kernel import Kernel
     from ..flow import Flow
     from ..forms import Piece
     from ..recognise.selection import Plan
 
     Rule = Callable[["Writer", Piece, Layout | None], Value]
-    Choice = Callable[[ScanAttrs], Provided | None]
+    Choice = Callable[[ScanAttrs], Provided[Kernel] | None]
 
 WHOLE = "\1"  # marks a dimension that is several axes
 SPLIT = re.compile(r"\.unflatten\((-?\d+), \(([^()]*)\)\)$")

@@ -45,12 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ....dsl.core import Node
+    from ...artifact import Provided
     from ...attention import Contraction
     from ..cpp.attention.kernel import ContractionKernel
     from ..flow import Flow
     from ..functions import Function
 
-    Contractions = Callable[[Contraction], ContractionKernel | None]
+    Contractions = Callable[[Contraction], Provided[ContractionKernel] | None]
 
 NICKNAMES: dict[type[Form], str] = {
     LayerNorm: "normed",
@@ -283,11 +284,11 @@ class _Selector:
             self._is_weight(read.name) for read in found.reads[:3]
         ):  # a perceptron
             return None
-        kernel = self.contractions(found.contraction)
-        if kernel is None:
+        provided = self.contractions(found.contraction)
+        if provided is None or (is_usual and provided.kernel is None):
             return None
         read = (*(own.name for own in found.reads), *(gate.read.name for gate in found.gates))
-        return Piece(node, Contracted(found, kernel, is_usual), read)
+        return Piece(node, Contracted(found, provided.kernel, is_usual), read)
 
     def _find_totals(self, items: Sequence[str | Call]) -> None:
         """Logs of sums that are asked for beside the result of a contraction."""

@@ -63,8 +63,8 @@ class Kernel:
     It is given the tensors of `borders`, then numbers: the steps, the sizes of `sized` lanes, for
     each border how far neighbours along its axes are apart, how exact products of matrices are, and
     on the way there whether carries, if there are any, are kept. There is a program for each lane,
-    the blocks of `plan.block` the fastest, of so many `warps`. A turn of the loop computes `work`
-    numbers, with `dots` products of matrices.
+    the blocks of `plan.block` the fastest. A turn of the loop computes `work` numbers, with `dots`
+    products of matrices.
     """
 
     symbol: str
@@ -74,7 +74,6 @@ class Kernel:
     sized: Axes
     work: int
     dots: int
-    warps: int
 
     @property
     def axis(self) -> Axis:
@@ -175,10 +174,8 @@ class Parts:
         ]
 
     def made(self, template: str, writer: Writer, modes: Sequence[str] = ("PRECISION",)) -> Kernel:
-        """The kernel of all that was added. The way back of a chunk holds twice as much."""
+        """The kernel of all that was added."""
         plan, tiles = self.plan, self.tiles
-        twice = template == "adjoint" and plan.rows is not None
-        warps = min(2 * plan.warps, 16) if twice else plan.warps
         sized = tuple(axis for axis in plan.lanes if not isinstance(axis.size, int))
         sizes = [f"n_{word(axis.name)}" for axis in sized]
         numbers = ["T", *sizes, *self.borders.numbers(), *(f"{m}: tl.constexpr" for m in modes)]
@@ -207,7 +204,6 @@ class Parts:
             sized,
             writer.work,
             writer.dots,
-            warps,
         )
 
     def _lanes(self) -> list[str]:

@@ -64,7 +64,7 @@ def _size(axis: Axis) -> int:
 
 
 def _warps(numbers: int, rows: Axis | None) -> int:
-    warps, most = (1, PER_WARP) if rows is None else (4, PER_WARP // 4)
+    warps, most = (1, PER_WARP) if rows is None else (4, PER_WARP // 8)
     while warps * most < numbers and warps < MOST_WARPS:
         warps *= 2
     return warps

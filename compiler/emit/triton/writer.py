@@ -50,17 +50,25 @@ class Writer:
     def write(self, given: Mapping[str, Tile]) -> None:
         """The lines of all that the results need."""
         self._values = dict(given)
-        for name, node in self.flow.nodes.items():
-            if name in self._values:
-                continue
-            if name in self.flow.numbers:
-                value = literal(self.flow.numbers[name], node.dtype)
-                self._values[name] = Tile(value, (), node.dtype)
-            elif name in self.flow.lengths:
-                axis = next(a for a in self.flow.nodes[self.flow.reads[name][0]].axes)
-                self._values[name] = Tile(self.tiles.size(axis), (), node.dtype)
-            else:
-                self._values[name] = self._made(node, self.flow.reads[name])
+        for name in self.flow.nodes:
+            self.need(name)
+
+    def need(self, name: str) -> Tile:
+        """A value, written first if it was not yet."""
+        if name in self._values:
+            return self._values[name]
+        node, read = self.flow.nodes[name], self.flow.reads[name]
+        if name in self.flow.numbers:
+            made = Tile(literal(self.flow.numbers[name], node.dtype), (), node.dtype)
+        elif name in self.flow.lengths:
+            axis = next(a for a in self.flow.nodes[read[0]].axes)
+            made = Tile(self.tiles.size(axis), (), node.dtype)
+        else:
+            for operand in read:
+                self.need(operand)
+            made = self._made(node, read)
+        self._values[name] = made
+        return made
 
     def result(self, at: int) -> Tile:
         """One of the results."""
@@ -134,8 +142,10 @@ class Writer:
         axes = self.tiles.inside(a for own in given for a in own.axes)
         texts = [self.tiles.spread(own, axes) for own in given]
         power = self.flow.numbers.get(read[1]) if fn == "pow" else None
-        if power in (2, 3) and node.dtype is DType.FLOAT:
+        if power in (1, 2, 3):
             text = " * ".join([texts[0]] * int(power or 0))
+        elif fn == "pow" and node.dtype is not DType.FLOAT:
+            raise UnsupportedError("a power of whole numbers")
         else:
             format_ = OPERATORS[fn]
             if whole:

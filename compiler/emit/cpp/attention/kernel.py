@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from .....dsl.core import DType, names
 from ....attention.contraction import QUERY, VALUE
+from ....attention.tensors import Tensors
 from ....attention.tile import slopes, tile
 from ...environment import environment
 from .blocks import certain, constants, seen
 from .parts import Level, Parts, Returned
-from .tensors import Tensors
+from .tensors import declared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ....attention.contraction import Contraction
-    from .tensors import Tensor
+    from ....attention.tensors import Tensor
 
 FIXED = 5  # numbers of a call in front of the sizes of lanes: threads, T, S, D, E
 
@@ -73,7 +74,7 @@ class ContractionText:
 
 def forward(made: Contraction, *, title: str = "Attention") -> ContractionKernel:
     """The kernel of the results. Raises UnsupportedError where there is none."""
-    tensors = _inputs(made)
+    tensors = Tensors.of(made)
     lanes = names(made.lanes)
     tensors.add("z", (*lanes, QUERY, VALUE), read=False)
     if made.softmax:
@@ -101,7 +102,7 @@ def backward(
     Its tensors are the inputs; of a softmax the results, then the gradients that come; and the
     gradients that it adds to.
     """
-    tensors = _inputs(made)
+    tensors = Tensors.of(made)
     lanes = names(made.lanes)
     if made.softmax:
         tensors.add("z", (*lanes, QUERY, VALUE))
@@ -148,14 +149,6 @@ def backward(
     return replace(text, returns=tuple(returns))
 
 
-def _inputs(made: Contraction) -> Tensors:
-    tables = [made.table(node) for node in made.more]
-    tensors = Tensors(made.lanes, FIXED + len(made.lanes) + sum(t is not None for t in tables))
-    for node in made.inputs:
-        tensors.add(node.name, names(node.axes), node.dtype)
-    return tensors
-
-
 def _laid_out(
     template: str,
     title: str,
@@ -167,7 +160,7 @@ def _laid_out(
     score: str = "",
 ) -> ContractionKernel:
     made = parts.made
-    numbers = ["threads", "T", "S", "D", "E", *(f"c_{axis}" for axis in parts.sizes)]
+    numbers = ["threads", "T", "S", "D", "E", *(f"c_{axis}" for axis in made.sized)]
     q, k, v = (node.name for node in made.inputs[:3])
     lanes = names(made.lanes)
     text = ContractionText(
@@ -179,7 +172,7 @@ def _laid_out(
         shared,
         *(q, k, v),
         tuple(f"const long {name} = n[{at}];" for at, name in enumerate(numbers)),
-        parts.tensors.lines(),
+        declared(parts.tensors, FIXED + len(made.sized)),
         (*constants(parts.tile, parts.conditions), *parts.first),
         seen(parts.conditions),
         certain(parts.conditions),
@@ -196,5 +189,5 @@ def _laid_out(
     digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
     symbol = f"{template}_{digest}"
     return ContractionKernel(
-        symbol, source.replace("SYMBOL", symbol), tuple(parts.tensors.found), parts.sizes
+        symbol, source.replace("SYMBOL", symbol), tuple(parts.tensors.found), made.sized
     )

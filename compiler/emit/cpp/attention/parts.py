@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .....dsl.core import DType, names
+from .....dsl.core import DType
 from ....attention.contraction import KEY, QUERY
 from ....attention.masks import conditions
 from ....attention.tile import tile
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .....dsl.core import Node
     from ....attention.contraction import Contraction
     from ....attention.masks import Condition
+    from ....attention.tensors import Tensors
     from ....attention.tile import Tile
-    from .tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,6 @@ class Parts:
         for node in made.more:
             if KEY in node.axis_names and QUERY not in node.axis_names and node.name in own.steps:
                 self._hold(node)
-
-    @property
-    def sizes(self) -> tuple[str, ...]:
-        """Axes whose sizes a call says."""
-        tables = [axis for node in self.made.more if (axis := self.made.table(node)) is not None]
-        return (*names(self.made.lanes), *tables)
 
     def buffer(self, word: str, count: str, kind: str = "real") -> None:
         """Memory of a lane."""
