@@ -20,6 +20,8 @@ from .sources import TORCH
 from .sweeps import Members, Running, Sweep, Work, run_work, settled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray
     from torch import nn
 
@@ -50,7 +52,8 @@ class Stages:
         self._nodes = nodes
         self._inputs = {s: nodes[n] for n, s in study.sources.items() if n in nodes}
         self._works: dict[str, Work] = {}
-        self._steps: dict[str, Steps] = {}
+        self._steps: dict[tuple[str, ...], Steps] = {}  # by what a step gives
+        self._begun: set[Path] = set()  # the folders of steps
 
     def input(self, source: Source) -> Node | None:
         """The input of the study that something comes in by, if it is read."""
@@ -101,14 +104,13 @@ class Stages:
     def scan(self, plan: ScanPlan) -> None:
         """Run the steps of a scan, one after another."""
         carries = self._begin(plan)
-        if plan.name not in self._steps:
-            self._steps[plan.name] = Steps(self.study, plan, self.given, self.shared, self.seed)
-        steps = self._steps[plan.name].begun(self.given.inputs)
+        if plan.results not in self._steps:
+            steps = Steps(self.study, plan, self.given, self.shared, self.seed)
+            self._steps[plan.results] = steps
+        steps = self._steps[plan.results].begun(self.given.inputs)
         found: dict[str, list[torch.Tensor]] = {name: [] for name, _ in plan.made}
         outer = self.how
-        if outer.folder is not None and not outer.resume:
-            for old in outer.folder.glob(f"{plan.name}=*"):  # steps of another time
-                rmtree(old)
+        self._clear(plan)
         for at in range(sizes.evaluate(plan.count, self.given.sizes)):
             self._put(ScanInput(plan.name, plan.name), torch.tensor(at), ())
             for node, value in carries.items():
@@ -125,6 +127,15 @@ class Stages:
         for name, node in plan.made:
             axes = (plan.name, *names(self._nodes[node].axes))
             self._put(ScanOutput(plan.name, name), torch.stack(found[name]), axes)
+
+    def _clear(self, plan: ScanPlan) -> None:
+        """Remove what steps of another time kept of their sweeps, unless they are gone on from."""
+        folder = self.how.folder
+        if folder is None or self.how.resume or folder / plan.name in self._begun:
+            return
+        self._begun.add(folder / plan.name)
+        for old in folder.glob(f"{plan.name}=*"):
+            rmtree(old)
 
     def _begin(self, plan: ScanPlan) -> dict[str, torch.Tensor]:
         """What is carried into the first step, by the node that it comes in by."""

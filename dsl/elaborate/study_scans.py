@@ -185,7 +185,7 @@ class _Scan:
     def _carry(self, carried: s.Carried, tree: s.Expr) -> None:
         """A carry, with the axes that are written and those of what it begins with."""
         outer, name = self.outer, carried.name
-        if outer.lookup(name) is not None or name in self.carried:
+        if self.scope.lookup(name) is not None:
             outer.fail(Slug.REASSIGNED, f"`{name}` already has a value", carried.span)
         begin = outer.node(outer.evaluate(tree), tree.span)
         for decl in carried.axes or ():

@@ -12,6 +12,7 @@ from tests.runtime.test_experiment import run
 
 from neuraxis.dsl.diagnostics import SpecError
 from neuraxis.runtime.explain import explain_sweeps
+from neuraxis.runtime.program import Program
 from neuraxis.runtime.sweeps import work
 
 if TYPE_CHECKING:
@@ -416,3 +417,34 @@ experiment climb of heads on words:
     np.testing.assert_allclose(rises, 0.5 * values["scale"], rtol=1e-3)
     assert outcome.values["parts"].dims == ("step", "n")
     assert (values["parts"][0] != 0).all()
+
+
+def test_two_scans_along_one_axis(tmp_path: Path) -> None:
+    text = (
+        HEADS
+        + """
+experiment twice of heads on words:
+    run clean = heads
+    scan step * 3:
+        carry first = 1.0
+        sweep one over l in layer:
+            run cut = clean with layer[l].mixed *= first
+            mean[b, t, vocab](cut.logits)
+        first = 0.5 * first
+    scan step * 3:
+        carry second = 0.0
+        sweep other over l in layer:
+            run cut = clean with layer[l].mixed *= second
+            mean[b, t, vocab](cut.logits)
+        second = second + first[step = step]
+    run plain = clean with layer[0].mixed *= 0.5
+    expect abs(one[step = 1, l = 0] - mean[b, t, vocab](plain.logits)) < 0.00001
+    expect abs(other[step = 1, l = 0] - mean[b, t, vocab](plain.logits)) < 0.00001
+"""
+    )
+    loaded = Program.from_text(text, folder=tmp_path)
+    outcome = loaded.run("twice", folder=tmp_path)
+    assert all(one.holds for one in outcome.expectations), outcome.expectations
+    np.testing.assert_allclose(outcome.values["second"], [0.5, 0.75, 0.875])
+    kept = sorted(path.parent.name for path in tmp_path.glob("twice/step=1/parts/*/*.nc"))
+    assert kept == ["one", "other"]
