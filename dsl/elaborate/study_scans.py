@@ -116,6 +116,13 @@ class _Scan:
             for name in self.carried
         )
         made = {name: self._node(name) for name in named(self.step)}
+        if not made:
+            self.outer.fail(
+                Slug.NOT_A_VALUE,
+                "this scan gives nothing: no value has a name in it",
+                self.step.span,
+                hint="found = mean[b](cut.loss)",
+            )
         pairs = tuple((name, node.name) for name, node in made.items())
         self.study.stages.append(
             ScanPlan(self.step.axis, self.axis.size, carries, pairs, tuple(stages), self.step.span)

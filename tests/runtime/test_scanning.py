@@ -448,3 +448,41 @@ experiment twice of heads on words:
     np.testing.assert_allclose(outcome.values["second"], [0.5, 0.75, 0.875])
     kept = sorted(path.parent.name for path in tmp_path.glob("twice/step=1/parts/*/*.nc"))
     assert kept == ["one", "other"]
+
+
+RAGGED = """
+model reader[d = 4, vocab = 256](tokens[b, t of b]: int, L = 2) -> [b, t, d]:
+    x = embed[vocab -> d](tokens)
+    repeat layer * L:
+        x = x + tanh(linear[d -> d](cumsum[t](x)))
+    return x
+
+data words = jsonl("words.jsonl"): tokens[t of b]: text, label: int
+
+experiment e of reader on words:
+    run clean = reader
+    scan step * 3:
+        carry v[d] = 0.0
+        carry seen = 0 * clean.layer[0].x
+        run pushed = clean with layer[0].x += v
+        sweep gap over l in layer:
+            run cut = pushed with layer[l].x *= 0.5
+            mean[b, t, d](abs(cut.layer[1].x - clean.layer[1].x))
+        v = v + 0.1 * mean[b, t](pushed.layer[1].x)
+        seen = pushed.layer[1].x
+        last = mean[b, d](pushed.layer[1].x[t = -1])
+    scan again * 1:
+        w = 0.1 * mean[b, t](clean.layer[1].x)
+    run once = clean with layer[0].x += w[again = 0]
+    show gap, last
+    expect abs(last[step = 1] - mean[b, d](once.layer[1].x[t = -1])) < 0.000001
+    expect abs(gap[step = 1, l = 1] - mean[b, t, d](abs(0.5 * once.layer[1].x - clean.layer[1].x))) < 0.00001
+    expect abs(mean[b, t, d](seen[step = 1]) - mean[b, t, d](once.layer[1].x)) < 0.000001
+"""
+
+
+def test_examples_of_several_lengths(tmp_path: Path) -> None:
+    lines = [f'{{"tokens": "{"abc" * n}", "label": 0}}' for n in (1, 3, 2, 5, 1, 4)]
+    (tmp_path / "words.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    outcome = Program.from_text(RAGGED, folder=tmp_path).run("e", folder=tmp_path)
+    assert all(one.holds for one in outcome.expectations), outcome.expectations
