@@ -57,10 +57,11 @@ def pad(graph: Graph, ragged: Mapping[str, str]) -> Graph:
 
 def _clear(lengths: Lengths, inputs: Sequence[str]) -> None:
     """Read zeros of inputs behind the end: what stands there may be no number, and what comes back
-    through it, none either."""
+    through it, none either. What all examples share is as long as the longest."""
     edit = lengths.edit
     for name in inputs:
-        axes, readers = lengths.ragged(name), [user for user, _ in edit.users(name)]
+        own, readers = edit.node(name).axis_names, [user for user, _ in edit.users(name)]
+        axes = [axis for axis in lengths.ragged(name) if lengths.examples(axis) <= own]
         if axes and readers:
             cleared = lengths.only(name, axes, 0.0, edit.node(name))
             edit.redirect(name, cleared, only=readers)
