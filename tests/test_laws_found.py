@@ -12,6 +12,7 @@ from neuraxis.testing import (
     check_decoding,
     check_downstream_free,
     check_lowering,
+    check_ragged,
     check_types,
 )
 
@@ -85,3 +86,22 @@ model m[d = 2](x[b, t, d]) -> [b, t, d]:
         Program.from_text(text).model().stepper()
     first = text.replace("sum[t](x)", "x[t = 0]")
     check_decoding(Program.from_text(first), parts=[2, 1, 2])
+
+
+def test_a_step_may_have_axes_that_nothing_it_reads_has() -> None:
+    made = program("""
+        model drawn[d = 2](x[b, t, d], at[b, t]: int, y[]) -> [b, t]:
+            return tanh(where(at > 0, y, y))
+    """)
+    check_decoding(made, parts=[1, 1])
+
+
+def test_what_all_examples_share_has_no_end_of_its_own() -> None:
+    made = program("""
+        model drawn[d = 2](x[b, t of b, d], y[t]) -> [], [t]:
+            scan t:
+                carry S = 0
+                S = 0.5 * S + y
+            return sum[t](tanh(y)), tanh(S)
+    """)
+    check_ragged(made)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..compiler.build import build
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
+from ..dsl.items import body_inputs
 from ..runtime.decoding import Stepper
 from ..runtime.decoding.forms import decoded_axis, derived, time_axis
 from ..runtime.examples import inputs_for
@@ -41,8 +42,9 @@ def check_decoding(
     dtype: str = "float64",
     seed: int = 0,
 ) -> None:
-    """A causal model read in parts along an axis gives what it gives of the whole: the derived graphs
-    by the oracle, and the emitted steps, in float32 within 1e-5. Raises SpecError (`not-causal`) if the model has no step."""
+    """A causal model read in parts along an axis gives what it gives of the whole: the derived
+    graphs by the oracle, and the emitted steps, in float32 within 1e-5. Raises SpecError
+    (`not-causal`) if the model has no step."""
     made = model_of(program, model)
     axis = axis or decoded_axis(made.checked)
     lengths = {axis: sum(parts)}
@@ -95,13 +97,19 @@ def _by_the_oracle(
 ) -> Iterator[tuple[int, Part, NamedArray]]:
     """Each result at each part."""
     graphs = {count: derived(made.checked, axis, count) for count in {1, None}}
+    known = {  # a step may not read what says them
+        str(own.size): given.inputs[node.site or ""].sizes[own.name]
+        for node in body_inputs(made.checked.body)
+        for own in node.axes
+        if not isinstance(own.size, int)
+    }
     kept: dict[str, NamedArray] = {}
     for part in _places(parts):
         start, count = part
         decoding = graphs[1 if count == 1 else None]
         inputs = {name: _cut(value, axis, part) for name, value in given.inputs.items()}
         inputs |= kept | {decoding.position: NamedArray((), np.asarray(start))}
-        sizes = {
+        sizes = known | {
             symbol: start if reach is None else min(start, reach)
             for reach, symbol in decoding.past.items()
         }
