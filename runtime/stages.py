@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 class Stages:
     """Runs stages of a study on what is `given`, to which what they make is added. What was made
-    ready for one is kept: in a scan it runs again. `lines` say how sweeps were run."""
+    ready for one in a scan is kept, for it runs again. `lines` say how sweeps were run."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Stages:
         self._nodes = nodes
         self._inputs = {s: nodes[n] for n, s in study.sources.items() if n in nodes}
         self._works: dict[str, Work] = {}
+        self._turning = False  # whether what is run at present is run again
         self._steps: dict[tuple[str, ...], Steps] = {}  # by what a step gives
         self._begun: set[Path] = set()  # the folders of steps
 
@@ -94,7 +95,10 @@ class Stages:
                 seed=self.seed,
                 memory=self.how.memory,
             )
-        return run_work(self._works[plan.result].on(given.inputs), self.how)
+        found = run_work(self._works[plan.result].on(given.inputs), self.how)
+        if not self._turning:  # its code, and the parameters that were drawn for it, go
+            del self._works[plan.result]
+        return found
 
     def decode(self, plan: DecodePlan) -> tuple[Node, dict[str, xarray.DataArray]]:
         """Run what decodes: the node of its tokens, and the tokens and their text."""
@@ -109,7 +113,8 @@ class Stages:
             self._steps[plan.results] = steps
         steps = self._steps[plan.results].begun(self.given.inputs)
         found: dict[str, list[torch.Tensor]] = {name: [] for name, _ in plan.made}
-        outer = self.how
+        outer, turning = self.how, self._turning
+        self._turning = True
         self._clear(plan)
         for at in range(sizes.evaluate(plan.count, self.given.sizes)):
             self._put(ScanInput(plan.name, plan.name), torch.tensor(at), ())
@@ -123,7 +128,7 @@ class Stages:
             carries = {node: values[new] for node, _, new in plan.carries}
             for name, node in plan.made:
                 found[name].append(values[node])
-        self.how = outer
+        self.how, self._turning = outer, turning
         for name, node in plan.made:
             axes = (plan.name, *names(self._nodes[node].axes))
             self._put(ScanOutput(plan.name, name), torch.stack(found[name]), axes)

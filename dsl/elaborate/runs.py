@@ -186,13 +186,16 @@ class _Layer:
             self.scope.fail(Slug.AXIS_MISMATCH, message, node.span)
 
     def _once(self, key: str, node: Node) -> Node:
-        """Parameters, states and drawn numbers are the same in all runs with the same weights.
-        Weights that are not the study's own are constants."""
-        ctx, place = self.scope.ctx, self.run.home(key)
+        """Parameters, states and drawn numbers are the same in all runs with the same weights; of
+        other sizes are other numbers. Weights that are not the study's own are constants."""
+        ctx, place, again = self.scope.ctx, self.run.home(key), ""
+        while node.op is ops.RANDOM and ctx.params.get(place + again, node).axes != node.axes:
+            again += "'"
+        place += again
         if place not in ctx.params:
             made = replace(node, name=ctx.fresh(node.span))
             if node.site is not None:
-                made = made.at(self.run.home(node.site))
+                made = made.at(self.run.home(node.site) + again)
             if place != key and isinstance(made.attrs, ops.ParamAttrs):
                 made = replace(made, attrs=replace(made.attrs, trained=False))
             ctx.params[place] = self.scope.builder.root.put(made)

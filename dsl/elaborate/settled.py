@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import syntax as s
-from ..diagnostics import Note, Slug
+from ..diagnostics import Note, Slug, or_nearest
 from ..program import AT
 from .origins import are_weights
 from .substitution import literal
@@ -34,6 +34,13 @@ def choices(study: Study, over: s.Over, scope: Scope) -> tuple[Choice, ...] | No
             if not any(found):
                 return None
             for item, one in zip(items, found, strict=True):
+                if one is None and isinstance(item, s.Name) and scope.lookup(item.id) is None:
+                    scope.fail(
+                        Slug.UNKNOWN_NAME,
+                        f"nothing is called `{item.id}`",
+                        item.span,
+                        hint=or_nearest(item.id, scope.frame.module.names()),
+                    )
                 if one is None:
                     scope.fail(
                         Slug.BAD_INDEX,
@@ -58,7 +65,7 @@ def _snapshots(
             Slug.WRONG_ARGUMENTS,
             f"`{SNAPSHOTS}` are those of a training",
             tree.span,
-            hint=f"W in {SNAPSHOTS}(TRAINING)",
+            hint=or_nearest(name, _trainings(study)) or f"W in {SNAPSHOTS}(TRAINING)",
         )
     check_own(name, tree.span, study)
     body, notes = found[0].body, (Note("the training", found[0].span.word(name)),)
@@ -88,6 +95,11 @@ def _snapshots(
             Slug.BAD_SIZE, f"`{name}` ends before its first snapshot", tree.span, notes=notes
         )
     return tuple((at, s.Name(f"{name}{AT}{at}", span=tree.span)) for at in taken)
+
+
+def _trainings(study: Study) -> list[str]:
+    names = study.module.names()
+    return [n for n in names if (f := study.module.find(n)) and isinstance(f[0], s.Train)]
 
 
 def _choice(item: s.Expr, scope: Scope) -> Choice | None:

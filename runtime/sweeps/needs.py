@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ...compiler.sweeps import Footprint
+from ...dsl.ops import SCAN
 from .hollow import tried
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ WORK = 1 << 40
 """Products of numbers in one part at the most: half a minute of a core, which is what is lost when
 a sweep is stopped."""
 
-SURELY = 3  # code holds at most so many times what its graph says: 1.0 to 1.7 in GPT-2 small
+SURELY = 3  # code holds at most so many times what its graph says: 1.0 to 1.7 in GPT-2 small,
+LOOPS = (
+    50  # and where PyTorch runs recurrences in parallel, of which the graph says little, 5 to 24
+)
 BESIDE = 1.05  # all that a part takes, over its tensors: its code, what products work with
 
 
@@ -37,6 +41,8 @@ class Needs:
         self.graph, self.lower = graph, lower
         self.own = [name for name in own if name in graph]
         self.footprint = Footprint(graph)
+        loops = any(graph.node(name).op is SCAN for name in graph.in_order())
+        self.margin = LOOPS if loops else SURELY
         self._peaks: dict[tuple[tuple[str, int], ...], float] = {}
 
     def fits(self, known: Mapping[str, int], memory: float) -> bool:
@@ -49,14 +55,14 @@ class Needs:
 
     def surely_fits(self, known: Mapping[str, int], memory: float) -> bool:
         """Whether so many bytes are so much that nobody need look."""
-        return self.footprint.peak(known) * SURELY <= memory
+        return self.footprint.peak(known) * self.margin <= memory
 
     def peak(self, known: Mapping[str, int]) -> float:
         """Bytes of the tensors that are held at the most. What looks at numbers cannot be tried: of
         that the graph says it, with a margin."""
         key = tuple(sorted(known.items()))
         if key not in self._peaks:
-            self._peaks[key] = self.footprint.peak(known) * SURELY
+            self._peaks[key] = self.footprint.peak(known) * self.margin
             with suppress(RuntimeError, IndexError, KeyError):
                 most = tried(self.lower(self.graph), known)
                 self._peaks[key] = most + self.footprint.of(self.own, known)

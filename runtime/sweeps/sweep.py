@@ -104,6 +104,8 @@ class Sweep:
         last: tuple[str, ...] = ()
         if any(node.made_by == "narrow" for node in nodes):
             last = ("of what is measured, only the part that is read is computed",)
+        if not self.plan.variables:  # all are settled: each case is one member
+            return last
         if isinstance(packed, str):
             return (f"every member whole from the first write on, because {packed}", *last)
         rows = list(packed.rows.values())

@@ -105,7 +105,9 @@ def held(of: Work, box: Any) -> int:
 def test_code_is_tried_without_numbers(mixer: str) -> None:
     whole = work(small(mixer))
     (box,) = whole.boxes
-    assert whole._whole.peak(whole._sizes(box)) == held(whole, box)
+    needs, known = whole._whole, whole._sizes(box)
+    assert needs.peak(known) == held(whole, box)
+    assert needs.peak(known) <= needs.margin * needs.footprint.peak(known)
 
 
 @pytest.mark.parametrize("mixer", MIXERS)

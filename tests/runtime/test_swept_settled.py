@@ -34,6 +34,11 @@ model small[d = 4, vocab = 8](tokens[b, t]: int, L = 2, gated = 0) -> [b, t, voc
             x = x + y
     return dot[d](x, wte)
 
+model still[d = 4, vocab = 8](tokens[b, t]: int) -> [b, t, vocab]:
+    param wte[vocab, d] ~ normal(0, 1)
+    x = wte[vocab = tokens]
+    return dot[d](x, wte)
+
 intervention cut on small:
     layer[0].x = 0
 
@@ -102,6 +107,35 @@ def test_weights_and_interventions_by_name(tmp_path: Path) -> None:
         "compiled for each value of `i`: cut, doubled",
     )
     assert load(tmp_path / "e" / "e.nc")["effect"].i.values.tolist() == ["cut", "doubled"]
+
+
+def test_runs_values_and_models_by_name(tmp_path: Path) -> None:
+    found = outcome(
+        """
+    shifted = (words.tokens + 1) % 8
+    short = words.tokens[t = 0..1]
+    run moved = small(tokens = shifted)
+    sweep prompts over q in [shifted, short], l in layer:
+        run r = small(tokens = q) with layer[l].x *= 2
+        lead(r)
+    sweep sources over source in [clean, moved], l in layer:
+        run r = clean with layer[l].x[t = 0] from source
+        lead(r)
+    sweep kinds over kind in [small, still]:
+        run r = kind
+        lead(r)
+    run r = small(tokens = short) with layer[1].x *= 2
+    run s = clean with layer[0].x[t = 0] from moved
+    run k = still
+    wanted = lead(r)
+    second = lead(s)
+    third = lead(k)
+""",
+        tmp_path,
+    ).values
+    assert_close(found["prompts"].sel(q="short", l=1).values, found["wanted"].values)
+    assert_close(found["sources"].sel(source="moved", l=0).values, found["second"].values)
+    assert_close(found["kinds"].sel(kind="still").values, found["third"].values)
 
 
 def test_snapshots_of_a_training(tmp_path: Path) -> None:
