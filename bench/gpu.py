@@ -1,11 +1,12 @@
-"""Recurrences on a GPU: that they are right, then how long they take.
+"""Recurrences and attention on a GPU: that they are right, then how long they take.
 
     python bench/gpu.py FOLDER [--seconds 420] [--compile]
 
-Right is what the loop in PyTorch gives in float64. Times are medians of CUDA events: of ours, of
-the same graph in parallel form as PyTorch runs it, once of torch.compile of that (`--compile`),
-and of nn.GRU. Prints a table and writes `gpu.json` into FOLDER. Stops when the seconds are
-over, and says what it left out.
+Right is what PyTorch gives in float64, recurrences as a loop. Times are medians of CUDA events: of
+ours; for recurrences of the same graph in parallel form as PyTorch runs it, once of torch.compile
+of that (`--compile`), and of nn.GRU; for attention of `F.scaled_dot_product_attention` with a mask,
+or operations, and of flex attention. Prints tables and writes `gpu.json` into FOLDER. Stops when
+the seconds are over, and says what it left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import time
 from itertools import product
 from pathlib import Path
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["NEURAXIS_CXX"] = "none"
 
+import gpu_attention
 import torch
 import torch.nn.functional as F
+from gpu_timing import both, far, forward, shown, tried
 
 from neuraxis.compiler.build import build as graph_of
 from neuraxis.compiler.context import Context
@@ -108,32 +110,6 @@ def models(program: Program, name: str) -> tuple[Any, Any, Any]:
     return tuple(model.cuda() for model in (ours, loop, parallel))  # type: ignore[return-value]
 
 
-def both(model: Callable[..., Any], given: list[torch.Tensor], weight: torch.Tensor) -> Any:
-    leaves = [x.detach().clone().requires_grad_() for x in given]
-    parameters = [p for p in getattr(model, "parameters", list)() if p.requires_grad]
-
-    def run() -> Any:
-        found = model(*leaves)
-        found = found[0] if isinstance(found, tuple) else found
-        return found, torch.autograd.grad(found, [*leaves, *parameters], weight.to(found.dtype))
-
-    return run
-
-
-def forward(model: Callable[..., Any], given: list[torch.Tensor]) -> Callable[[], Any]:
-    def run() -> Any:
-        with torch.no_grad():
-            return model(*given)
-
-    return run
-
-
-def far(one: torch.Tensor, other: torch.Tensor) -> float:
-    """How far apart, of the largest."""
-    one, other = one.detach().double(), other.detach()
-    return float((one - other).abs().max() / other.abs().max().clamp_min(1e-30))
-
-
 def right(name: str, d: int, steps: int, dtype: torch.dtype) -> dict[str, float]:
     """The largest differences from float64: of values, and of gradients."""
     program = Program.from_text(SPEC.format(h=4, d=d))
@@ -147,37 +123,6 @@ def right(name: str, d: int, steps: int, dtype: torch.dtype) -> dict[str, float]
     truth, wanted = both(loop.double(), [x.double() for x in given], weight.double())()
     worst = max(far(one, other) for one, other in zip(slopes, wanted, strict=True))
     return {"values": far(found, truth), "gradients": worst}
-
-
-def timed(run: Callable[[], Any], most: float = 0.5) -> float:
-    """Milliseconds, the median of as many as go into `most` seconds, but 3 to 20."""
-    run()
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    one = time.perf_counter() - start
-    count = int(min(20, max(3, most / max(one, 1e-6))))
-    times = []
-    for _ in range(count):
-        ends = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-        ends[0].record()
-        run()
-        ends[1].record()
-        torch.cuda.synchronize()
-        times.append(ends[0].elapsed_time(ends[1]))
-    return statistics.median(times)
-
-
-def tried(run: Callable[[], Any]) -> float | str:
-    """The time, or what is in the way."""
-    try:
-        return timed(run)
-    except torch.cuda.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        return "memory"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"[:200]
 
 
 def compared(name: str, b: int, h: int, d: int, steps: int, dtype: torch.dtype) -> dict[str, Any]:
@@ -209,8 +154,12 @@ def by_compile(steps: int) -> dict[str, Any]:
     return {"there": found, "seconds of compiling": time.perf_counter() - start}
 
 
-def shown(value: float | str) -> str:
-    return f"{value:9.3f}" if isinstance(value, float) else f"{value[:9]:>9}"
+def safely(case: Callable[..., dict[str, Any]], *what: Any) -> dict[str, Any]:
+    """What a case gives, or what is in its way: the others go on."""
+    try:
+        return case(*what)
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"[:400]}
 
 
 def main() -> None:
@@ -218,7 +167,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=420)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--only", nargs="*", default=NAMES)
+    parser.add_argument("--only", nargs="*", default=(*gpu_attention.NAMES, *NAMES))
     parser.add_argument("--sizes", choices=("none", "few", "all"), default="all")
     args = parser.parse_args()
     start = time.perf_counter()
@@ -237,27 +186,31 @@ def main() -> None:
     for name in args.only:
         for d, steps, dtype in product((64, 128), (200,), (torch.float32, torch.bfloat16)):
             label = f"{name} {d} {steps} {str(dtype)[6:]}"
-            made["right"][label] = right(name, d, steps, dtype)
+            case = gpu_attention.right if name in gpu_attention.NAMES else right
+            made["right"][label] = safely(case, name, d, steps, dtype)
             print(label, made["right"][label], flush=True)
             kept()
     made["times"] = {}
+    attention = [(4, 16, 64, 2048), (4, 16, 128, 2048), (1, 16, 64, 8192)]
     sizes = [(1, 4, 64, 2048), (4, 16, 128, 2048), (1, 4, 64, 8192), (4, 16, 64, 2048)]
     if args.sizes == "none":
-        sizes = []
+        sizes, attention = [], []
     if args.sizes == "all":
         sizes += [(4, 16, 128, 8192), (1, 16, 128, 8192), (4, 16, 64, 8192)]
-    print(f"{'ms':44} {'ours':>9} {'theirs':>9} {'ours':>9} {'theirs':>9}  (there, both)")
-    for b, h, d, steps in sizes:
-        for name in args.only:
-            for dtype in (torch.float32, torch.bfloat16):
-                if not kept():
-                    made["left out"] = "the seconds were over"
-                    continue
-                label = f"{name} B{b} H{h} D{d} T{steps} {str(dtype)[6:]}"
-                found = compared(name, b, h, d, steps, dtype)
-                made["times"][label] = found
-                print(f"{label:44}", *(shown(value) for value in found.values()), flush=True)
-                torch.cuda.empty_cache()
+    cases = [(name, own) for own in attention for name in args.only if name in gpu_attention.NAMES]
+    cases += [(name, own) for own in sizes for name in args.only if name in NAMES]
+    print("milliseconds: ours and theirs there, ours and theirs there and back, then others")
+    for name, (b, h, d, steps) in cases:
+        for dtype in (torch.float32, torch.bfloat16):
+            if not kept():
+                made["left out"] = "the seconds were over"
+                continue
+            label = f"{name} B{b} H{h} D{d} T{steps} {str(dtype)[6:]}"
+            case = gpu_attention.compared if name in gpu_attention.NAMES else compared
+            found = safely(case, name, b, h, d, steps, dtype)
+            made["times"][label] = found
+            print(f"{label:44}", *(shown(value) for value in found.values()), flush=True)
+            torch.cuda.empty_cache()
     if args.compile and kept():
         made["torch.compile, retention B1 H4 D64 T2048 float32"] = by_compile(2048)
         print(made["torch.compile, retention B1 H4 D64 T2048 float32"])

@@ -144,6 +144,10 @@ CHUNK = 65536  # a turn of the loop, of a chunk
 DOT = 10240  # a product of matrices, most of it waiting for the one before
 KEPT = 4  # a number of a carry that is written for the way back and read there
 MOST_DOTS = 32  # in a turn of the loop; of more, registers hold so little that they are slower
+# numbers of a chunk at once; registers hold 65536, operands of products too. Gated linear attention
+# has 39000 with matrices of 64 x 64, and hundreds of bytes of a thread are in memory; with twice as
+# many, of 128 x 128, it is thousands, and in float32 it took 5 times as long as in PyTorch
+MOST_LIVE = 40 << 10
 
 
 def gpu_kernel_for(scan: ScanAttrs) -> TritonKernel | str:
@@ -178,6 +182,8 @@ def _time(made: TritonKernel) -> float:
     with suppress(UnsupportedError):
         kernels.append(triton_adjoint(made.plan).kernel)
     if max(own.dots for own in kernels) > MOST_DOTS:
+        return math.inf
+    if made.plan.rows is not None and max(own.live for own in kernels) > MOST_LIVE:
         return math.inf
     turn = STEP if made.plan.rows is None else CHUNK
     return KEPT * made.held + sum(own.work + turn + DOT * own.dots for own in kernels)

@@ -52,7 +52,7 @@ from ..dsl.ops import (
 )
 from ..dsl.program import SweepInput
 from ..dsl.stages import ScanPlan, all_stages
-from . import attention, cpp
+from . import attention, cpp, explain_on_gpu
 from .lowering import address, needed
 from .sources import Given
 from .sweeps import Sweep, settled
@@ -134,11 +134,13 @@ class _Reading:
                     how = f"F.scaled_dot_product_attention{seen}: the pattern is not stored"
                     why = self._no_kernel(piece.node) if masks or piece.form.signs else ""
                     yield "attention", where, f"{how}{why}"
-                case Contracted(found=contracted, is_usual=is_usual):
+                case Contracted(found=contracted, kernel=kernel, is_usual=is_usual):
                     fewest = FEWEST_USUAL if is_usual else FEWEST_QUERIES
                     least = f"from {fewest} queries and {FEWEST_SCORES} scores on"
                     how = f"a kernel, {least}: neither scores nor pattern are stored"
-                    yield "attention", where, how
+                    yield "attention", where, how if kernel else "PyTorch alone, on the CPU"
+                    for how in explain_on_gpu.attention(contracted.contraction, is_usual=is_usual):
+                        yield "on the GPU", where, how
                     for kind, how in describe(contracted.contraction):
                         yield kind, where, how
                 case Convolution(slides=slides):
@@ -223,6 +225,8 @@ class _Reading:
                 yield "long", where, str(worth)
         else:
             yield "recurrence", where, f"a kernel {along}: {how}"
+        for how in explain_on_gpu.recurrence(attrs):
+            yield "on the GPU", where, how
         yield "cost", where, priced(attrs)
         if attrs.carries:
             yield from recurrence(attrs, self.where)

@@ -219,6 +219,33 @@ model wound[d = 8](x[b, t, d]) -> [b, t, d]:
     assert "# Attention, the way back by keys, written by neuraxis." in out
 
 
+def test_what_is_said_of_a_gpu(
+    spec: Spec, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    from neuraxis.runtime import gpu
+
+    text = """
+model wound[d = 8](x[b, t, d]) -> [b, t, d]:
+    near = window_attention[h = 2, k = 4](x, window = 3)
+    all = causal_attention[h = 2, k = 4](x)
+    scan t:
+        carry y[d] = 0
+        y = 0.5 * y + near + all
+    return y
+"""
+    path = spec(text)
+    monkeypatch.setattr(gpu, "DEVICES", frozenset())
+    assert main(["explain", path]) == 0
+    if not gpu.runs_here():
+        assert "GPU" not in capsys.readouterr().out
+    monkeypatch.setattr(gpu, "DEVICES", frozenset(["cpu"]))
+    assert main(["explain", path]) == 0
+    out = capsys.readouterr().out
+    assert "a Triton kernel, from 16 queries on" in out
+    assert "a Triton kernel, step by step, 8 of d in a program" in out
+
+
 def test_a_recurrence_in_parallel(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

@@ -21,6 +21,7 @@ from ...dsl.ops import (
     ContractAttrs,
     MapAttrs,
     ReduceAttrs,
+    RenameAttrs,
     StopAttrs,
 )
 from ..context import Context
@@ -39,15 +40,42 @@ if TYPE_CHECKING:
 
 
 def simplified(body: Body, *, for_loops: bool = False) -> Body:
-    """The body with fewer kinds of nodes. The types of its results stay.
+    """The body with fewer kinds of nodes, in which equal values are one. The types of its results
+    stay.
 
     Loops go through memory for each sum that waits for another. For them products below sums are
-    taken apart as far as something comes out, and equal values are one.
+    taken apart as far as something comes out.
     """
-    graph = Graph.from_body(body).rewrite(lambda edit, node: _rule(edit, node, for_loops))
-    if for_loops:
-        graph = _used(share(graph, Context()))
-    return regroup(graph, Context()).to_body()
+    still = _still(body)
+    graph = Graph.from_body(body).rewrite(lambda edit, node: _settled(edit, node, still))
+    graph = graph.rewrite(lambda edit, node: _rule(edit, node, for_loops))
+    return regroup(_used(share(graph, Context())), Context()).to_body()
+
+
+def _still(body: Body) -> set[str]:
+    """What is 0 and is there for its derivative alone: a value less itself taken as it is, and what
+    that is multiplied with."""
+    nodes = {step.node.name: step for step in body.steps}
+    found: set[str] = set()
+    for name, step in nodes.items():
+        match step.node.attrs:
+            case MapAttrs("sub"):
+                one, other = step.operands
+                held = nodes[other]
+                if isinstance(held.node.attrs, StopAttrs) and held.operands == (one,):
+                    found.add(name)
+            case ContractAttrs() | RenameAttrs() | MapAttrs("mul"):
+                if not found.isdisjoint(step.operands):
+                    found.add(name)
+    return found
+
+
+def _settled(edit: Edit, node: Node, still: set[str]) -> str | None:
+    """What is added to if it is 0 that is added."""
+    if node.attrs != MapAttrs("add"):
+        return None
+    kept, more = edit.operands(node.name)
+    return kept if more in still and edit.node(kept).axis_names == node.axis_names else None
 
 
 def _used(graph: Graph) -> Graph:

@@ -4,6 +4,9 @@ S becomes d S + sum over r of left_r w_r + u, where w_r = sum[over](right_r S). 
 that a row reads of S is what is left of the start of the chunk and of what came in at the rows
 above: products of matrices (`Segments`). The w of a chunk depend on those above them, w = R S0 +
 M w + c, with M below the diagonal: one inverse for each chunk. From chunk to chunk runs a scan.
+
+What comes in along the left side of the one correction is a part of what is solved for: of the
+delta rule, S + k (beta (v - w)), the value u = beta (v - w).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ...dsl.core import names
 from ...dsl.ops import INDEX, IndexAttrs, Select
-from .corrections import Sides, sides, solved
+from .corrections import Sides, Solver, joint, sides
 from .interpret import Unsaid
 from .parts import correction
 from .segments import segments
@@ -40,16 +43,17 @@ class Chunked:
         self._at = len(outside.solved)
         self._stack = stack = Stack(outside, rows, group, fresh)
         self._cut = segments(self._make, rows, stack.decay, stack.block, fresh)
+        self._joint = joint(outside.found.algebra, group)
         self._inputs = [
             [*self._input(p), *stack.mark(place)]
             for place, own in zip(group.carries, group.parts or (), strict=True)
-            for p in own.inputs
+            for p in (own.inputs if self._joint is None else self._joint.rest)
         ]
         self._over = (*stack.over, *(group.corrections[0].over if group.corrections else ()))
         self._sides = self._corrected_by(group, fresh) if group.corrections else None
-        linked = any(c.links for c in group.corrections)
+        apart = self._joint is not None or any(c.links for c in group.corrections)
         self._rights: list[Reading] = (
-            [] if linked else [(c.carry, c.right, c.over) for c in group.corrections]
+            [] if apart else [(c.carry, c.right, c.over) for c in group.corrections]
         )
         self._reads: dict[Reading, str] = {}
         last = self._between(fresh)
@@ -78,6 +82,16 @@ class Chunked:
     def _corrected_by(self, group: Group, fresh: Callable[[str], str]) -> Sides:
         make, stack = self._make, self._stack
         axes = [axis for axis in stack.axes if axis.name in self._over]
+        if self._joint is not None:
+            both, (c,) = self._joint, group.corrections
+            come = [make.product(self._known(f), negative=negative) for f, negative in both.come]
+            return Sides(
+                None,
+                make.spread(make.product(self._split(both.outer)), axes),
+                self._with(c.carry, c.right, axes),
+                make.product(self._known(both.gain), negative=both.negative),
+                make.total(come),
+            )
         lefts, rights = [], []
         for place, own in zip(group.carries, group.parts or (), strict=True):
             for c in own.corrections:
@@ -99,8 +113,10 @@ class Chunked:
         ends = [] if cut.end is None else [cut.end]
         joined = [rows.row.name]
         if self._sides is not None:
+            solve, read, come = self._system(self._sides, fresh)
+            # of several chunks all that does not read the carry is solved for before
+            ends += [read, come] if rows.alone else [solve(read), solve(come)]
             ends.append(cut.left(make, cut.to_end, self._sides.left))
-            ends += self._solved(self._sides, fresh)
             joined += names(tuple(self._sides.ranks))
         ends.append(make.total([self._kept(f) for f in self._inputs]))
 
@@ -109,8 +125,9 @@ class Chunked:
             kept = cut.left(inner, None if cut.end is None else next(rest), old[0])
             outputs = [old[0]]
             if self._sides is not None:
-                left, read, come = next(rest), next(rest), next(rest)
+                read, come, left = next(rest), next(rest), next(rest)
                 w = inner.map("add", inner.contract(over, read, old[0]), come)
+                w = solve(w) if rows.alone else w
                 kept = inner.map("add", kept, inner.contract(joined, left, w))
                 outputs.append(w)
             return [inner.map("add", kept, next(rest))], outputs
@@ -119,19 +136,23 @@ class Chunked:
         (last,), (self._start, *self._w) = rows.joined(start, ends, step)
         return last
 
-    def _solved(self, own: Sides, fresh: Callable[[str], str]) -> list[str]:
-        """What each w reads of the start of the chunk, and what it is without it."""
+    def _system(self, own: Sides, fresh: Callable[[str], str]) -> tuple[Solver, str, str]:
+        """What solves for w, what is read of the start of the chunk for it, and what comes in."""
         make, rows, cut, over = self._make, self._rows, self._cut, self._over
         left = rows.as_other(own.left)
-        come = make.total([self._brought(own.right, f, over) for f in self._inputs])
-        return solved(
-            make,
-            rows,
-            own.rank,
-            lambda above: cut.score(make, own.right, make.renamed(left, above), over),
-            [cut.read(make, own.right, cut.start), make.spread(come, [rows.row, *own.ranks])],
-            fresh,
-        )
+        come = [self._brought(own.right, f, over) for f in self._inputs]
+        read = cut.read(make, own.right, cut.start)
+
+        def score(above: dict[str, str]) -> str:
+            made = cut.score(make, own.right, make.renamed(left, above), over)
+            return made if own.gain is None else make.map("mul", own.gain, made)
+
+        if own.gain is not None and own.come is not None:
+            gain = own.gain
+            read = make.map("mul", gain, read)
+            come = [own.come, *(make.map("mul", gain, part) for part in come)]
+        total = make.spread(make.total(come), [rows.row, *own.ranks])
+        return Solver(make, rows, own.rank, score, fresh, once=rows.alone), read, total
 
     # ---- sums over the rows above
 

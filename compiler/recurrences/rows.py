@@ -22,8 +22,11 @@ class Rows:
 
     The first row of the first chunk is the first step, whatever the direction; rows behind the last
     step are filled. `other` is a second index over the rows of a chunk. There are `size` rows in a
-    chunk, or more, up to a power of two from 2 on: chunks are halved, and the halves too.
+    chunk, or more, up to a power of two from 2 on: chunks are halved, and the halves too. One that
+    is `alone` is run by a kernel, whose way back is not differentiated again.
     """
+
+    alone = False
 
     def __init__(
         self, make: Maker, axis: Axis, size: int, fresh: Callable[[str], str], *, reverse: bool
@@ -94,6 +97,8 @@ class Rows:
 class OneChunk(Rows):
     """The axis is one chunk by itself, and the first position the first step: its size is a power
     of two."""
+
+    alone = True
 
     def __init__(self, make: Maker, axis: Axis, fresh: Callable[[str], str]) -> None:
         assert isinstance(axis.size, int)

@@ -12,9 +12,10 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from tests.compiler.recurrences.cells import CELLS
 
+from neuraxis.compiler import costs
 from neuraxis.compiler.reference import NamedArray, evaluate
 from neuraxis.dsl.core import DType
-from neuraxis.runtime import gpu, operators
+from neuraxis.runtime import gpu, on_gpu, operators
 from neuraxis.runtime.module import build
 from neuraxis.runtime.program import Program
 from neuraxis.testing import assert_close, recurrences
@@ -167,6 +168,31 @@ def check(text: str, name: str, length: int, dtype: torch.dtype = torch.float32)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kernel_is_the_oracle(name: str) -> None:
     check(SPECS[name], "m", 21)
+
+
+KEYED = "model m[k = 16, v = 20](q[b, t, k], key[b, t, k], val[b, t, v], l[b, t, k], a[b, t])"
+CORRECTED = {
+    "gated delta": """
+        kept = sigmoid(a) * S
+        S = kept + 0.09 * l[k = 0] * key * (val - dot[k](key, kept))""",
+    "delta": "S = S + 0.09 * key * (val - dot[k](key, S))",
+    "other inputs too": """
+        S = sigmoid(a) * S + 0.09 * key * (val - dot[k](key, S)) + 0.05 * l * val""",
+    "no input along it": "S = sigmoid(a) * S - 0.09 * l * dot[k](key, S) + key * val",
+}
+
+
+@pytest.mark.parametrize("name", CORRECTED)
+def test_corrections_in_chunks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "STEP", 1 << 40)
+    monkeypatch.setattr(costs, "MOST_DOTS", 99)
+    head = f"{KEYED} -> [b, t, v], [b, k, v]:\n    scan t:\n        carry S[k, v] = 0\n"
+    body = "\n".join(f"        {line.strip()}" for line in CORRECTED[name].strip().splitlines())
+    text = f"{head}{body}\n        o = dot[k](q, S)\n    return o, S[t = -1]\n"
+    (call,) = Program.from_text(text).model("m")._artifact.kernels
+    kernel = on_gpu._kernel_for(call.scan)
+    assert kernel.plan.rows is not None
+    check(text, "m", 21)
 
 
 @pytest.mark.parametrize("length", [1, 16, 33])

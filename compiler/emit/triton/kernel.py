@@ -64,7 +64,7 @@ class Kernel:
     each border how far neighbours along its axes are apart, how exact products of matrices are, and
     on the way there whether carries, if there are any, are kept. There is a program for each lane,
     the blocks of `plan.block` the fastest. A turn of the loop computes `work` numbers, with `dots`
-    products of matrices.
+    products of matrices; at one time it holds `live` of them.
     """
 
     symbol: str
@@ -74,6 +74,7 @@ class Kernel:
     sized: Axes
     work: int
     dots: int
+    live: int
 
     @property
     def axis(self) -> Axis:
@@ -204,6 +205,7 @@ class Parts:
             sized,
             writer.work,
             writer.dots,
+            writer.live(),
         )
 
     def _lanes(self) -> list[str]:

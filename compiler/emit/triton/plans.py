@@ -39,7 +39,8 @@ def planned(scan: ScanAttrs, body: ScanAttrs, rows: Axis | None) -> Plan:
         width = min(most, rounded(block.size)) if isinstance(block.size, int) else most
     holding = carries if there else inputs  # in chunks all else is read and gone
     numbers = sum(_held(node, hidden, block, width) for node in holding)
-    warps, stages = _warps(numbers, rows), 2 if there or numbers > FEW else 4
+    stages = 3 if there else 2 if numbers > FEW else 4  # of chunks 2 spill more, and so do 4
+    warps = _warps(numbers, rows)
     return Plan(scan, body, rows, lanes, block, width, warps, stages)
 
 

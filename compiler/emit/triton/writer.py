@@ -53,6 +53,23 @@ class Writer:
         for name in self.flow.nodes:
             self.need(name)
 
+    def live(self) -> int:
+        """How many numbers are held at once, at the most, in the order in which they are made."""
+        left = {name: len(set(users)) for name, users in self.flow.users.items()}
+        held = most = 0
+        for name in self.flow.nodes:
+            held += self._held(name)
+            most = max(most, held)
+            for operand in set(self.flow.reads[name]):
+                left[operand] -= 1
+                held -= 0 if left[operand] else self._held(operand)
+        return most
+
+    def _held(self, name: str) -> int:
+        if self.flow.is_number(name) or name in self.flow.closed:
+            return 0
+        return self.tiles.count(self.tiles.inside(self.flow.nodes[name].axes))
+
     def need(self, name: str) -> Tile:
         """A value, written first if it was not yet."""
         if name in self._values:
