@@ -85,3 +85,9 @@ model m[d = 2](x[b, t, d]) -> [b, t, d]:
         Program.from_text(text).model().stepper()
     first = text.replace("sum[t](x)", "x[t = 0]")
     check_decoding(Program.from_text(first), parts=[2, 1, 2])
+
+
+def test_a_value_may_be_two_results_of_a_step() -> None:
+    """It was made twice, and an input the second time had no name to be given by."""
+    text = "model drawn[d = 2](x[b, t, d], y[b]) -> [b], [b], [b, t, d]:\n    return y, y, x\n"
+    check_decoding(Program.from_text(text), parts=[2, 1, 1], axis="t")
