@@ -101,7 +101,7 @@ AT = "at."
 
 # ---- experiments and training
 
-AT = "@"
+AFTER = "@"
 """Between the name of a training and a number of steps: the weights that it had then."""
 
 

@@ -10,7 +10,7 @@ from .. import syntax as s
 from ..configs import read_config
 from ..diagnostics import Note, Slug, or_nearest
 from ..files import DataError
-from ..program import AT
+from ..program import AFTER
 from .filling import Filling
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Origin:
 
 def are_weights(name: str, module: Module) -> bool:
     """Whether a training or a `weights` statement has the name, or it is that of a snapshot."""
-    found = module.find(name.partition(AT)[0])
+    found = module.find(name.partition(AFTER)[0])
     return found is not None and isinstance(found[0], s.Train | s.Weights)
 
 
@@ -43,7 +43,7 @@ def origin_of(name: str, study: Study) -> Origin | None:
     if not are_weights(name, study.module):
         return None
     if name not in study.origins:
-        tree, home = study.module.find(name.partition(AT)[0])  # type: ignore[misc]  # there is one
+        tree, home = study.module.find(name.partition(AFTER)[0])  # type: ignore[misc]  # there is one
         if isinstance(tree, s.Weights):
             study.origins[name] = _settled(tree, home, study)
         else:

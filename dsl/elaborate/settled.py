@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import syntax as s
 from ..diagnostics import Note, Slug, or_nearest
-from ..program import AT
+from ..program import AFTER
 from .origins import are_weights
 from .substitution import literal
 from .values import Known
@@ -94,7 +94,7 @@ def _snapshots(
         scope.fail(
             Slug.BAD_SIZE, f"`{name}` ends before its first snapshot", tree.span, notes=notes
         )
-    return tuple((at, s.Name(f"{name}{AT}{at}", span=tree.span)) for at in taken)
+    return tuple((at, s.Name(f"{name}{AFTER}{at}", span=tree.span)) for at in taken)
 
 
 def _trainings(study: Study) -> list[str]:
