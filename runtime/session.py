@@ -112,10 +112,9 @@ class Session:
         model = spec_model(checked, program.module, {}, seed=program.seed, under=(), filled=filled)
         return model.to(self.program.device)
 
-    def train(self, name: str) -> None:
-        """Run a training, and keep its model under its name."""
+    def begun(self, name: str) -> SpecModel:
+        """The model of a training with the parameters that it starts from."""
         training = self.program.checked.trainings[name]
-        self._know(training.train, training.evaluate)
         model = self._fresh(training.model)
         model.hold(training.owned)
         model.to(self.program.device)
@@ -135,6 +134,13 @@ class Session:
             held = parameters_of(self.weights(weights)).state()
             arrays = {f"{part}.{address}": array for address, array in held.items()}
             parameters_of(model).load(arrays, partial=True, extras=True, span=training.train.span)
+        return model
+
+    def train(self, name: str) -> None:
+        """Run a training, and keep its model under its name."""
+        training = self.program.checked.trainings[name]
+        self._know(training.train, training.evaluate)
+        model = self.begun(name)
         self.console.rule(f"train {name}", align="left")
         started, since = _now(), clock()
         trained = teach(

@@ -15,9 +15,11 @@ from neuraxis.dsl.diagnostics import Slug, SpecError
 from neuraxis.runtime.program import Program
 from neuraxis.testing import (
     check_any_text,
+    check_clamps,
     check_decoding,
     check_disjoint_commute,
     check_downstream_free,
+    check_fitting,
     check_formatting,
     check_gains,
     check_graph,
@@ -25,17 +27,23 @@ from neuraxis.testing import (
     check_lowering,
     check_noop,
     check_nothing,
+    check_parts,
     check_patch_all,
     check_ragged,
     check_reroute,
     check_scan_steps,
+    check_selectors,
+    check_splices,
+    check_steering,
     check_sweep_members,
     check_types,
     graphs,
     interventions,
     recurrences,
     specs,
+    steerings,
     sweeps,
+    trainings,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +53,10 @@ if TYPE_CHECKING:
 
 law = settings(max_examples=max(200, settings().max_examples))
 """On how many examples each law is tried: with the profile `nightly`, on as many as that says."""
+
+fewer = settings(max_examples=max(100, settings().max_examples))
+few = settings(max_examples=max(40, settings().max_examples // 2))
+"""For laws whose examples are compiled several times, and for one whose examples train."""
 
 seeds = st.integers(0, 2**16)
 ORIGINALS = texts()
@@ -145,6 +157,18 @@ def test_disjoint_interventions_commute(data: st.DataObject, text: str, seed: in
     check_disjoint_commute(program, None, first, second, seed=seed)
 
 
+@fewer
+@given(specs(), seeds)
+def test_writes_to_parts_of_a_site_stand_in_their_order(text: str, seed: int) -> None:
+    check_parts(Program.from_text(text), seed=seed)
+
+
+@fewer
+@given(specs(), seeds)
+def test_a_write_to_what_is_not_there_is_refused(text: str, seed: int) -> None:
+    check_selectors(Program.from_text(text), seed=seed)
+
+
 @law
 @given(specs(), seeds)
 def test_an_intervention_downstream_of_what_is_measured_is_free(text: str, seed: int) -> None:
@@ -167,6 +191,36 @@ def test_a_gain_changes_no_value(text: str, seed: int) -> None:
 @given(specs(), seeds)
 def test_a_write_of_nothing_is_the_model(text: str, seed: int) -> None:
     check_nothing(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_a_learned_map_that_changes_nothing_leaves_what_was_there(text: str, seed: int) -> None:
+    check_splices(Program.from_text(text), seed=seed)
+
+
+@law
+@given(specs(), seeds)
+def test_what_is_clamped_passes_no_gradient(text: str, seed: int) -> None:
+    check_clamps(Program.from_text(text), seed=seed)
+
+
+@few
+@given(data=st.data(), text=specs())
+def test_a_training_moves_what_it_lists_and_nothing_else(
+    folder: Path, data: st.DataObject, text: str
+) -> None:
+    drawn = data.draw(trainings(Program.from_text(text)))
+    assume(drawn is not None)
+    assert drawn is not None
+    drawn.save(folder)
+    program = Program.from_text(f"{text}\n\n{drawn.text}", folder=folder)
+    try:
+        check_fitting(program, listed=drawn.listed)
+    except SpecError as error:  # a loss that is not finite, or through which no gradient comes
+        (found,) = error.diagnostics
+        assume(found.slug not in (Slug.FAILED_EXPECTATION, Slug.WRONG_ARGUMENTS))
+        raise
 
 
 @law
@@ -193,9 +247,24 @@ def test_a_scan_of_an_experiment_is_its_steps_one_by_one(
 # ---- position after position
 
 
-@given(
-    st.one_of(specs(), recurrences()), st.lists(st.integers(1, 3), min_size=2, max_size=4), seeds
-)
+parts_of_a_run = st.lists(st.integers(1, 3), min_size=2, max_size=4)
+
+
+@fewer
+@given(st.data(), st.one_of(specs(), recurrences()), parts_of_a_run, seeds)
+def test_steering_with_caches_is_steering_the_whole(
+    data: st.DataObject, text: str, parts: list[int], seed: int
+) -> None:
+    program = Program.from_text(text)
+    steering = data.draw(steerings(program, prompt=parts[0]))
+    try:
+        check_steering(program, None, steering, parts=parts, seed=seed)
+    except SpecError as error:  # what is drawn may look ahead
+        assume(any(found.slug is not Slug.NOT_CAUSAL for found in error.diagnostics))
+        raise
+
+
+@given(st.one_of(specs(), recurrences()), parts_of_a_run, seeds)
 def test_a_prompt_and_then_more_is_one_run_over_all_of_it(
     text: str, parts: list[int], seed: int
 ) -> None:

@@ -105,3 +105,9 @@ def test_what_all_examples_share_has_no_end_of_its_own() -> None:
             return sum[t](tanh(y)), tanh(S)
     """)
     check_ragged(made)
+
+
+def test_a_value_may_be_two_results_of_a_step() -> None:
+    """It was made twice, and an input the second time had no name to be given by."""
+    text = "model drawn[d = 2](x[b, t, d], y[b]) -> [b], [b], [b, t, d]:\n    return y, y, x\n"
+    check_decoding(Program.from_text(text), parts=[2, 1, 1], axis="t")

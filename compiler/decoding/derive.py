@@ -151,6 +151,8 @@ class Derivation:
 
     def value(self, name: str, mode: Mode) -> str:
         """A value in a mode, and all that it needs, operands first."""
+        if (name, mode) in self.known:
+            return self.known[name, mode]
         waiting = [((name, mode), self._making(name, mode))]
         given: str | None = None
         while waiting:

@@ -190,7 +190,8 @@ def _decided(name: str, made: Instance, scope: Scope, write: s.Write) -> dict[st
     if trial.states:
         scope.fail(Slug.UNBUILT, "a `state` in an intervention is not built yet", write.span)
     params = {node.name for node in ctx.params.values()}
-    stands = {i.name: outer for outer, i in trial.constant.values() if outer.name in params}
+    reached = {inner.name: trial.origin(inner)[0] for _, inner in trial.constant.values()}
+    stands = {name: outer for name, outer in reached.items() if outer.name in params}
     kept = of_parameters(trial.steps, stands)
     for step in kept:
         stands[step.node.name] = top.put(step.node, [stands[name] for name in step.operands])

@@ -254,3 +254,19 @@ def test_a_map_reads_a_site_that_nothing_writes(tmp_path: Path) -> None:
     error = h - code @ fit["coded.s.decode.w"] - fit["coded.s.center"]
     found = torch.tensor(outcome.values["error"].transpose("b", "d").values)
     torch.testing.assert_close(found, error, rtol=1e-4, atol=1e-5)
+
+
+def test_what_its_parameters_decide_is_known_in_a_recurrence(tmp_path: Path) -> None:
+    text = """
+model m[d = 4](x[b, t, d]) -> [b, t, d]:
+    scan t:
+        carry s[d] = 0
+        s = 0.5 * s + x
+    return s
+
+intervention turned on m:
+    share r = rotation[d -> f]
+    s = it - dot[f](r.w, r(it))
+"""
+    model = Program.from_text(text, folder=tmp_path).model().under("turned")
+    assert model(torch.randn(2, 3, 4)).abs().max() < 1e-5  # a rotation there and back is all of it

@@ -92,7 +92,7 @@ def check_patch_all(
         return
     text = writes(made.checked.name, lines, header)
     tensors = {f"v{n}": clean[site.address].tensor for n, site in enumerate(sources)}
-    patched = under(made, text, **tensors)
+    patched = under(made, text, tensors)
     found = results(patched, second)
     assert_close(found, results(made, first), what=f"with its sources patched:\n{text}result")
 

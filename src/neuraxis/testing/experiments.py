@@ -59,7 +59,7 @@ def sweeps(
     writes into one of two runs. Something is swept in it, if the model has a value to write. If
     `scanned`, it is swept in the steps of a scan, whose carry is written too."""
     made = model_of(program, model)
-    arrays, data, inputs, halved = _data(made, draw(st.integers(0, 2**16)))
+    arrays, data, inputs, halved = data_of(made, draw(st.integers(0, 2**16)))
     name = made.checked.name
     sites = [
         site
@@ -98,7 +98,7 @@ def sweeps(
     return DrawnSweep("\n".join(lines), arrays)
 
 
-def _data(model: SpecModel, seed: int) -> tuple[dict[str, Any], str, str, str]:
+def data_of(model: SpecModel, seed: int) -> tuple[dict[str, Any], str, str, str]:
     """Arrays with the examples in front, the statement that reads them, and the inputs of two runs."""
     arrays, fields, same, halved = {}, [], [], []
     given = inputs_for(model, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from ..runtime.model import SpecModel, spec_model
 from .models import model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..dsl.core import Body
     from ..runtime.program import Program
@@ -63,7 +64,11 @@ class Drawn:
 
     def under(self, model: SpecModel, **arguments: Any) -> SpecModel:
         """The model with the writes in its graph, as `model.under` gives it."""
-        return under(model, self.text, **arguments)
+        return under(model, self.text, arguments)
+
+    def decoded(self, model: SpecModel) -> SpecModel:
+        """The same as it is decoded: `@last` is the end of a prompt, and each position after it."""
+        return under(model, self.text, decoding=True)
 
     def then(self, other: Drawn) -> Drawn:
         """The writes of both, the other's after these."""
@@ -75,7 +80,13 @@ class Drawn:
         )
 
 
-def under(model: SpecModel, text: str, **arguments: Any) -> SpecModel:
+def under(
+    model: SpecModel,
+    text: str,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    decoding: bool = False,
+) -> SpecModel:
     """The model under an intervention that is given as text, and need not stand in its spec."""
     collector = Collector()
     module = Loader(collector).from_text("(drawn)", text, None)
@@ -84,7 +95,7 @@ def under(model: SpecModel, text: str, **arguments: Any) -> SpecModel:
     ((name, _),) = module.own.items()
     home = replace(model._module, own={**model._module.own, **module.own})
     numbers = {key: value for key, value in arguments.items() if isinstance(value, int | float)}
-    found = elaborate_under(model.checked, home, [(name, numbers)], collector)
+    found = elaborate_under(model.checked, home, [(name, numbers)], collector, decoding=decoding)
     if found is None:
         raise SpecError(collector.diagnostics)
     checked, defaults = found
@@ -119,7 +130,7 @@ def interventions(
     if not sites:
         return Drawn((), frozenset(), made.checked.name)
     own = made.checked.aliases
-    steps = dict(_steps(made.checked.body, ()))
+    steps = scans_around(made.checked.body)
     groups: dict[str, list[Site]] = {}
     for site in sites:
         groups.setdefault(re.sub(r"\[\d+\]", "[*]", site.address), []).append(site)
@@ -144,14 +155,20 @@ def interventions(
     return Drawn(tuple(writes), frozenset(written), made.checked.name, tuple(sorted(params)))
 
 
-def _steps(body: Body, around: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def scans_around(body: Body) -> dict[str, tuple[str, ...]]:
     """For each address the axes of the scans around it: there, a value is that of a step."""
+    found: dict[str, tuple[str, ...]] = {}
+    for address, around in _scans(body, ()):
+        found[address] = max(found.get(address, ()), around, key=len)  # the innermost is written
+    return found
+
+
+def _scans(body: Body, around: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for step in body.steps:
         if step.node.site is not None and around:
             yield step.node.site, around
         if isinstance(step.node.attrs, ScanAttrs):
-            axis = step.node.attrs.axis.name
-            yield from _steps(step.node.attrs.body, (*around, axis))
+            yield from _scans(step.node.attrs.body, (*around, step.node.attrs.axis.name))
 
 
 def _write(draw: Draw, path: str, site: Site, steps: tuple[str, ...]) -> tuple[str, set[str]]:

@@ -1,4 +1,5 @@
-"""The law of decoding: a prompt and then more, position after position, is one run over all of it."""
+"""The laws of decoding: a prompt and then more, position after position, is one run over all of it,
+and what is written on the way is written in it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 from ..compiler.build import build
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
 from ..dsl.items import body_inputs
+from ..dsl.program import PROMPT
 from ..runtime.decoding import Stepper
 from ..runtime.decoding.forms import decoded_axis, derived, time_axis
 from ..runtime.examples import inputs_for
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ..runtime.model import SpecModel
     from ..runtime.program import Program
     from .data import Given
+    from .steering import Steering
 
     Part = tuple[int, int]  # where it begins, and how many positions it has
 
@@ -47,25 +50,67 @@ def check_decoding(
     (`not-causal`) if the model has no step."""
     made = model_of(program, model)
     axis = axis or decoded_axis(made.checked)
-    lengths = {axis: sum(parts)}
-    given_ = inputs_for(made, seed, lengths) if inputs is None else inputs
-    given = given_for(made, given_, dtype)
-    graph = build(made.checked)
+    given = inputs_for(made, seed, {axis: sum(parts)}) if inputs is None else inputs
+    _check_parts(made, made, given, axis, parts, dtype)
+
+
+def check_steering(
+    program: Program,
+    model: SpecModel | str | None,
+    steering: Steering,
+    inputs: Sequence[Any] | None = None,
+    *,
+    parts: Sequence[int] = (3, 1, 1, 2),
+    axis: str = "t",
+    dtype: str = "float64",
+    seed: int = 0,
+) -> None:
+    """Writes at absolute positions, in phases and at `@last` give with caches what they give in a
+    run over the whole with each position as a number, whose first part is the prompt. Raises
+    SpecError (`not-causal`) if the model has no step."""
+    made = model_of(program, model)
+    given = inputs_for(made, seed, {axis: sum(parts)}) if inputs is None else inputs
+    said = steering.said.decoded(made)
+    _check_parts(said, steering.told.under(made), given, axis, parts, dtype, f"{steering}")
+
+
+def _check_parts(
+    made: SpecModel,
+    whole: SpecModel,
+    inputs: Sequence[Any],
+    axis: str,
+    parts: Sequence[int],
+    dtype: str,
+    what: str = "",
+) -> None:
+    """A model in parts is another over the whole, of which `inputs` are the first inputs of both."""
+    given = given_for(whole, _filled(whole, inputs, parts), dtype)
+    graph = build(whole.checked)
     values = evaluate_nodes(graph, **given.keywords())
-    names_ = graph.results[: len(made.checked.results)]
-    size = time_axis(made.checked, axis).size
+    names_ = graph.results[: len(whole.checked.results)]
+    size = time_axis(whole.checked, axis).size
     times = [[own.name for own in graph.node(name).axes if own.size == size] for name in names_]
     wanted = [values[name] for name in names_]
     met = largest(values.values())
+    own_inputs = _filled(made, inputs, parts)
     if dtype == "float64":
-        for place, part, found in _by_the_oracle(made, given, axis, parts):
+        own_given = given_for(made, own_inputs, dtype)
+        for place, part, found in _by_the_oracle(made, own_given, axis, parts):
             own = _seen(wanted[place], times[place], axis, part)
-            assert_close(found, own, met=met, what=f"result {place} of the step, by the oracle")
-    for place, part, emitted in _emitted(made, given_, axis, parts, dtype):
+            message = f"{what}result {place} of the step, by the oracle"
+            assert_close(found, own, met=met, what=message)
+    for place, part, emitted in _emitted(made, own_inputs, axis, parts, dtype):
         order = made.checked.results[place].order
         own = _seen(wanted[place], times[place], axis, part)
-        what, limit = f"result {place} of the emitted step", TOLERANCES.get(dtype)
-        assert_close(emitted, own.arranged(order), dtype, tolerance=limit, met=met, what=what)
+        message, limit = f"{what}result {place} of the emitted step", TOLERANCES.get(dtype)
+        assert_close(emitted, own.arranged(order), dtype, tolerance=limit, met=met, what=message)
+
+
+def _filled(model: SpecModel, inputs: Sequence[Any], parts: Sequence[int]) -> list[Any]:
+    """The inputs, and behind them what an intervention takes: the first part is the prompt."""
+    defaults = {**model._defaults, PROMPT: parts[0]}
+    more = [decl.name for decl in model.checked.inputs[len(inputs) :]]
+    return [*inputs, *(np.asarray(defaults[name]) for name in more)]
 
 
 def _places(parts: Sequence[int]) -> Iterator[Part]:
