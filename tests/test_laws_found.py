@@ -111,3 +111,19 @@ def test_a_value_may_be_two_results_of_a_step() -> None:
     """It was made twice, and an input the second time had no name to be given by."""
     text = "model drawn[d = 2](x[b, t, d], y[b]) -> [b], [b], [b, t, d]:\n    return y, y, x\n"
     check_decoding(Program.from_text(text), parts=[2, 1, 1], axis="t")
+
+
+def test_a_cache_that_nothing_reads_is_not_kept() -> None:
+    """Attention feeds a carry that is in no result, but beside one that is: its keys were put behind
+    those before as if there were a cache."""
+    text = """
+model m[d = 4](x[b, t, d]) -> [g, b, t, d]:
+    v = scored_attention[h = 2, k = 2](x)
+    scan g * 2:
+        carry s[b, t, d] = 0
+        carry r[b, t, d] = 0.5
+        s = sigmoid(x) * s + x
+        r = sigmoid(v) * r + tanh(v)
+    return s
+"""
+    check_decoding(Program.from_text(text), parts=[2, 2, 1, 3], axis="t")

@@ -181,12 +181,15 @@ def step_parts(
 ) -> tuple[Graph, list[ResultDecl], tuple[State, ...]]:
     """The compiled step, its results, and the states among them."""
     graph = compile_graph(decoding.step, Context())
-    grown = {state.name for state in decoding.states if _is_appended(graph, state)}
-    left = tuple(state for state in decoding.states if state.name not in grown)
-    kept = graph.results[: decoding.results] + tuple(
-        name
-        for state, name in zip(decoding.states, graph.results[decoding.results :], strict=True)
-        if state.name not in grown
+    own, new = graph.results[: decoding.results], graph.results[decoding.results :]
+    apart = {state.name for state in decoding.states if _is_appended(graph, state)} | {
+        state.name
+        for state, name in zip(decoding.states, new, strict=True)
+        if state.kind == "cache" and not graph.users(name) and name not in own
+    }  # what nothing reads is not kept at all
+    left = tuple(state for state in decoding.states if state.name not in apart)
+    kept = own + tuple(
+        name for state, name in zip(decoding.states, new, strict=True) if state.name not in apart
     )
     with graph.edit() as edit:
         edit.set_results(kept)

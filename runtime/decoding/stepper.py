@@ -101,6 +101,8 @@ class Stepper:
         given = {state.site for state in form.gives}
         for state in self.states:
             value = self.kept[state.site]
+            if state.site not in form.inputs:
+                continue
             if state.site in given and not isinstance(value, torch.Tensor):
                 self.kept[state.site] = value.values
             elif state.site not in given and isinstance(value, torch.Tensor):
