@@ -95,7 +95,7 @@ class CheckedModel:
 PROMPT = "during.prompt"
 """The input that says how many positions are the prompt's, of a model with writes in phases."""
 
-AT = "at."
+POSITION = "at."
 """In front of a position field of the data: the input of a model that is written there."""
 
 

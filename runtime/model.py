@@ -20,7 +20,7 @@ from ..dsl.diagnostics import Collector, Slug, SpecError, nearest, or_nearest
 from ..dsl.elaborate.models import elaborate_model
 from ..dsl.elaborate.under import elaborate_under
 from ..dsl.ops import InputAttrs
-from ..dsl.program import AT, PROMPT, InputDecl, ResultDecl
+from ..dsl.program import POSITION, PROMPT, InputDecl, ResultDecl
 from .decoding import Decoded, Stepper, decode, stream
 from .decoding.forms import decoded_axis
 from .found import statistics_of
@@ -337,7 +337,9 @@ class SpecModel(Model):
             raise SpecError(collector.diagnostics)
         checked, defaults = found
         own = {_parameter(site, name): site for site in (*self._defaults, *defaults)}
-        own = {key: site for key, site in own.items() if site in defaults or site.startswith(AT)}
+        own = {
+            key: site for key, site in own.items() if site in defaults or site.startswith(POSITION)
+        }
         tables = {key: value for key, value in arguments.items() if isinstance(value, dict)}
         read = {decl.name.partition(".")[0] for decl in checked.inputs}
         unknown = [
@@ -347,7 +349,7 @@ class SpecModel(Model):
             hint = or_nearest(unknown[0], own)
             raise mistake(Slug.WRONG_ARGUMENTS, f"`{name}` has no input `{unknown[0]}`", hint=hint)
         given = {own[k]: v for k, v in arguments.items() if k not in {*fixed, *tables}}
-        given = {k: torch.as_tensor(v) if k.startswith(AT) else v for k, v in given.items()}
+        given = {k: torch.as_tensor(v) if k.startswith(POSITION) else v for k, v in given.items()}
         given |= statistics_of(checked, {**self._defaults, **tables}, self._module, name)
         under = None if self._under is None else (*self._under, (name, fixed))
         return spec_model(
@@ -385,7 +387,7 @@ def spec_model(
 def _parameter(site: str, intervention: str) -> str:
     """What `under` calls an input: a parameter of the intervention, or a position."""
     inner = site.removeprefix(f"{intervention}.").removeprefix("again.").rstrip("'")
-    return inner.removeprefix(AT)
+    return inner.removeprefix(POSITION)
 
 
 def _order(axes: Axes, declared: tuple[str, ...]) -> tuple[str, ...]:

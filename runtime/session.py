@@ -14,7 +14,7 @@ from torch import nn
 
 from ..dsl import syntax as s
 from ..dsl.diagnostics import Collector, Slug, or_nearest, render
-from ..dsl.program import AT, StatisticsInput
+from ..dsl.program import AFTER, StatisticsInput
 from .calibrating import calibrate, sources_of
 from .experiment import run_experiment
 from .figures import draw, layout_of
@@ -73,7 +73,7 @@ class Session:
         """The model with the weights of a training or of a `weights` statement."""
         checked = self.program.checked
         if name not in self.models:
-            training, is_snapshot, step = name.partition(AT)
+            training, is_snapshot, step = name.partition(AFTER)
             if name in checked.trainings:
                 self.train(name)
             elif is_snapshot:

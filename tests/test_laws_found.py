@@ -113,6 +113,15 @@ def test_a_value_may_be_two_results_of_a_step() -> None:
     check_decoding(Program.from_text(text), parts=[2, 1, 1], axis="t")
 
 
+def test_a_few_positions_alone_have_no_step() -> None:
+    """Those of the new part were read in their place."""
+    text = (
+        "model m[d = 2](x[b, t, d]) -> [b, e, d], [b, t, d]:\n    return x[t = 0..1][t -> e], x\n"
+    )
+    with pytest.raises(SpecError, match=r"reads positions 0\.\.1 of `t` alone"):
+        Program.from_text(text).model().stepper("t")
+
+
 def test_a_cache_that_nothing_reads_is_not_kept() -> None:
     """Attention feeds a carry that is in no result, but beside one that is: its keys were put behind
     those before as if there were a cache."""

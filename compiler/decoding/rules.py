@@ -266,6 +266,8 @@ def index(work: Derivation, node: Node, mode: Mode) -> Making:
             base = yield operand, work.inner(operand, mode)
             place = work.shifted(work.index(node, axis, mode), start, node)
             return work.again(node, (base, place), IndexAttrs(Gather(axis)))
+        case Slice(axis, start, stop) if runs and (start, stop) != (0, work.size):
+            raise work.refuse(node.name, f"reads positions {start}..{stop} of `{axis}` alone")
         case Gather(axis) if runs:
             raise work.refuse(node.name, f"reads positions of `{axis}` that the data pick")
         case Window() if runs:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..core import DType
-from ..diagnostics import Slug, or_any
+from ..diagnostics import Note, Slug, or_any
 from ..program import PROMPT, ArgumentInput
 from .planned import Plan
 from .values import Known, Value
@@ -31,9 +31,10 @@ NAME = "the prompt"  # in a scope; no spec can say it
 
 
 def positions(
-    study: Study, tree: s.During, model: CheckedModel, scope: Scope
+    study: Study, tree: s.During, model: CheckedModel, scope: Scope, whole: Span | None = None
 ) -> tuple[s.Item, ...]:
-    """The positions of a phase, as a selection."""
+    """The positions of a phase, as a selection. `whole` is where a run is said that decodes
+    nothing, in which there are none behind the prompt."""
     if tree.phase not in PHASES:
         scope.fail(
             Slug.UNKNOWN_OPTION,
@@ -47,6 +48,14 @@ def positions(
             Slug.BAD_WRITE,
             f"`{model.name}` has no axis along which it is decoded",
             tree.span,
+        )
+    if whole is not None and tree.phase == "decode":
+        scope.fail(
+            Slug.BAD_WRITE,
+            "nothing is decoded here, so what is written `during decode` would never hold",
+            whole,
+            notes=[Note("it is written", tree.span)],
+            hint=None if study.training else "run out = decode(prompt = .., steps = ..) with ..",
         )
     scope.names[NAME] = prompt_of(study, tree.span)
     prompt, index = s.Name(NAME, span=tree.span), s.Name(axis or "", span=tree.span)
@@ -83,7 +92,7 @@ def in_training(study: Study, tree: s.During, into: Plan, scope: Scope) -> Plan:
             hint="until step 100: layer[0].x = 0",
         )
     study.ctx.reads_mode = True
-    return into if into.trained else Plan(owned=into.owned)
+    return into if into.trained else Plan(owned=into.owned, whole=into.whole)
 
 
 def _step(tree: s.Expr, scope: Scope) -> s.Expr:

@@ -199,7 +199,7 @@ def _writes(
                     chosen = in_training(study, step, into, scope)
                     _writes(study, name, step.body, when, model, chosen, scope, any_turn)
                 case s.During():
-                    inner = (*when, *positions(study, step, model, scope))
+                    inner = (*when, *positions(study, step, model, scope, into.whole))
                     _writes(study, name, step.body, inner, model, into, scope, any_turn)
                 case s.Unbuilt(feature):
                     message = f"{feature} is not built yet"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import ops
 from .. import syntax as s
 from ..diagnostics import Collector, Slug
-from ..program import AT, ArgumentInput, StatisticsInput, SweepInput
+from ..program import POSITION, ArgumentInput, StatisticsInput, SweepInput
 from .datasets import spoken
 from .during import bind_last
 from .given import intervene
@@ -126,7 +126,7 @@ class _Reading:
         for tree in spoken(given, self.study.module):
             if isinstance(tree, s.At) and tree.id in known:
                 value = Value(known[tree.id])
-                own = self._input(AT + tree.id, value, s.Name(tree.id, span=tree.span))
+                own = self._input(POSITION + tree.id, value, s.Name(tree.id, span=tree.span))
                 self.inner.scope.frame.positions[tree.id] = own.node
 
     def _read(self, item: s.Given) -> s.Given:

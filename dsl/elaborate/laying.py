@@ -100,7 +100,7 @@ def laid(
     """A run of an elaborated model; what is drawn may be of a `seed` of its own."""
     parts = placed(study, given, model, scope)
     label = weights_label(study, model, weights, span, parts, seed)
-    writes = Plan(trained=study.training and not label)
+    writes = Plan(trained=study.training and not label, whole=span)
     for item in given:
         if not isinstance(item, s.Placed):
             intervene(study, item, model, writes, scope)

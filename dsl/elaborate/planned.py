@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .. import syntax as s
+    from ..source import Span
     from .scope import Scope
     from .values import Owned
 
@@ -61,9 +62,11 @@ class Detour:
 @dataclass(slots=True)
 class Plan:
     """All writes of a run: by address, and those along paths; and what interventions own. `trained`
-    says whether it is a step of a training, of parameters that are trained."""
+    says whether it is a step of a training, of parameters that are trained; `whole` is where a run
+    is said that surely decodes nothing."""
 
     writes: dict[str, list[Planned]] = field(default_factory=dict)
     detours: list[Detour] = field(default_factory=list)
     owned: list[Owned] = field(default_factory=list)
     trained: bool = False
+    whole: Span | None = None

@@ -9,7 +9,7 @@ from .. import ops
 from .. import syntax as s
 from ..core import Body
 from ..diagnostics import Collector, Slug, or_nearest
-from ..program import AT, ArgumentInput, CheckedModel, InputDecl, StatisticsInput
+from ..program import POSITION, ArgumentInput, CheckedModel, InputDecl, StatisticsInput
 from ..source import GENERATED
 from .datasets import use_data
 from .during import bind_last
@@ -74,7 +74,9 @@ def _take_positions(inputs: dict[str, Node], study: Study) -> None:
     """The position fields of the file's data are inputs, one for all interventions on a model."""
     known = study.scope.frame.positions
     for name, node in known.items():
-        known[name] = inputs.get(AT + name) or study.scope.builder.swap(node.at(AT + name))
+        known[name] = inputs.get(POSITION + name) or study.scope.builder.swap(
+            node.at(POSITION + name)
+        )
 
 
 def inputs_again(model: CheckedModel, study: Study) -> dict[str, Node]:

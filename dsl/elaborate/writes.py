@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import ops, sizes
+from .. import ops
 from .. import syntax as s
 from ..core import Axis, Node
 from ..diagnostics import Note, Severity, Slug, or_nearest
-from .indexing import limit
 from .owned import owned_in
+from .parts import check_selection, mask_of
 from .paths import add_detour
 from .planned import Plan, Planned
 from .returns import returned
@@ -25,7 +25,7 @@ from .sites import (
     turns_of,
     unknown_site,
 )
-from .values import HaltError, Known, Run, Value
+from .values import Known, Run, Value
 
 if TYPE_CHECKING:
     from ..program import CheckedModel
@@ -72,10 +72,10 @@ def plan(
         for address, turns in hits
     }
     for address in entries:
-        _check_selection(selection, known[address], address, scope)
+        check_selection(selection, known[address], address, scope)
     if write.path is not None:
         is_open = any_turn and _picks_by_parameter(write, scope)
-        add_detour(write.path, entries, model, scope, into, _check_selection, quiet=is_open)
+        add_detour(write.path, entries, model, scope, into, check_selection, quiet=is_open)
     if write.path is not None and not write.path.but:
         return
     for address, entry in entries.items():
@@ -140,36 +140,9 @@ def _whole_turn(path: Pattern, known: dict[str, Node]) -> list[tuple[str, tuple[
     return found
 
 
-def _check_selection(selection: tuple[s.Item, ...], node: Node, address: str, scope: Scope) -> None:
-    for item in selection:
-        axis = _selected_axis(item, scope)
-        if axis not in node.axis_names:
-            scope.fail(
-                Slug.UNKNOWN_AXIS,
-                f"`{address}` has {scope.say_axes(node)}, and no `{axis}`",
-                item.span,
-                hint=or_nearest(axis, node.axis_names),
-            )
-
-
-def _selected_axis(item: s.Item, scope: Scope) -> str:
-    match item:
-        case s.Bind(axis):
-            return axis
-        case s.Binary("!=" | ">=" | "<=" | "<" | ">" | "==" | "in", s.Name(axis)):
-            return axis
-    scope.fail(
-        Slug.BAD_INDEX,
-        "a part of a site is picked by an axis",
-        item.span,
-        hint="`[h = 9]`, `[h != 3]`, `[t >= 3]`, `[h in {1, 5}]`",
-    )
-    return None
-
-
 def _overlap(new: Planned, old: Planned, address: str, scope: Scope) -> None:
     """Two writes to one element: the later one stands, and the user is told."""
-    if new.write.op != "=" or _reads_back(new.write.value):
+    if new.write.op not in ("=", "from") or _reads_back(new.write.value):
         return
     if new.write is old.write or (new.when and old.when and new.when != old.when):
         return
@@ -244,7 +217,7 @@ def _returned_part(planned: Planned, new: Node, arrived: Node, scope: Scope) -> 
 
 def _masks(planned: Planned, it: Node, scope: Scope) -> list[Node]:
     """Where, and for which members of a sweep, a planned write is."""
-    masks = [_mask(item, it, scope, planned.scope) for item in planned.selection]
+    masks = [mask_of(item, it, scope, planned.scope) for item in planned.selection]
     span = planned.write.span
     for _, by, turn in planned.turns:
         swept = planned.scope.lookup(by) if by != "*" else None
@@ -281,7 +254,25 @@ def _new_value(planned: Planned, it: Node, address: str, run: Run, scope: Scope)
         source = scope.evaluate(write.value)
         if not isinstance(source, Run):
             scope.fail(Slug.BAD_WRITE, "`from` wants a run", write.value.span, hint="from clean")
-        return scope.builder.use(source.values[address])
+        if address not in source.values:
+            scope.fail(
+                Slug.UNKNOWN_SITE,
+                f"`{source.name}` is a run of `{source.model.name}`, which has no `{address}`",
+                write.value.span,
+                notes=[Note(f"`{source.model.name}` is declared", source.model.span)],
+                hint=or_nearest(address, source.values),
+            )
+        found = scope.builder.use(source.values[address])
+        for axis in it.axes:
+            size = found.size(axis.name) if axis.name in found.axis_names else axis.size
+            if size != axis.size and isinstance(size, int) and isinstance(axis.size, int):
+                scope.fail(
+                    Slug.SIZE_MISMATCH,
+                    f"`{address}` of `{source.name}` has {size} positions of `{axis.name}`, and "
+                    f"here it has {axis.size}",
+                    write.value.span,
+                )
+        return found
     if _is_identity(write):
         return _skipped(address, run, scope, write.span)
     value = scope.node(scope.evaluate(write.value), write.value.span)
@@ -319,99 +310,6 @@ def _skipped(address: str, run: Run, scope: Scope, span: Span) -> Node:
         hint="layer[7] = identity",
     )
     return None
-
-
-def _mask(item: s.Item, it: Node, scope: Scope, outer: Scope) -> Node:
-    """Where the selected part is, as truths along its axis."""
-    axis_name = _selected_axis(item, scope)
-    axis, index = _index(axis_name, it, item.span, scope)
-    match item:
-        case s.Bind(_, s.Range(start, stop)):
-            low = _edge(start, 0, axis, scope)
-            high = _edge(stop, axis.size, axis, scope)
-            below = scope.map("lt", [index, scope.node(Known(high), item.span)], item.span)
-            above = scope.map("ge", [index, scope.node(Known(low), item.span)], item.span)
-            return scope.map("and", [above, below], item.span)
-        case s.Bind(_, s.At(name)):
-            prompt = scope.ctx.prompt(axis_name) if name == "last" and scope.ctx.prompt else None
-            if prompt is not None:  # bound at the step that computes a token, and kept
-                after = scope.map("add", [index, scope.node(Known(1), item.span)], item.span)
-                return scope.map("ge", [after, scope.builder.use(prompt)], item.span)
-            if name == "last":
-                scope.ctx.reads_last = True
-                wanted = scope.node(Known(sizes.add(axis.size, -1)), item.span)
-            elif name in scope.frame.positions:
-                wanted = scope.builder.use(scope.frame.positions[name])
-            else:
-                scope.fail(
-                    Slug.UNKNOWN_FIELD,
-                    f"no field of the data is a position called `{name}`",
-                    item.span,
-                    hint=or_nearest(name, [*scope.frame.positions, "last"]),
-                )
-            return scope.map("eq", [index, wanted], item.span)
-        case s.Bind(_, value):
-            inner = outer.inner(builder=scope.builder, axes={}, names={})
-            found = inner.evaluate(value)
-            if isinstance(found, Known) and isinstance(found.value, bool | float | str):
-                scope.fail(
-                    Slug.BAD_INDEX,
-                    f"a position of `{axis_name}` is a whole number",
-                    value.span,
-                    hint=f"[{axis_name} = 1]",
-                )
-            if (
-                isinstance(found, Known)
-                and isinstance(found.value, int)
-                and not isinstance(found.value, bool)
-            ):
-                at = found.value
-                if isinstance(axis.size, int) and not -axis.size <= at < axis.size:
-                    scope.fail(
-                        Slug.BAD_INDEX,
-                        f"`{axis_name}` has {axis.size} positions, 0 to {axis.size - 1}, "
-                        f"and {at} is none of them",
-                        value.span,
-                    )
-                if not isinstance(axis.size, int):
-                    message = f"`{axis_name}` has no position {at} that could be written"
-                    limit(scope, at + 1 if at >= 0 else -at, axis.size, message, item)
-                found = Known(sizes.add(axis.size, at)) if at < 0 else found
-            return scope.map("eq", [index, scope.node(found, item.span)], item.span)
-        case s.Binary(op, left, right):
-            from .expressions import binary  # the operator on values
-
-            test = s.Binary(op, left, right, span=item.span)
-            if op == "in":
-                inner = scope.inner(names={axis_name: Value(index)}, axes={})
-                return scope.node(inner.evaluate(test), item.span)
-            return scope.node(
-                binary(op, Value(index), scope.evaluate(right), test, scope), item.span
-            )
-    raise HaltError
-
-
-def _index(name: str, it: Node, span: Span, scope: Scope) -> tuple[Axis, Node]:
-    """The axis and the index along it; of the scan that the site stands in, the present step."""
-    builder = scope.builder
-    if name in it.axis_names:
-        axis = Axis(name, it.size(name))
-        return axis, builder.emit(ops.IOTA, ops.IotaAttrs(axis), [], span, scope.path)
-    while builder.parent is not None:
-        outer = builder.parent
-        if builder.axis is not None and builder.axis.name == name:
-            return builder.axis, outer.emit(
-                ops.IOTA, ops.IotaAttrs(builder.axis), [], span, scope.path
-            )
-        builder = outer
-    raise HaltError
-
-
-def _edge(end: s.Expr | None, default: sizes.Size, axis: Axis, scope: Scope) -> sizes.Size:
-    if end is None:
-        return default
-    value = scope.size_of(end)
-    return sizes.add(axis.size, value) if isinstance(value, int) and value < 0 else value
 
 
 def _check_axes(new: Node, it: Node, masks: list[Node], planned: Planned, scope: Scope) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..compiler.build import build
 from ..compiler.reference import NamedArray, evaluate, evaluate_nodes
-from ..dsl.ops import INPUT
+from ..dsl.items import body_inputs
 from ..dsl.program import PROMPT
 from ..runtime.decoding import Stepper
 from ..runtime.decoding.forms import decoded_axis, derived, time_axis
@@ -142,13 +142,13 @@ def _by_the_oracle(
 ) -> Iterator[tuple[int, Part, NamedArray]]:
     """Each result at each part."""
     graphs = {count: derived(made.checked, axis, count) for count in {1, None}}
-    kept: dict[str, NamedArray] = {}
-    known = {  # of axes that a step may only repeat along
-        str(axis.size): given.inputs[step.node.site].sizes[axis.name]
-        for step in made.checked.body.steps
-        for axis in step.node.axes
-        if step.node.op is INPUT and step.node.site and not isinstance(axis.size, int)
+    known = {  # a step may not read what says them
+        str(own.size): given.inputs[node.site or ""].sizes[own.name]
+        for node in body_inputs(made.checked.body)
+        for own in node.axes
+        if not isinstance(own.size, int)
     }
+    kept: dict[str, NamedArray] = {}
     for part in _places(parts):
         start, count = part
         decoding = graphs[1 if count == 1 else None]
