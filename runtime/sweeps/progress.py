@@ -29,6 +29,9 @@ class Progress(Protocol):
     def stop(self) -> None:
         """It is over, one way or another."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should see."""
+
 
 class Silence:
     """Says nothing."""
@@ -40,6 +43,9 @@ class Silence:
         """Nothing."""
 
     def stop(self) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
         """Nothing."""
 
 
@@ -79,6 +85,10 @@ class Lines:
     def stop(self) -> None:
         """Nothing: what follows says enough."""
 
+    def note(self, text: str) -> None:
+        """A line."""
+        self._say(text)
+
     def _say(self, text: str) -> None:
         self.console.print(f"{self.name}: {text}", markup=False, highlight=False, soft_wrap=True)
 
@@ -87,11 +97,12 @@ class Bar:
     """A bar with the members that are done, and the time that is left."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.name = console, ""
         self.bars: Bars | None = None
 
     def start(self, name: str, done: int, total: int) -> None:
         """Show the bar."""
+        self.name = name
         self.bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -108,6 +119,10 @@ class Bar:
         """Move the bar on."""
         if self.bars is not None:
             self.bars.advance(self.bars.task_ids[0], count)
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.console.print(f"{self.name}: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar away: a table follows."""

@@ -46,10 +46,15 @@ def run_work(work: Work, how: Running) -> Members:
     lines = work.sweep.how(work.packed)
     if len(work.boxes) > 1:
         lines = (*lines, f"in {len(work.boxes)} parts, so that they fit into memory")
-    if work.excess:
-        needed = f"{work.excess / (1 << 20):.0f} MiB"
-        lines = (*lines, f"a member by itself takes {needed}, which is more than was allowed")
-    return Members(work.axes, values, lines)
+    return Members(work.axes, values, (*lines, *_warnings(work)))
+
+
+def _warnings(work: Work) -> tuple[str, ...]:
+    """What is not as it should be."""
+    if not work.excess:
+        return ()
+    needed = f"{work.excess / (1 << 20):.0f} MiB"
+    return (f"a member by itself takes {needed}, which is more than was allowed",)
 
 
 def _all(work: Work, kept: Kept | None, how: Running) -> torch.Tensor:
@@ -63,6 +68,8 @@ def _all(work: Work, kept: Kept | None, how: Running) -> torch.Tensor:
         else:
             together.put(box, part)
     how.progress.start(work.sweep.plan.name, together.done, count(whole(work.counts)))
+    for line in _warnings(work):
+        how.progress.note(line)
     interrupts = nullcontext(Stop()) if kept is None else deferred()
     try:
         with interrupts as stop:

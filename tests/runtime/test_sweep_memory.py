@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuraxis.compiler.sweeps import Packed
@@ -14,6 +16,7 @@ from neuraxis.runtime.program import Program
 from neuraxis.runtime.sweeps import Sweep, run
 from neuraxis.runtime.sweeps.members import Running
 from neuraxis.runtime.sweeps.needs import Needs
+from neuraxis.runtime.sweeps.progress import Lines
 from neuraxis.runtime.sweeps.work import Work
 
 if TYPE_CHECKING:
@@ -139,10 +142,16 @@ def test_no_part_computes_the_run_without_writes_again() -> None:
 
 def test_a_member_that_is_too_large_is_said() -> None:
     tight = work(small(t=2), 2000)
+    said = StringIO()
     found = run(
-        tight.sweep, tight.inputs, tight.known, tight.shared, how=Running(memory=tight.memory)
+        tight.sweep,
+        tight.inputs,
+        tight.known,
+        tight.shared,
+        how=Running(memory=tight.memory, progress=Lines(Console(file=said))),
     )
     assert found.how[-1].startswith("a member by itself takes ")
+    assert found.how[-1] in said.getvalue()
     assert tight.excess > tight.memory
     whole = work(small(t=2))
     torch.testing.assert_close(found.values, whole.part(whole.boxes[0]))
