@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Tensors = Sequence[torch.Tensor]
     Order = tuple[str, ...]
 
+GROUP = 64
+"""Rows that four warps of an H100 multiply at once. In chunks of recurrences these instructions
+gave wrong numbers where registers were spilled."""
+
 
 def provides(made: Contraction) -> bool:
     """Whether this machine has a kernel of a contraction for its GPU."""
@@ -45,7 +49,8 @@ def _kernel_for(made: Contraction) -> ContractionKernel | str:
 class TritonContraction(AnyContraction):
     """Kernels that Triton compiles for what they are given, one after another.
 
-    `words` are the operands as the kernels call them, `made` the results.
+    `words` are the operands as the kernels call them, `made` the results, to some of which,
+    `added`, programs add.
     """
 
     devices = ("CUDA", "CPU")
@@ -59,8 +64,10 @@ class TritonContraction(AnyContraction):
         orders: Sequence[Order],
         made: Sequence[str],
         results: Sequence[Order],
+        added: Sequence[str] = (),
     ) -> None:
         self.kernels, self.words, self.made = tuple(kernels), tuple(words), tuple(made)
+        self.added = frozenset(added)
         super().__init__(f"{name}_gpu", orders, results)
 
     @cached_property
@@ -78,14 +85,14 @@ class TritonContraction(AnyContraction):
         return planned(kernel, sizes[DOT], sizes[VALUE], operands[0].element_size())
 
     def _made(self, operands: Tensors) -> list[torch.Tensor]:
-        """Memory for the results. What is summed outside, or is the log of a sum, is wide."""
+        """Memory for the results. What is a sum, here or outside, or the log of one is wide."""
         like = operands[0]
         own = dict(zip((f"d_{word}" for word in self.words), self.orders, strict=True))
         made = []
         rows = zip(self.made, self.results, self.shapes(operands), strict=True)
         for word, order, shape in rows:
-            narrow = word == RESULTS[0] or set(order) == set(own.get(word, ()))
-            dtype = like.dtype if narrow else torch.float32
+            whole = word not in self.added and set(order) == set(own.get(word, ()))
+            dtype = like.dtype if whole or word == RESULTS[0] else torch.float32
             make = like.new_zeros if self.kernels[0].is_back else like.new_empty
             made.append(make(shape, dtype=dtype))
         return made
@@ -146,7 +153,10 @@ class TritonContraction(AnyContraction):
             modes |= {"debug": True, "sanitize_overflow": False}
         device = values[0].device
         with torch.cuda.device(device if device.type == "cuda" else -1):
-            launch(*values, *numbers, **modes, num_warps=plan.warps, num_stages=plan.stages)
+            done = launch(*values, *numbers, **modes, num_warps=plan.warps, num_stages=plan.stages)
+        spilled = getattr(done, "n_spills", None)  # Triton's interpreter gives none
+        if plan.rows >= GROUP and spilled:
+            raise KernelError("registers are spilled where 64 rows are multiplied at once")
 
 
 class OnGpu(Fused):
@@ -220,6 +230,7 @@ class _WayBack:
             [*call.orders, *results, *call.results],
             [f"d_{name}" for name in self.names],
             self.orders,
+            [f"d_{name}" for name in kernels.added],
         )
         self.softmax = made.softmax
 

@@ -39,7 +39,8 @@ class ContractionKernel:
     `sizes`, how far neighbours in each tensor are apart along its axes, the features of keys and of
     values and powers of two that hold them, how many rows and columns a block has, how exact
     products are. There is a program for each block of `rows` and each lane, blocks the fastest.
-    One that `asserts` says so if a position is outside of a table.
+    One that `asserts` says so if a position is outside of a table. What reads tables, or looks at
+    blocks before it computes them, `holds_more` beside its blocks.
     """
 
     symbol: str
@@ -49,7 +50,7 @@ class ContractionKernel:
     tensors: tuple[Tensor, ...]
     sizes: tuple[str, ...]
     is_back: bool
-    reads_tables: bool
+    holds_more: bool
     asserts: bool
 
 
@@ -59,11 +60,13 @@ class Backward:
 
     They read the inputs, of a softmax the results `z` and `total`, and what comes back to those:
     `came_z`, `came_total`. Each of `returns` is an input and the axes of its gradient, which a
-    kernel writes as `d_` and its name; what the input lacks of them is to be summed.
+    kernel writes as `d_` and its name; what the input lacks of them is to be summed. To those of
+    `added` programs add, so that they begin as 0.
     """
 
     kernels: tuple[ContractionKernel, ContractionKernel]
     returns: tuple[tuple[str, tuple[str, ...]], ...]
+    added: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def backward(
             _laid_out("contraction_back", f"{title} by {by}", made, tensors, score, rows, beside)
         )
     returns = tuple((node.name, axes) for node, axes in gradients)
-    return Backward((kernels[0], kernels[1]), returns)
+    added = tuple(node.name for node in more if made.table(node) is not None)
+    return Backward((kernels[0], kernels[1]), returns, added)
 
 
 def _laid_out(
@@ -194,7 +198,7 @@ def _laid_out(
         tuple(tensors.found),
         made.sized,
         score.cotangent is not None,
-        bool(score.picked),
+        bool(score.picked or looked),
         points.asserts,
     )
 

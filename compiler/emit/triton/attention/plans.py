@@ -46,12 +46,13 @@ def planned(kernel: ContractionKernel, dot: int, value: int, width: int) -> Plan
     """The plan for so many features of keys and of values, of floats that are so many bytes wide;
     None where a program would hold too much.
 
-    What reads tables holds where in them it reads, and has blocks as if of twice the features.
+    What holds more than its blocks, such as where in a table it reads, has those of twice the
+    features.
     """
     keys, values = (max(rounded(size), LEAST) for size in (dot, value))
     if max(keys, values) > (MOST_WIDE if width > 2 else MOST_NARROW):
         return None
-    held = max(keys, values) * (2 if kernel.reads_tables else 1)
+    held = max(keys, values) * (2 if kernel.holds_more else 1)
     most = next(most for most in NARROW if most >= held)
     place = 0 if not kernel.is_back else 1 if kernel.rows == QUERY else 2
     rows, columns, warps, stages = (WIDE if width > 2 else NARROW)[most][place]
