@@ -83,7 +83,7 @@ class Holder(nn.Module):
             if held[name].is_meta:
                 own, kind = None, held[name].dtype
                 if stored.node.site not in filled:
-                    own = as_tensor(initial(stored.node, self._seed))
+                    own = _start(stored.node, self._seed)
                     kind = own.dtype
                 # in memory as the emitted code wants it
                 value = torch.empty_like(held[name], device="cpu", dtype=kind)
@@ -134,7 +134,7 @@ class Holder(nn.Module):
                 at = at._modules[key]
             value = theirs.get(site)
             if value is None:
-                value = nn.Parameter(as_tensor(initial(node, self._seed)))
+                value = nn.Parameter(_start(node, self._seed))
             at.register_parameter(name, value)
             self._held = (*self._held, Stored(site, ".".join(path_of(site)), node))
 
@@ -152,3 +152,11 @@ def as_tensor(array: NDArray[Any]) -> torch.Tensor:
 def _constant(tensor: torch.Tensor) -> torch.Tensor:
     """The same numbers as what is no parameter."""
     return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor
+
+
+def _start(node: Node, seed: int) -> torch.Tensor:
+    """What a parameter or a state starts from: floats, also where whole numbers are drawn, for by
+    its dtype inputs are made."""
+    value = as_tensor(initial(node, seed))
+    wants_floats = node.dtype is DType.FLOAT and not value.is_floating_point()
+    return value.to(torch.get_default_dtype()) if wants_floats else value

@@ -13,7 +13,7 @@ from ..dsl.core import names
 from ..dsl.figures import FIGURES, TOKENS
 from ..dsl.signatures import EXAMPLES
 from .lowering import lower
-from .results import together
+from .results import in_text, together
 from .training.expectations import Expectation, expectation
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Outputs:
         """Keep the text of each token by itself; under which name."""
         tokenizer = self.library.reader(str(dict(output.options)["data"]))
         tokens = self.found[node].cpu().numpy()
-        texts = np.array([tokenizer.decode(token[None]) for token in tokens], dtype=str)
+        texts = np.array([in_text(tokenizer.decode(token[None])) for token in tokens], dtype=str)
         return self.keep_array(xarray.DataArray(texts, dims=self.axes[node], name=label), label)
 
     def keep_texts(self, output: Output, node: str) -> str:
@@ -149,7 +149,7 @@ class _Outputs:
             if options["ragged"] and axis in lengths and EXAMPLES in outer:
                 end = min(end, int(lengths[axis][place[outer.index(EXAMPLES)]]))
             own = rows.values[place][:end]
-            texts[place] = tokenizer.decode(own[own >= 0])  # behind what was decoded is -1
+            texts[place] = in_text(tokenizer.decode(own[own >= 0]))  # behind what was decoded is -1
         label = _free(output.label, self.outcome)
         self.outcome.values[label] = xarray.DataArray(texts.astype(str), dims=outer, name=label)
         return label

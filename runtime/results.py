@@ -36,6 +36,11 @@ def in_file(label: str) -> str:
     return label.replace("/", " over ")
 
 
+def in_text(text: str) -> str:
+    """A text as a file can hold it, which ends one at a byte 0."""
+    return text.replace("\0", "\ufffd")
+
+
 def save(dataset: xarray.Dataset, path: Path) -> None:
     """Write a data set to a netCDF file, which is there whole or not at all."""
     with replacing(path) as file:

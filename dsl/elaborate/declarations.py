@@ -48,8 +48,23 @@ def declare(step: s.Declare, scope: Scope) -> None:
             )
         if step.kind == "state":
             scope.frame.states[step.name] = address
+        if step.kind == "fixed" and step.drawn:
+            node = _as_drawn(node, scope)
     scope.names[step.name] = Value(node)
     scope.spans[step.name] = step.span
+
+
+def _as_drawn(node: Node, scope: Scope) -> Node:
+    """What is kept as floats, as the ints or bools that its distribution gives."""
+    assert isinstance(node.attrs, ops.ParamAttrs)
+    assert isinstance(node.attrs.init, ops.Distribution)
+    match _DTYPES.get(node.attrs.init.name):
+        case DType.INT:
+            return scope.map("round", [scope.builder.use(node)], node.span)
+        case DType.BOOL:
+            half = scope.node(Known(0.5), node.span)
+            return scope.map("gt", [scope.builder.use(node), half], node.span)
+    return node
 
 
 def _axes(step: s.Declare, scope: Scope) -> Axes:

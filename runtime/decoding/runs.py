@@ -13,6 +13,7 @@ from ...dsl.program import DecodeOutput
 from ..lowering import address
 from ..mistakes import mistake
 from ..model import spec_model
+from ..results import in_text
 from .kept import TOKENS, KeptTokens
 from .members import Read
 
@@ -77,7 +78,7 @@ def _texts(tokens: xarray.DataArray, plan: DecodePlan, library: Library) -> xarr
     texts = np.empty(tokens.shape[:-1], dtype=object)
     for place in np.ndindex(texts.shape):
         own = tokens.values[place]
-        texts[place] = reader.decode(own[own >= 0]).replace("\0", "\ufffd")  # no file holds it
+        texts[place] = in_text(reader.decode(own[own >= 0]))
     return xarray.DataArray(
         texts.astype(str),
         dims=tokens.dims[:-1],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from neuraxis.runtime.atomic import replacing
+from neuraxis.runtime.program import Program
 from neuraxis.runtime.results import load, save
 
 if TYPE_CHECKING:
@@ -73,3 +74,16 @@ def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_text_with_a_byte_0_is_kept(tmp_path: Path) -> None:
+    text = """
+data words = npz("words.npz"): tokens[t]: int
+
+experiment e on words:
+    show text(words.tokens)
+"""
+    np.savez(tmp_path / "words.npz", tokens=np.array([[104, 0, 105], [0, 0, 0]]))
+    Program.from_text(text, folder=tmp_path).run("e", folder=tmp_path)
+    kept = load(tmp_path / "e" / "e.nc")["text(words.tokens)"]
+    assert kept.values.tolist() == ["h\ufffdi", "\ufffd" * 3]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuraxis import specs
+from neuraxis.dsl.diagnostics import Slug
 from neuraxis.runtime.program import Program
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def test_what_is_expected_holds(name: str, tmp_path: Path) -> None:
     text = specs.read(name)
     assert len(text.splitlines()) <= 40
     program = Program.from_text(text, name=f"{name}.nax", root=tmp_path)
+    assert {found.slug for found in program.diagnostics} <= {Slug.TOO_LARGE}  # at large sizes
     for experiment in program.checked.experiments:
         found = program.run(experiment, folder=tmp_path).expectations
         assert found
