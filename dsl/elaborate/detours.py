@@ -29,10 +29,15 @@ class _Hop:
     starts: dict[str, list[Detour]] = field(default_factory=dict)  # by address: first hops
     before: dict[str, tuple[_Hop, Consumer]] = field(default_factory=dict)  # and others
     values: dict[str, Node] = field(default_factory=dict)
+    ended: dict[str, Node] = field(default_factory=dict)  # of consumers that begin paths as well
 
     def reads(self, name: str) -> frozenset[str]:
         """Which operands of a step are changed here."""
         return frozenset().union(*(route.reads.get(name, ()) for route in self.routes))
+
+    def arrives(self, name: str) -> frozenset[str]:
+        """The same of a consumer where paths begin as well."""
+        return frozenset().union(*(route.arrives.get(name, ()) for route in self.routes))
 
 
 class Detours:
@@ -85,9 +90,10 @@ class Detours:
     def at_end(self, node: Node, made: Node, scope: Scope) -> Node:
         """The value of a step of the run, where paths end in a part of it."""
         for hop in self.hops:
-            for end in hop.ends if hop.is_last else ():
-                if end.planned.is_part and end.address == node.site and node.name in hop.values:
-                    made = in_part(end.planned, hop.values[node.name], made, scope)
+            new = hop.ended.get(node.name, hop.values.get(node.name))
+            for end in hop.ends if hop.is_last and new is not None else ():
+                if end.planned.is_part and end.address == node.site and new is not None:
+                    made = in_part(end.planned, new, made, scope)
         return made
 
     def follow(
@@ -104,6 +110,10 @@ class Detours:
             if reads:
                 own = [hop.values[o] if o in reads else placed[o] for o in step.operands]
                 hop.values[name] = again(step, own)
+            arrives = hop.arrives(name) & hop.values.keys()
+            if arrives:
+                own = [hop.values[o] if o in arrives else placed[o] for o in step.operands]
+                hop.ended[name] = again(step, own)
 
     def begin(self, node: Node, made: Node, scope: Scope) -> None:
         """What a step that stands in the run is changed to, where paths begin."""

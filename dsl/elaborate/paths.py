@@ -41,20 +41,18 @@ def add_detour(
     known = dict(body_sites(model.body))
     for address in sources:
         _outside_of_scans(address, top, path, scope)
-    hops: tuple[tuple[Consumer, ...], ...] = ()
-    begin = [top[address] for address in sources]
-    for trees in path.consumers:
-        found = [c for tree in trees for c in _consumers(tree, known, top, model, scope, check)]
-        hops = (*hops, tuple(_from(begin, consumer) for consumer in found))
-        begin = [top[consumer.address] for consumer in hops[-1]]
+    hops = tuple(
+        tuple(c for tree in trees for c in _consumers(tree, known, top, model, scope, check))
+        for trees in path.consumers
+    )
     through = frozenset(b for tree in path.blocks for b in _blocks(tree, model, scope))
+    whole = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
     start = frozenset(sources)
-    for hop in hops:
+    for hop in _seen(whole, top).hops:
         if not quiet:
             _warn_unless_reached(start, hop, through, model, path, scope)
         start = frozenset(one.address for one in hop)
-    whole = Detour({address: [one] for address, one in sources.items()}, hops, through, path)
-    for new in exclusive(whole, model.body):
+    for new in exclusive(whole, model.body, lambda one: _seen(one, top)):
         for detour in into.detours:
             if detour.goes_along(new):
                 for address, planned in new.sources.items():
@@ -96,6 +94,16 @@ def _consumers(
         write = s.Write(tree, "=", tree, span=tree.span)
         found.append(Consumer(address, region, Planned(write, selection, bound, scope)))
     return found
+
+
+def _seen(detour: Detour, top: Mapping[str, Node]) -> Detour:
+    """The path, its consumers as they are seen from where each hop begins."""
+    hops: tuple[tuple[Consumer, ...], ...] = ()
+    begin = [top[address] for address in detour.sources]
+    for hop in detour.hops:
+        hops = (*hops, tuple(_from(begin, consumer) for consumer in hop))
+        begin = [top[consumer.address] for consumer in hop]
+    return replace(detour, hops=hops)
 
 
 def _from(sources: Iterable[Node], consumer: Consumer) -> Consumer:

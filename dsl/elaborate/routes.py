@@ -9,7 +9,7 @@ is held: it has the value that it has in the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 class Route:
     """What a hop changes: `reads` says of each changed step which of its operands are changed;
     `reached` are the consumers that it comes to, `detained` the blocks that it could have come
-    through."""
+    through. Of consumers that are sources as well, `arrives` says what changes inside of them."""
 
     reads: Mapping[str, frozenset[str]]
     reached: frozenset[str]
     detained: frozenset[str] = frozenset()
+    arrives: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @cache
@@ -151,6 +152,7 @@ class _Graph:
     def spread(self, hop: tuple[Consumer, ...], open_blocks: set[str]) -> Route:
         """What changes, if changes enter open blocks and the consumers alone."""
         changed, reads, reached = set(self.sources), dict[str, frozenset[str]](), set[str]()
+        arrives: dict[str, frozenset[str]] = {}
         for step in self.steps:
             node = step.node
             seen = frozenset(name for name in step.operands if name in changed)
@@ -171,4 +173,7 @@ class _Graph:
             if node.name not in self.sources:  # a source is what is written, whatever comes to it
                 reads[node.name] = seen
                 changed.add(node.name)
-        return Route(reads, frozenset(reached))
+                continue
+            inside = {name for name in seen for one in ends if is_in(self.nodes[name], one)}
+            arrives[node.name] = frozenset(inside)
+        return Route(reads, frozenset(reached), arrives=arrives)

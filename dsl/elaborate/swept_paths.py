@@ -14,30 +14,35 @@ from typing import TYPE_CHECKING
 from .routes import route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..core import Body
     from .planned import Consumer, Detour, Planned
 
+Turn = tuple[str, str, int]  # of a loop, by a swept variable, which
 Picked = dict[str, int]  # a turn, by the swept variable that picks it
 
 
-def exclusive(whole: Detour, body: Body) -> Iterator[Detour]:
-    """The path, one for each choice of turns that swept variables pick of its consumers."""
-    turns: dict[str, set[int]] = {}
+def exclusive(whole: Detour, body: Body, seen: Callable[[Detour], Detour]) -> Iterator[Detour]:
+    """The path, one for each choice of turns that swept variables pick of its consumers; `seen`
+    looks at its consumers from where their hops begin."""
+    turns: dict[str, set[Turn]] = {}
     for one in _ends(whole):
-        for by, turn in _picked(one).items():
-            turns.setdefault(by, set()).add(turn)
+        for turn in one.turns:
+            if turn[1] != "*":
+                turns.setdefault(turn[1], set()).add(turn)
     for chosen in product(*(sorted(found) for found in turns.values())):
-        picked = dict(zip(turns, chosen, strict=True))
+        picked = {by: turn for _, by, turn in chosen}
         hops = tuple(tuple(c for c in hop if _fits(c.planned, picked)) for hop in whole.hops)
         sources = {a: [p for p in found if _fits(p, picked)] for a, found in whole.sources.items()}
         sources = {address: found for address, found in sources.items() if found}
         if sources and all(hops):
-            yield from _apart(replace(whole, sources=sources, hops=hops), body)
+            last = tuple(_in_members(end, chosen) for end in hops[-1])
+            new = replace(whole, sources=sources, hops=(*hops[:-1], last))
+            yield from _apart(seen(new), body, seen)
 
 
-def _apart(one: Detour, body: Body) -> Iterator[Detour]:
+def _apart(one: Detour, body: Body, seen: Callable[[Detour], Detour]) -> Iterator[Detour]:
     """The path; or one for each source that a swept variable picks, should any of them have
     another way by itself than together with the others."""
     swept = [a for a, found in one.sources.items() if any(map(_picked, found))]
@@ -50,10 +55,10 @@ def _apart(one: Detour, body: Body) -> Iterator[Detour]:
         sources = {a: one.sources[a] for a in (address, *sorted(others))}
         own = one.sources[address][0].turns
         hops = tuple(tuple(_in_members(end, own) for end in hop) for hop in one.hops)
-        yield replace(one, sources=sources, hops=hops)
+        yield seen(replace(one, sources=sources, hops=hops))
 
 
-def _in_members(end: Consumer, turns: tuple[tuple[str, str, int], ...]) -> Consumer:
+def _in_members(end: Consumer, turns: tuple[Turn, ...]) -> Consumer:
     """A consumer in the members alone in which swept variables pick these turns."""
     more = tuple(turn for turn in turns if turn[1] != "*" and turn not in end.planned.turns)
     return replace(end, planned=replace(end.planned, turns=(*end.planned.turns, *more)))

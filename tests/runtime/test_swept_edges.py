@@ -45,6 +45,20 @@ EDGES = {
         "l in layer, m in layer",
         "layer[l].attn from clean along {layer[m].attn.v, layer[m].ffn} through layer[*].attn",
     ),
+    # a receiver that sends as well
+    "receivers that send": (
+        "m in layer",
+        "layer[*].ffn along {layer[m].ffn, layer[m].attn.q} *= 2",
+    ),
+    # who reads at the end is another in each member, and where the hop begins stands in it once
+    "ends in common": (
+        "l in layer",
+        "layer[l].attn.z[h = 1] from clean along layer[l].ffn.act then layer[2].ffn",
+    ),
+    "beside the result": (
+        "l in layer",
+        "layer[*].attn.z[h = 1] along {layer[l].attn.key, out} *= 2",
+    ),
     "one variable for both": ("l in layer", "layer[l].attn from clean along layer[l].ffn"),
 }
 
@@ -53,4 +67,4 @@ EDGES = {
 def test_a_sweep_over_edges_is_each_path_by_itself(name: str) -> None:
     over, write = EDGES[name]
     text = HEAD.replace("{over}", over).replace("{write}", write)
-    check_sweep_members(Program.from_text(text), members=4)
+    check_sweep_members(Program.from_text(text), members=3)
