@@ -149,6 +149,9 @@ def contract(pad: Pad, node: Node, attrs: ContractAttrs, operands: tuple[str, ..
     edit.set_operands(node.name, read)
 
 
+ENDLESS = frozenset(["sort", "log_softmax"])  # what stands behind the end is infinite
+
+
 def along(pad: Pad, node: Node, attrs: AlongAttrs, value: str) -> None:
     """A function along axes, of what exists."""
     lengths, lone = pad.lengths, len(attrs.axes) == 1
@@ -166,7 +169,12 @@ def along(pad: Pad, node: Node, attrs: AlongAttrs, value: str) -> None:
                 pad.zero[node.name] = frozenset(axis.name for axis in inner)
             seen = [axis for axis in axes if not (lone and hides(pad.edit, value, axis))]
             fill = _fill(BEHIND[fn], fn, pad.edit.node(value).dtype)
-            pad.edit.set_operands(node.name, [lengths.only(value, seen, fill, node)])
+            known = lengths.only(value, seen, fill, node)
+            pad.edit.set_operands(node.name, [known])
+            if fn in ENDLESS and seen and node.dtype is DType.FLOAT:
+                made = lengths.add(node.op, attrs, node, known)
+                lengths.joined[made] = lengths.joined[node.name]
+                pad.become(node, lengths.only(made, inner, 0, node))
 
 
 def _flip(pad: Pad, node: Node, value: str, axis: Axis) -> None:

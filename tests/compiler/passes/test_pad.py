@@ -360,3 +360,14 @@ def test_what_has_no_meaning_for_ragged_axes_is_said(expression: str, kind: str,
 def test_sizes_that_are_known_are_left_alone() -> None:
     found = model("return sum[t](x)", "[b, d]")
     assert pad(build(found), {}).to_body() == found.body
+
+
+@pytest.mark.parametrize("made", ["sort[t](x)", "log_softmax[t](x)"])
+def test_nothing_infinite_stands_behind_the_end(made: str) -> None:
+    """What is multiplied with it there would have no gradient."""
+    padded = pad(build(model(f"return x * {made}", "[b, t, d]")), {"t": "b"})
+    x = NamedArray(("b", "t", "d"), np.random.default_rng(0).normal(size=(2, 4, 2)))
+    n = NamedArray(("b", "t"), np.zeros((2, 4), int))
+    lengths = NamedArray(("b",), np.array([4, 2]))
+    (found,) = evaluate(padded, {"x": x, "n": n, "lengths.t": lengths})
+    assert np.isfinite(found.array).all()
