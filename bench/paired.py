@@ -16,9 +16,10 @@ __all__ = ["in_fresh_process", "machine", "pairs", "peak_since", "resident", "us
 
 
 def use_threads(count: int) -> None:
-    """Before torch is imported: so many threads, which sleep when they wait."""
+    """Before torch is imported: so many threads. Several wait as they do for a user."""
     os.environ["OMP_NUM_THREADS"] = str(count)
-    os.environ["OMP_WAIT_POLICY"] = "passive"
+    if count == 1:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
 

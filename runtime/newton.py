@@ -24,10 +24,17 @@ RESIDUAL = {torch.float32: 1e-5, torch.float64: 1e-9}
 and with them the gradients of the turn that is made from it, are exact to rounding."""
 
 
+def _wide(value: torch.Tensor) -> torch.Tensor:
+    """The same in float64, if it is of floats and the device has such."""
+    return value.double() if value.is_floating_point() and value.device.type != "mps" else value
+
+
 class Newton:
     """A function of a recurrence's operands, which gives a tuple of its results.
 
-    Guesses are improved without gradients until the residual is small; the last turn carries them.
+    Guesses are improved without gradients until the residual is small; the last turn carries them,
+    and is computed in float64: what comes back through a long product of slopes is added up in
+    another order than by steps, which in float32 costs a digit.
     Where it does not get small in so many turns, or is not a number, `loop` is run, with a notice;
     and for few steps, under transforms, and where PyTorch traces.
     """
@@ -49,7 +56,11 @@ class Newton:
         if not self.applies(operands):
             return self.loop(*operands)
         guesses = self.solution([x.detach() for x in operands])
-        return self.loop(*operands) if guesses is None else self.finish(*operands, *guesses)
+        if guesses is None:
+            return self.loop(*operands)
+        found = self.finish(*map(_wide, operands), *map(_wide, guesses))
+        like = next(x.dtype for x in operands if x.is_floating_point())
+        return tuple(value.to(like) if value.is_floating_point() else value for value in found)
 
     def applies(self, operands: Sequence[torch.Tensor]) -> bool:
         """Whether the method is tried, on whatever device: there are many steps, and no transform

@@ -136,3 +136,13 @@ model m[d = 4](x[b, t, d]) -> [g, b, t, d]:
     return s
 """
     check_decoding(Program.from_text(text), parts=[2, 2, 1, 3], axis="t")
+
+
+def test_a_product_of_numbers_is_summed_over_nothing() -> None:
+    """It was written as one of matrices, and a number is none."""
+    made = program("""
+        model drawn[d = 2](x[b, d]) -> [], [b, d]:
+            param w ~ uniform(-1, 1)
+            return dot[](w, abs(0.0)), dot[](x, w, 2.0)
+    """)
+    check_lowering(made)

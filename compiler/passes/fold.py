@@ -18,6 +18,7 @@ from ...dsl.ops import (
     CONST,
     IOTA,
     ITEM,
+    MAP,
     RENAME,
     ConcatAttrs,
     ConstAttrs,
@@ -57,6 +58,7 @@ NEUTRAL: dict[str, tuple[Number | None, Number | None]] = {  # on the left, on t
     "and": (True, True),
     "or": (False, False),
 }
+TIMES = MapAttrs("mul")
 UNDONE = {"neg", "not"}  # twice is nothing
 SETTLED = {"float", "int", "floor", "ceil", "round", "abs"}  # twice is once
 EITHER = {"max", "min", "and", "or"}  # of one value twice is the value
@@ -84,6 +86,8 @@ def _value(edit: Edit, node: Node) -> str | None:
             return operands[0]
         case ContractAttrs(axes=()) | ConcatAttrs(new=False) if len(operands) == 1:
             return operands[0]
+        case ContractAttrs(axes=()) if node.dtype is DType.FLOAT:
+            _multiply(edit, node, operands)
         case IndexAttrs(how=how) if isinstance(how, Select | Slice):
             return _index(edit, node, how)
         case RenameAttrs(pairs=pairs):
@@ -99,6 +103,16 @@ def _put(edit: Edit, node: Node, op: OpDef, attrs: Attrs, *operands: str) -> Non
     axes, dtype = op.infer(attrs, [edit.type_of(operand) for operand in operands])
     edit.put(replace(node, op=op, attrs=attrs, axes=axes, dtype=dtype, made_by="fold"))
     edit.set_operands(node.name, operands)
+
+
+def _multiply(edit: Edit, node: Node, operands: tuple[str, ...]) -> None:
+    """A product that is summed over nothing."""
+    product, *others = operands
+    for other in others[:-1]:
+        product = edit.add(
+            MAP, TIMES, [product, other], span=node.span, scope=node.scope, made_by="fold"
+        )
+    _put(edit, node, MAP, TIMES, product, others[-1])
 
 
 # ---- pointwise
