@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..pytorch.names import identifier
+from ..pytorch.names import Names
 from .inlining import DEVICE, Inside
 from .joining import joined
 from .methods import changes, methods, name_of, names_in, names_stored, parts, stored
@@ -35,12 +35,12 @@ def flat(source: str, entry: str, classes: Mapping[str, str], *, join: bool = Fa
     root = work.method("", "forward")
     if root is None or not root.is_plain:
         return None
-    work.taken |= {*GIVEN, *root.takes}
+    work.names.taken |= {*GIVEN, *root.takes}
     given: list[ast.expr] = [name_of(name) for name in root.takes]
     work.lines.append(ast.Return(work.written(root, name_of(ROOT), given)))
     lines = work.lines
     if join:
-        lines = joined(lines, set(work.constants.values()), work.named, work.free)
+        lines = joined(lines, set(work.constants.values()), work.named, work.names.take)
     text = [f"def bound({ROOT}, {DEVICE}):"]
     text += [f"    {name} = {made}" for made, name in work.constants.items()]
     text += ["", f"    def step({', '.join(root.takes)}):"]
@@ -70,19 +70,19 @@ class Flattening:
     classes: Mapping[str, str]
     lines: list[ast.stmt] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)  # names of what is computed once
-    taken: set[str] = field(default_factory=set)
+    names: Names = field(default_factory=Names)
 
     # ---- statements
 
     def written(self, method: Method, home: ast.expr, given: Sequence[ast.expr]) -> ast.expr:
         """Write the body of a method of the module at `home`; give what it returns."""
-        slots = {name: name_of(self.free(name)) for name in method.assigned}
+        slots = {name: name_of(self.names.take(name)) for name in method.assigned}
         known: Known = {ROOT: home, **slots}
         for name, value in zip(method.takes, given, strict=True):
             if name not in slots and (isinstance(value, ast.Name) or self.is_constant(value)):
                 known[name] = value
                 continue
-            known[name] = slot = slots.get(name) or name_of(self.free(name))
+            known[name] = slot = slots.get(name) or name_of(self.names.take(name))
             self.lines.append(ast.Assign([stored(slot)], value))
         own = Inside(self, method, slots, known)
         for step in method.body:
@@ -120,15 +120,5 @@ class Flattening:
     def named(self, text: str, wanted: str = "") -> str:
         """The name of what is computed once by this text."""
         if text not in self.constants:
-            self.constants[text] = self.free(wanted or "made")
+            self.constants[text] = self.names.take(wanted or "made")
         return self.constants[text]
-
-    def free(self, wanted: str) -> str:
-        """A name that nothing has yet."""
-        base = name = identifier(wanted)
-        count = 2
-        while name in self.taken:
-            name = f"{base}_{count}"
-            count += 1
-        self.taken.add(name)
-        return name
