@@ -293,8 +293,8 @@ def test_statistics_are_used_by_name(tmp_path: Path) -> None:
     assert run.weights("fit") is not None
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = session(tmp_path).calibrate("stats")
+def interrupted(monkeypatch: pytest.MonkeyPatch, batch: int) -> list[int]:
+    """Interrupt at that batch, everything being kept at once; how long the batches were so far."""
     monkeypatch.setattr(calibrating, "AUTOSAVE", 0.0)
     lower, seen = calibrating.lower, list[int]()
 
@@ -303,13 +303,19 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
         def call(inputs: Any) -> Any:
             seen.append(len(next(iter(inputs.values()))))
-            if len(seen) == 3:
+            if len(seen) == batch:
                 raise KeyboardInterrupt
             return made(inputs)
 
         return call
 
     monkeypatch.setattr(calibrating, "lower", counted)
+    return seen
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = session(tmp_path).calibrate("stats")
+    seen = interrupted(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         session(tmp_path).calibrate("stats")
     assert seen == [32, 32, 26]
@@ -399,21 +405,7 @@ def test_planted_clusters_are_found_and_written(tmp_path: Path) -> None:
 def test_a_pass_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planted(tmp_path)[0].calibrate("found")
     (tmp_path / "out" / "found" / "found.safetensors").unlink()
-    monkeypatch.setattr(calibrating, "AUTOSAVE", 0.0)
-    lower, seen = calibrating.lower, list[int]()
-
-    def counted(*args: Any, **named: Any) -> Any:
-        made = lower(*args, **named)
-
-        def call(inputs: Any) -> Any:
-            seen.append(len(next(iter(inputs.values()))))
-            if len(seen) == 17:
-                raise KeyboardInterrupt
-            return made(inputs)
-
-        return call
-
-    monkeypatch.setattr(calibrating, "lower", counted)
+    seen = interrupted(monkeypatch, 17)
     with pytest.raises(KeyboardInterrupt):
         planted(tmp_path)[0].calibrate("found")
     again = planted(tmp_path, resume=True)[0].calibrate("found")
