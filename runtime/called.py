@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from ..dsl.core import DType
-from .eager import is_pushed_twice
+from .eager import is_pushed_twice, wants_gradients
 from .operators import REALS, shape_of
 from .straight import Ahead, Ways, is_plain, recorded
 
@@ -81,29 +81,28 @@ class Called(ABC):
     def run(self) -> Callable[..., Any]:
         """A function of the operands that gives a tuple of the results."""
         ways = Ways()
+        found = ways.found
 
         def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if not self.pays(operands):
-                return tuple(self.plain(*operands))
             if is_compiling() or forward_ad._current_level >= 0:
                 return self._found(operands)
             key = torch.is_grad_enabled(), torch.get_num_threads()
-            way = ways.get(key, operands)
-            if way is None:
-                way = self._straight(operands)
-                if way is None:
-                    return self._found(operands)
-                ways.put(key, operands, way)
-            found: tuple[torch.Tensor, ...] = way(*operands)
-            return found
+            for like, way in found.get(key, ()):
+                if like(*operands):
+                    return way(*operands)  # type: ignore[no-any-return]  # what was remembered
+            new = self._straight(operands)
+            if new is None:
+                return self._found(operands)
+            ways.put(key, operands, new)
+            return new(*operands)  # type: ignore[no-any-return]  # so is this
 
         return run
 
     def _straight(self, operands: Tensors) -> Callable[..., Any] | None:
         """What runs tensors like these, if nothing but the kernel is wanted."""
-        if not (is_plain(operands) and self.fits(operands)):
+        if not (self.pays(operands) and is_plain(operands) and self.fits(operands)):
             return None
-        learns = _learns(operands)
+        learns = wants_gradients(operands)
         planned = self.operator.planned(operands, self.every(operands, learns=learns))
         if planned is None:
             return None
@@ -111,10 +110,10 @@ class Called(ABC):
         return partial(recorded, ahead) if learns else ahead
 
     def _found(self, operands: Tensors) -> tuple[torch.Tensor, ...]:
-        """The results where something looks on, or there is no kernel."""
-        if not self.fits(operands):
+        """The results where something looks on, or there is no kernel, or it is not worth it."""
+        if not (self.pays(operands) and self.fits(operands)):
             return tuple(self.plain(*operands))
-        count, every = self.count, self.every(operands, learns=_learns(operands))
+        count, every = self.count, self.every(operands, learns=wants_gradients(operands))
         if is_compiling():
             return self.operator(operands, every)[:count]
         if is_pushed_twice():
@@ -247,10 +246,6 @@ def float_results(called: Called) -> list[int]:
     """Which results have gradients."""
     results: Sequence[AnyBorder] = called.kernel.results[: called.count]
     return [at for at, border in enumerate(results) if border.dtype is DType.FLOAT]
-
-
-def _learns(operands: Tensors) -> bool:
-    return torch.is_grad_enabled() and any(x.requires_grad for x in operands)
 
 
 class _Differentiable(torch.autograd.Function):

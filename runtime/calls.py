@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .memory import empty, size_of
+from .memory import maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +34,8 @@ class Planned:
     pointers: Any
     changed: tuple[tuple[int, Callable[[torch.Tensor], torch.Tensor]], ...]
     """The operands that have to be copied, and how."""
-    made: tuple[tuple[torch.Size, torch.dtype, int], ...]
-    """The results as the function makes them: their shapes, their dtypes, and how many bytes."""
+    made: tuple[tuple[torch.dtype, Callable[[], torch.Tensor]], ...]
+    """The dtypes of the results as the function makes them, and what makes memory for them."""
     narrow: tuple[tuple[int, torch.dtype], ...]
     """The results that are given out as another dtype."""
 
@@ -45,7 +45,7 @@ class Planned:
             operands = list(operands)
             for at, change in self.changed:
                 operands[at] = change(operands[at])
-        made = [empty(shape, dtype, size) for shape, dtype, size in self.made]
+        made = [make() for _, make in self.made]
         places = [x.data_ptr() for x in operands]
         places += [x.data_ptr() for x in made]
         self.function(self.pointers(*places), self.numbers)
@@ -115,10 +115,7 @@ class Calls:
             (ctypes.c_long * len(numbers))(*numbers),
             self.pointers,
             changed,
-            tuple(
-                (x.shape, wide, size_of(x.shape, wide))
-                for x, (_, wide) in zip(made, dtypes, strict=True)
-            ),
+            tuple((wide, maker(x.shape, wide)) for x, (_, wide) in zip(made, dtypes, strict=True)),
             tuple((at, own) for at, (own, wide) in enumerate(dtypes) if own is not wide),
         )
 

@@ -46,6 +46,11 @@ def alike(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
     return check
 
 
+def wants_gradients(tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether what is made of these may be asked for gradients."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+
+
 def is_pushed_twice() -> bool:
     """Whether a tangent of a tangent is wanted. PyTorch sees none of the inner one in a rule of a
     function of its own, and would give 0 for it."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
+from ..dsl.core import names
 from .alone import alone
-from .eager import is_pushed_twice
+from .eager import is_pushed_twice, is_watched, wants_gradients
 from .operators import LIBRARY
 
 if TYPE_CHECKING:
@@ -33,24 +34,36 @@ class Alone:
 
     def __init__(self, call: ContractionCall) -> None:
         self.call = call
-        self.written: dict[int, Callable[..., tuple[torch.Tensor, ...]]] = {}
-        self.run = self(call.read)  # not while PyTorch traces a call
+        self.written: dict[tuple[int, bool], Callable[..., tuple[torch.Tensor, ...]]] = {}
+        short, long = self(call.read), self(call.read, slow=True)  # not while PyTorch traces a call
+
+        def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if is_compiling() or not (is_watched() or wants_gradients(operands)):
+                return short(*operands)
+            return long(*operands)
+
+        self.run = run
         """A function of the operands that gives a tuple of the results that are read."""
 
-    def __call__(self, count: int) -> Callable[..., tuple[torch.Tensor, ...]]:
-        """The same of so many results, the first ones."""
-        if count not in self.written:
-            call = self.call
-            body = call.contraction.body
-            body = replace(body, results=body.results[:count])
-            written = alone(call.name, body, call.orders, call.results[:count])
+    def __call__(
+        self, count: int, *, slow: bool = False
+    ) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The same of so many results, the first ones. What is `slow` has derivatives of any order,
+        which PyTorch's own call of attention lacks on the CPU: the scores are values of it."""
+        if (count, slow) not in self.written:
+            call, made = self.call, self.call.contraction
+            results, orders = made.body.results[:count], call.results[:count]
+            if slow:
+                score = next(s.node for s in made.body.steps if s.node.name == made.score)
+                results, orders = (*results, score.name), (*orders, names(score.axes))
+            written = alone(call.name, replace(made.body, results=results), call.orders, orders)
 
             def run(*operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
                 found = written(*operands)
-                return found if isinstance(found, tuple) else (found,)
+                return found[:count] if isinstance(found, tuple) else (found,)
 
-            self.written[count] = run
-        return self.written[count]
+            self.written[count, slow] = run
+        return self.written[count, slow]
 
 
 class Fused(ABC):
@@ -157,7 +170,7 @@ class Fused(ABC):
             given = list(operands)
             for at, value in zip(places, varied, strict=True):
                 given[at] = value
-            return self.alone(count)(*given)
+            return self.alone(count, slow=True)(*given)
 
         found, pull, *_ = torch.func.vjp(results, *(operands[at] for at in places))
         return found, pull
@@ -194,7 +207,7 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, fused: Fused, *operands: torch.Tensor) -> Any:
-        every = fused.alone(len(fused.call.results))
+        every = fused.alone(len(fused.call.results), slow=True)
         found = torch.vmap(every, in_dims[1:], randomness=info.randomness)(*operands)
         return tuple(found), tuple([0] * len(found))
 

@@ -47,17 +47,10 @@ class Return(Protocol):
 
 class Ways:
     """The calls that are remembered, by what tensors do not say: whether gradients may be wanted,
-    and how many threads there are."""
+    and how many threads there are. Of each kind `found` has a test of tensors, and what to do."""
 
     def __init__(self) -> None:
         self.found: dict[object, list[tuple[Callable[..., bool], Any]]] = {}
-
-    def get(self, key: object, tensors: Tensors) -> Any:
-        """What to do with tensors like these, if some came before."""
-        for check, way in self.found.get(key, ()):
-            if check(*tensors):
-                return way
-        return None
 
     def put(self, key: object, tensors: Tensors, way: Any) -> None:
         """Remember it."""
@@ -81,7 +74,7 @@ class Ahead:
     def __init__(self, called: Called, planned: Planned) -> None:
         self.called, self.planned, self.count = called, planned, called.count
         made = planned.made[: self.count]
-        self.hidden = [at for at, (_, dtype, _) in enumerate(made) if not dtype.is_floating_point]
+        self.hidden = [at for at, (dtype, _) in enumerate(made) if not dtype.is_floating_point]
         self.ways = Ways()
 
     def __call__(self, *operands: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -96,7 +89,7 @@ class Ahead:
         which = tuple([one is None for one in gradients])
         key = wanted, which, torch.get_num_threads()
         tensors = (*saved, *came)
-        way = self.ways.get(key, tensors)
+        way = next((own for like, own in self.ways.found.get(key, ()) if like(*tensors)), None)
         if way is None:
             way = self._back(saved, gradients, wanted) if is_plain(tensors) else None
             if way is None:

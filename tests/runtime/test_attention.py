@@ -276,6 +276,31 @@ def test_plain_causal_attention(program: neuraxis.Program, monkeypatch: pytest.M
     assert_close(back, gradients(model, given_))
 
 
+GROUPED = """
+model m[g = {g}, n = 3, k = 4](
+    q[b, t, g, n, k], key[b, t, g, n, k], v[b, t, g, n, k]
+) -> [b, t, g, n, k]:
+    scores = dot[k](q, key[t -> s])
+    return dot[s](softmax[s](where(s <= t, scores, -inf)), v[t -> s])
+"""
+
+
+@pytest.mark.parametrize("g", [2, 3])
+def test_what_pytorch_runs_is_of_its_own_sizes(g: int) -> None:
+    """One kernel runs any number of groups; what is run in its place is written for one."""
+    model = Program.from_text(GROUPED.format(g=g)).model("m").double()
+    given_ = inputs(model, {"b": 2, "t": 5})
+    assert model(*given_).shape == (2, 5, g, 3, 4)
+
+
+def test_second_derivatives_of_small_attention(program: neuraxis.Program) -> None:
+    """PyTorch's own call, which runs it, has none on the CPU."""
+    model = program.model("causal").double()
+    given_ = [value.requires_grad_() for value in inputs(model, {"b": 2, "t": 5})]
+    (slope,) = torch.autograd.grad((model(*given_) ** 2).sum(), given_[:1], create_graph=True)
+    assert torch.autograd.grad((slope**2).sum(), given_[0])[0].abs().max() > 0
+
+
 def test_attention_without_a_mask_is_left_to_pytorch(program: neuraxis.Program) -> None:
     model = program.model("whole")
     assert not called(model)

@@ -10,7 +10,7 @@ SHAPE = (3, 1 << 19)
 
 
 def empty(shape, dtype):
-    return memory.empty(torch.Size(shape), dtype, memory.size_of(shape, dtype))
+    return memory.maker(torch.Size(shape), dtype)()
 
 
 def test_what_is_held_is_never_given_out():

@@ -10,6 +10,7 @@ from ....dsl.core import DType, names
 from ...artifact import ContractionCall
 from ...attention.contraction import DOT, QUERY, VALUE
 from ..forms import Contracted
+from .kernels import sizes_of
 from .layout import MULTIPLIED, Layout, Value, aligned, squeezed
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def write_contracted(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     results = tuple(_order(orders[0], wanted) for wanted in made.results)
     count = 1 if found.total is None else 2
     what = made if form.kernel is None else form.kernel.symbol
-    key = repr((what, orders, results, count, form.is_usual))
+    key = repr((what, orders, results, count, form.is_usual, sizes_of(made.body)))
     name = f"attention_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = ContractionCall(name, made, form.kernel, orders, results, count, form.is_usual)
     label = "attended" if found.gates else w.label(piece.node, "attended")

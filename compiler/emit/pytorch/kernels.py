@@ -19,7 +19,8 @@ from .layout import Layout, Value, squeezed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ....dsl.core import Axes, DType, Node
+    from ....dsl.core import Axes, Body, DType, Node
+    from ....dsl.sizes import Size
     from ..cpp.borders import Border
     from ..cpp.kernel import Kernel
     from ..forms import Piece
@@ -40,7 +41,7 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     if provided.kernel is None:
         scan = nameless(scan)
     what = scan if provided.kernel is None else provided.kernel.symbol
-    key = repr((what, orders, results))
+    key = repr((what, orders, results, sizes_of(scan.body)))
     name = f"scan_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = KernelCall(name, scan, provided.kernel, orders, results)
     targets = []
@@ -55,6 +56,12 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     listed = ", ".join(value.text for value in given)
     w.line(f"{', '.join(targets)}{ending} = {name}({listed})", piece.node)
     return True
+
+
+def sizes_of(body: Body) -> tuple[Size, ...]:
+    """Those of the axes of its inputs: a kernel may run them all, what PyTorch runs in its place
+    holds them."""
+    return tuple(axis.size for node in body_inputs(body) for axis in node.axes)
 
 
 def _given(w: Writer, piece: Piece, scan: ScanAttrs, kernel: Kernel | None) -> list[Value]:
@@ -100,7 +107,7 @@ def write_fused(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     kernel = forward(region.body, last_of(orders))
     like = max(orders, key=len, default=())
     results = tuple(laid(border, like) for border in kernel.results)
-    key = repr((kernel.symbol, region.moved, orders, results))
+    key = repr((kernel.symbol, region.moved, orders, results, sizes_of(region.body)))
     name = f"region_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = RegionCall(
         name, region.body, region.moved, region.spared, kernel, orders, results
