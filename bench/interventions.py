@@ -155,6 +155,7 @@ def study(name: str, case: Case, args: argparse.Namespace) -> None:
     values, again, source = prepared(name, case.model, case.prompts, case.config)
     print(f"{name}: {time.process_time() - start:.1f} CPU seconds with checking and compiling")
     if args.source is not None:
+        args.source.mkdir(parents=True, exist_ok=True)
         (args.source / f"{name}.py").write_text(source)
     with torch.no_grad():
         bound = _bound(name, case)

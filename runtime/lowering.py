@@ -56,15 +56,16 @@ def lower(
     *,
     ragged: Iterable[str] = (),
     seed: int = 0,
+    known: Mapping[str, int] | None = None,
 ) -> Lowered:
     """Some values of a study, for the parameters of `shared`, and for examples that have lengths
-    of their own along ragged axes."""
+    of their own along ragged axes. It is fast for the run-time sizes that are known."""
     built = part_of(study.body, results)
     graph = padded(built, ragged)
     if results == study.body.results:
         count = len(results)
         check_updates(built, graph, range(count - len(study.updates), count))
-    return loaded(compile_graph(graph, Context()), study, shared, seed=seed)
+    return loaded(compile_graph(graph, Context(sizes=known)), study, shared, seed=seed)
 
 
 def loaded(

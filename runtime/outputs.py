@@ -63,7 +63,7 @@ def put_outputs(
     wanted = tuple(dict.fromkeys(name for output in study.outputs for name in output.nodes))
     if not wanted:
         return
-    lowered = lower(study, wanted, shared, ragged=given.ragged, seed=seed)
+    lowered = lower(study, wanted, shared, ragged=given.ragged, seed=seed, known=given.sizes)
     with torch.no_grad():
         found = dict(zip(wanted, lowered(given.inputs), strict=True))
     axes = {name: names(node.axes) for name, node in zip(wanted, lowered.results, strict=True)}

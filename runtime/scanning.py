@@ -41,7 +41,9 @@ class Steps:
         self._wanted = tuple(dict.fromkeys(plan.results))
         nodes = {step.node.name: step.node for step in study.body.steps}
         self._axes = {name: names(nodes[name].axes) for name in self._wanted}
-        graph = compile_graph(padded(part_of(study.body, self._wanted), given.ragged), Context())
+        self._sizes = given.sizes
+        ctx = Context(sizes=self._sizes, without=frozenset({"batch"}))
+        graph = compile_graph(padded(part_of(study.body, self._wanted), given.ragged), ctx)
         self._held = apart(graph, [name for name in self._changing() if name in graph])
         self._common = self._loaded(self._held.graph) if self._held.names else None
         self._own = self._loaded(self._held.within(graph))
@@ -64,7 +66,8 @@ class Steps:
         return [name for name, source in self.study.sources.items() if changes(source)]
 
     def _loaded(self, graph: Graph) -> Lowered:
-        return loaded(compile_graph(graph, Context()), self.study, self.shared, seed=self.seed)
+        ctx = Context(sizes=self._sizes)
+        return loaded(compile_graph(graph, ctx), self.study, self.shared, seed=self.seed)
 
     def begun(self, inputs: Tensors) -> Self:
         """Itself, in front of the first step."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..context import Context
+from .batch import batch
 from .contract import contract
 from .fold import fold
 from .hoist import hoist
@@ -39,6 +40,7 @@ PASSES = (
     Pass("tidy", prune),
     Pass("contract", contract),
     Pass("regroup", regroup),
+    Pass("batch", batch),
     Pass("hoist", hoist),
     Pass("parallelise", parallelise),
 )
@@ -47,6 +49,7 @@ __all__ = [
     "PASSES",
     "Context",
     "Pass",
+    "batch",
     "contract",
     "fold",
     "hoist",

@@ -5,26 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...dsl import sizes
 from ...dsl.core import DType
 from ...dsl.ops import ConstAttrs, IndexAttrs, IotaAttrs, MapAttrs, ReduceAttrs, Select
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...dsl.core import Axis, Node
     from ...dsl.sizes import Size
     from ..graph import Edit, Graph
 
 
-Read = frozenset[tuple["Size", int]]
+@dataclass(frozen=True)
+class Positions:
+    """Which positions axes surely have: by their sizes, by what is known of these at run time, and
+    because they are `read`."""
 
+    read: frozenset[tuple[Size, int]]
+    known: Mapping[str, int]
 
-def positions_read(graph: Graph) -> Read:
-    """Sizes of axes, and positions that are read of such: an axis of that size has it."""
-    found = set()
-    for name in graph.in_order():
-        match graph.node(name).attrs:
-            case IndexAttrs(Select(axis, at)):
-                found.add((graph.node(graph.operands(name)[0]).size(axis), at))
-    return frozenset(found)
+    @classmethod
+    def of(cls, graph: Graph, known: Mapping[str, int] | None) -> Positions:
+        """Those of a graph."""
+        found = set()
+        for name in graph.in_order():
+            match graph.node(name).attrs:
+                case IndexAttrs(Select(axis, at)):
+                    found.add((graph.node(graph.operands(name)[0]).size(axis), at))
+        return cls(frozenset(found), known or {})
+
+    def has(self, size: Size, at: int) -> bool:
+        """Whether an axis of this size has this position; a negative one counts from the end."""
+        if (size, at) in self.read:
+            return True
+        if sizes.counts(size) or not sizes.symbols(size) <= self.known.keys():
+            return False
+        count = sizes.evaluate(size, self.known)
+        return -count <= at < count
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,7 @@ class Placed:
     value: str
 
 
-def placed(edit: Edit, name: str, read: Read) -> Placed | None:
+def placed(edit: Edit, name: str, positions: Positions) -> Placed | None:
     """Where a value is not zero, and what it is there; None if it is not of this kind, or if its
     axis may be too short for anything to be there."""
     node = edit.node(name)
@@ -45,7 +63,7 @@ def placed(edit: Edit, name: str, read: Read) -> Placed | None:
     there, value, zero = edit.operands(name)
     if not is_number(edit.node(zero), 0):
         return None
-    at = _position(edit, there, read)
+    at = _position(edit, there, positions)
     return None if at is None else Placed(at, there, value)
 
 
@@ -54,7 +72,7 @@ def is_number(node: Node, value: float) -> bool:
     return isinstance(node.attrs, ConstAttrs) and node.attrs.value == value
 
 
-def _position(edit: Edit, name: str, read: Read) -> Select | None:
+def _position(edit: Edit, name: str, positions: Positions) -> Select | None:
     """The position for which a bool is true, if it is one: `t == 2`, `t == |t| + -1`."""
     if edit.node(name).attrs != MapAttrs("eq"):
         return None
@@ -67,9 +85,8 @@ def _position(edit: Edit, name: str, read: Read) -> Select | None:
     axis = iota.axis
     match edit.node(place).attrs:
         case ConstAttrs(value=int(at)) if at >= 0:
-            known = isinstance(axis.size, int) and at < axis.size
-            return Select(axis.name, at) if known or (axis.size, at) in read else None
-        case MapAttrs("add") if (axis.size, -1) in read:
+            return Select(axis.name, at) if positions.has(axis.size, at) else None
+        case MapAttrs("add") if positions.has(axis.size, -1):
             size, back = edit.operands(place)
             if is_number(edit.node(back), -1) and _counts(edit, size, axis):
                 return Select(axis.name, -1)

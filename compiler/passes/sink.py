@@ -28,7 +28,7 @@ from ...dsl.ops import (
     Slice,
 )
 from ..bodies import in_bodies
-from .placed import is_number, placed, positions_read
+from .placed import Positions, is_number, placed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...dsl.ops import Attrs, OpDef
     from ..context import Context
     from ..graph import Edit, Graph
-    from .placed import Placed, Read
+    from .placed import Placed
 
 WHERE, TIMES = MapAttrs("where"), MapAttrs("mul")
 ALIKE = {MapAttrs("add"), MapAttrs("sub")}
@@ -47,19 +47,19 @@ def sink(graph: Graph, ctx: Context) -> Graph:
     """The graph with single positions below what is linear."""
     graph = in_bodies(graph, lambda body: sink(body, ctx))
     with graph.edit() as edit:
-        sinking = _Sinking(edit, positions_read(graph))
+        sinking = _Sinking(edit, Positions.of(graph, ctx.sizes))
         for name in graph.in_order():
             sinking.look(name)
     return edit.graph
 
 
 class _Sinking:
-    def __init__(self, edit: Edit, read: Read) -> None:
-        self.edit, self.read = edit, read
+    def __init__(self, edit: Edit, positions: Positions) -> None:
+        self.edit, self.positions = edit, positions
         self.parts: dict[tuple[str, Select], str] = {}
 
     def _placed(self, name: str) -> Placed | None:
-        return placed(self.edit, name, self.read)
+        return placed(self.edit, name, self.positions)
 
     def look(self, name: str) -> None:
         """Put the position of what a node reads below it, and again, if it reads several."""

@@ -52,7 +52,8 @@ class Sweep:
         """The sweep, for run-time sizes, and for examples that have lengths of their own along
         ragged axes."""
         graph = padded(part_of(study.body, (plan.result,)), ragged)
-        graph = compile_graph(graph, Context())
+        # members are put in rows, and what they have in common is taken out, before it is batched
+        graph = compile_graph(graph, Context(sizes=known, without=frozenset({"batch"})))
         read: dict[str, str] = {}
         for step in study.body.steps:
             source = study.sources.get(step.node.name)

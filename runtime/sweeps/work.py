@@ -174,7 +174,7 @@ class Work:
             for name in graph.in_order()
         )
         if key not in self._lowered:
-            compiled = compile_graph(graph, Context())
+            compiled = compile_graph(graph, Context(sizes=self._sizes(whole(self.counts))))
             study, name = self.sweep.study, self.sweep.plan.name
             self._lowered[key] = loaded(
                 compiled, study, self.shared, seed=self.seed, name=name, lean=True

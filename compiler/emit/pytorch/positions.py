@@ -313,10 +313,11 @@ def write_concat(w: Writer, piece: Piece, wish: Layout | None) -> Value:
     order = [axis for axis in largest.axes if axis in axes]
     order += [axis for axis in names(node.axes) if axis not in order and axis != attrs.axis]
     if attrs.new:
-        at = _merged_at(w, node.name, attrs.axis, order)
+        at = _wanted_at(w, node.name, attrs.axis, order)
         if at is None and wish is not None and attrs.axis in wish:
             at = len([a for a in wish[: wish.index(attrs.axis)] if a in order])
-        at = len(order) if at is None else at
+        if at is None:
+            at = 0 if node.axes[0].name == attrs.axis else len(order)
         layout = (*order[:at], attrs.axis, *order[at:])
         where = -1 if at == len(order) else at
         parts = [w.exactly(value, [axes[axis] for axis in order]) for value in values]
@@ -345,10 +346,17 @@ def _appended(w: Writer, piece: Piece, first: Node) -> Value:
     return Value(f"{before.text}.append({new.text})", before.layout, first.dtype)
 
 
-def _merged_at(w: Writer, name: str, axis: str, order: list[str]) -> int | None:
-    """Where a new axis goes so that a reader who merges it with its neighbours needs no copy."""
+def _wanted_at(w: Writer, name: str, axis: str, order: list[str]) -> int | None:
+    """Where a new axis goes so that a reader who merges it with its neighbours needs no copy, and
+    one who takes positions of it copies blocks."""
     for user in filter(None, w.flow.users[name]):  # a result is read by nobody of the graph
         attrs = w.flow.nodes[user].attrs
+        if (
+            isinstance(attrs, IndexAttrs)
+            and attrs.how.axis == axis
+            and w.flow.reads[user][0] == name
+        ):
+            return 0
         for old, _ in attrs.pairs if isinstance(attrs, RenameAttrs) else ():
             if axis in old and len(old) > 1:
                 before, after = old[: old.index(axis)], old[old.index(axis) + 1 :]

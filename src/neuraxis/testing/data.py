@@ -50,8 +50,8 @@ class Given:
 
 
 def data_for(graph: Graph, seed: int, length: int, parts: int = QUARTERS) -> Given:
-    """Inputs and parameters of a drawn graph, with `length` for the size `t`."""
-    known = {"t": length}
+    """Inputs and parameters of a drawn graph, with `length` for the size `t`, and two examples."""
+    known = {"t": length, "b": 2}
     numbers = np.random.default_rng(seed)
     inputs, params = {}, {}
     for name in graph.in_order():
