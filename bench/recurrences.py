@@ -117,10 +117,11 @@ def forward(model: Callable[..., torch.Tensor], given: list[torch.Tensor]) -> Ca
 def both(model: Callable[..., torch.Tensor], given: list[torch.Tensor]) -> Callable[[], object]:
     leaves = [x.clone().requires_grad_() for x in given]
     leaves_too = [*leaves, *(p for p in getattr(model, "parameters", list)() if p.requires_grad)]
+    with torch.no_grad():
+        came = torch.randn_like(model(*given))
 
     def run() -> object:
-        found = model(*leaves)
-        return torch.autograd.grad(found, leaves_too, torch.ones_like(found))
+        return torch.autograd.grad(model(*leaves), leaves_too, came)
 
     return run
 

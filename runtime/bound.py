@@ -14,6 +14,7 @@ from ..compiler.emit.flat import flat
 from . import emitted
 from .eager import is_watched
 from .held import slots
+from .products import functional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,7 +77,9 @@ class Bound:
         """What binds the parameters."""
         artifact, module = self.module._artifact, self.module
         classes = {path: type(own).__name__ for path, own in module.named_modules() if path}
-        text = flat(artifact.source, artifact.entry, classes, join=is_small(module))
+        packed = "F.packed" if hasattr(functional, "packed") else ""
+        small = is_small(module)
+        text = flat(artifact.source, artifact.entry, classes, join=small, packed=packed)
         if text is None:
             return None
         around = sys.modules[type(module).__module__].__dict__
@@ -97,6 +100,8 @@ def _are_views(made: Iterable[Any], held: Iterable[torch.Tensor]) -> bool:
     waiting = list(made)
     while waiting:
         value = waiting.pop()
+        if callable(value):  # a weight in the order of a library
+            return False
         if isinstance(value, list | tuple):
             waiting += value
         elif isinstance(value, torch.Tensor) and storage_of(value) not in places:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .products import functional
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,4 +27,6 @@ def loaded(source: str, name: str, given: Given = ()) -> ModuleType:
     sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
     module.__dict__.update(given)
     exec(compile(source, file, "exec"), module.__dict__)
+    if "F" in module.__dict__:
+        module.__dict__["F"] = functional
     return module

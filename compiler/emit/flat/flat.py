@@ -27,10 +27,13 @@ GIVEN = {ROOT, DEVICE, "torch", "F"}
 NEW = {"torch.arange", "torch.tensor"}  # what they give depends on their arguments alone
 
 
-def flat(source: str, entry: str, classes: Mapping[str, str], *, join: bool = False) -> str | None:
+def flat(
+    source: str, entry: str, classes: Mapping[str, str], *, join: bool = False, packed: str = ""
+) -> str | None:
     """The text of `bound(self, device)` for emitted source whose class `entry` is the model.
     `classes` has the class of each module by its path. With `join`, linear maps of one value are
-    one product, for which their weights are held again. None if the model is no plain body."""
+    one product, for which their weights are held again, and calls of what `packed` makes of these,
+    if it is named. None if the model is no plain body."""
     work = Flattening(methods(source), {**classes, "": entry})
     root = work.method("", "forward")
     if root is None or not root.is_plain:
@@ -40,7 +43,7 @@ def flat(source: str, entry: str, classes: Mapping[str, str], *, join: bool = Fa
     work.lines.append(ast.Return(work.written(root, name_of(ROOT), given)))
     lines = work.lines
     if join:
-        lines = joined(lines, set(work.constants.values()), work.named, work.names.take)
+        lines = joined(lines, set(work.constants.values()), work.named, work.names.take, packed)
     text = [f"def bound({ROOT}, {DEVICE}):"]
     text += [f"    {name} = {made}" for made, name in work.constants.items()]
     text += ["", f"    def step({', '.join(root.takes)}):"]

@@ -30,10 +30,12 @@ def joined(
     constants: Collection[str],
     bind: Callable[[str], str],
     free: Callable[[str], str],
+    packed: str = "",
 ) -> list[ast.stmt]:
     """The lines with one product for several maps of a value whose weights are `constants`.
 
-    `bind` takes the text of what is computed once and gives its name; `free` gives a new name.
+    `bind` takes the text of what is computed once and gives its name; `free` gives a new name. With
+    `packed`, what makes a function of a weight, all maps are calls of what it makes.
     """
     before: dict[int, list[ast.stmt]] = {}
     parts: dict[ast.Call, str] = {}
@@ -41,6 +43,7 @@ def joined(
         columns = zip(*(call.args[1:] for call in maps.calls), strict=True)
         names = [[ast.unparse(one) for one in column] for column in columns]
         held = [bind(f"torch.cat(({', '.join(column)}))") for column in names]
+        constants = {*constants, *held}
         widths = bind(f"[{', '.join(f'{weight}.shape[0]' for weight in names[0])}]")
         own = [free("part") for _ in maps.calls]
         value = ast.unparse(maps.calls[0].args[0])
@@ -49,9 +52,13 @@ def joined(
         before.setdefault(maps.at, []).extend(ast.parse(text).body)
         parts |= dict(zip(maps.calls, own, strict=True))
     taking = _Taking(parts)
-    return [
+    new = [
         one for at, line in enumerate(lines) for one in (*before.get(at, ()), taking.visit(line))
     ]
+    if not packed:
+        return new
+    packing = _Packing({*constants}, bind, packed)
+    return [packing.visit(line) for line in new]
 
 
 class _Taking(ast.NodeTransformer):
@@ -64,6 +71,23 @@ class _Taking(ast.NodeTransformer):
         if node in self.parts:
             return name_of(self.parts[node])
         return self.generic_visit(node)
+
+
+class _Packing(ast.NodeTransformer):
+    """Maps whose weights are known as functions of a value."""
+
+    def __init__(self, constants: set[str], bind: Callable[[str], str], packed: str) -> None:
+        self.constants, self.bind, self.packed = constants, bind, packed
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if ast.unparse(node.func) != LINEAR or node.keywords:
+            return node
+        weights = [one.value if isinstance(one, ast.Starred) else one for one in node.args[1:]]
+        if not all(isinstance(one, ast.Name) and one.id in self.constants for one in weights):
+            return node
+        made = self.bind(f"{self.packed}({', '.join(map(ast.unparse, node.args[1:]))})")
+        return ast.Call(name_of(made), node.args[:1], [])
 
 
 def _found(lines: Sequence[ast.stmt], constants: Collection[str]) -> Iterator[_Maps]:
