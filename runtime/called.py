@@ -18,6 +18,7 @@ from torch.compiler import is_compiling
 from ..dsl.core import DType
 from .eager import is_pushed_twice, wants_gradients
 from .operators import REALS, shape_of
+from .products import functional
 from .straight import Ahead, Ways, is_plain, recorded
 
 if TYPE_CHECKING:
@@ -218,6 +219,8 @@ def _gathering(
     summed over what the operand lacks. The parts are places of results, and their axes."""
     if not parts:
         return None
+    if len(parts) == 2 and (product := _product(order, parts)) is not None:
+        return product
     if len(parts) > 1:
         letters: dict[str, int] = {}
         for _, own in parts:
@@ -240,6 +243,39 @@ def _gathering(
         return value.permute(turn)
 
     return single
+
+
+def _product(
+    order: tuple[str, ...], parts: Sequence[tuple[int, tuple[str, ...]]]
+) -> Callable[[Tensors], torch.Tensor] | None:
+    """The same of two results that are a product of matrices, by what is fastest for these."""
+    (one, first), (other, second) = parts
+    summed = [name for name in first if name in second]
+    left = [name for name in first if name not in summed]
+    right = [name for name in second if name not in summed]
+    if not summed or sorted([*left, *right]) != sorted(order):
+        return None
+    turned = [first.index(name) for name in (*left, *summed)]
+    turned_too = [second.index(name) for name in (*right, *summed)]
+    back = [[*left, *right].index(name) for name in order]
+
+    def product(made: Tensors) -> torch.Tensor:
+        rows, columns = made[one].permute(turned), made[other].permute(turned_too)
+        shape = (*rows.shape[: len(left)], *columns.shape[: len(right)])
+        matrices = _matrix(rows, len(left)), _matrix(columns, len(right))
+        if rows.numel() > columns.numel():  # the first is copied
+            found = functional.linear(*reversed(matrices)).t()
+        else:
+            found = functional.linear(*matrices)
+        turned_back: torch.Tensor = found.reshape(shape).permute(back)
+        return turned_back
+
+    return product
+
+
+def _matrix(value: torch.Tensor, count: int) -> torch.Tensor:
+    """A value as a matrix, whose rows stand along the first axes."""
+    return value.flatten(count).flatten(0, count - 1) if count else value.flatten()[None]
 
 
 def float_results(called: Called) -> list[int]:

@@ -86,7 +86,7 @@ class _Linear(torch.autograd.Function):
         times = plain if again else _times
         rows, given = (value.reshape(-1, value.shape[-1]) for value in (came, x))
         of_weight = None
-        if wanted[1] and weight.stride(0) == 1:  # as it lies in memory
+        if wanted[1] and _is_turned(weight, len(rows)):
             of_weight = times(given.t(), rows.t()).t()
         elif wanted[1]:
             of_weight = times(rows.t(), given.t())
@@ -95,6 +95,15 @@ class _Linear(torch.autograd.Function):
             of_weight,
             rows.sum(0) if wanted[2] else None,
         )
+
+
+def _is_turned(weight: torch.Tensor, rows: int) -> bool:
+    """Whether the gradient of a weight is made turned: as it lies in memory, unless that costs more
+    than turning it. Of the two that are multiplied, the first is copied."""
+    made, summed = weight.shape
+    turned = weight.stride(0) == 1
+    spared = rows * (made - summed) * (-1 if turned else 1)
+    return turned != (spared > 2 * made * summed)
 
 
 # past the Python of `apply`, which asks again whether a transform looks on

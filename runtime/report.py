@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..compiler.build import build as graph_of
@@ -19,6 +20,7 @@ from .mistakes import mistake
 from .sites import matching_sites
 
 if TYPE_CHECKING:
+    from ..compiler.graph import Graph
     from .program import Program
 
 NAMES = tuple(row.name for row in PASSES)
@@ -65,14 +67,22 @@ def emitted(
     return emit(graph, checked, target, NAMES).source
 
 
+def _compiled(built: Graph) -> tuple[Graph, list[str]]:
+    """A graph after all passes, and the names of those that changed it."""
+    steps = [("build", built)]
+    graph = compile_graph(built, Context(), observer=lambda name, made: steps.append((name, made)))
+    changed = [name for (_, one), (name, new) in pairwise(steps) if one.to_body() != new.to_body()]
+    return graph, changed
+
+
 def explained(program: Program, model: str | None) -> str:
     """How a model is lowered, and how the sweeps of its experiments are run. Without a name, all
     models of the file."""
     parts = []
     for name in [model] if model is not None else program.models:
         checked = program.elaborated(name)
-        graph = compile_graph(graph_of(checked), Context())
-        head = f"{checked.name}: {len(graph)} operations after {', '.join(NAMES)}"
+        graph, changed = _compiled(graph_of(checked))
+        head = f"{checked.name}: {len(graph)} operations after {', '.join(changed) or 'no change'}"
         parts.append([head, *explain_model(checked, graph)])
     for name, study in program.checked.experiments.items():
         if study.sweeps and model in (None, study.model and study.model.name):

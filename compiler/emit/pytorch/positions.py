@@ -19,7 +19,7 @@ from ....dsl.ops import (
     Window,
 )
 from .expressions import literal
-from .layout import COMPARED, Layout, Value, aligned, permuted, place, squeezed
+from .layout import ATOM, COMPARED, Layout, Value, aligned, permuted, place, squeezed
 
 if TYPE_CHECKING:
     from ....dsl.core import Node
@@ -65,6 +65,11 @@ def write_index(w: Writer, piece: Piece, wish: Layout | None) -> Value:
         case Select(axis=axis, at=at):
             value = w.tensor(w.need(piece.reads[0]))
             layout = tuple(own for own in value.layout if own != axis)
+            every = _every(w, piece, axis)
+            if every:
+                return _unbound(
+                    w, piece, every, value.layout.index(axis), replace(value, layout=layout)
+                )
             return value.view(_index(value, axis, str(at)), layout)
         case Slice(axis=axis, start=start, stop=stop):
             value = w.tensor(w.need(piece.reads[0]))
@@ -78,6 +83,31 @@ def write_index(w: Writer, piece: Piece, wish: Layout | None) -> Value:
             return _gather(w, piece, how)
         case Window():
             return _window(w, piece, how)
+
+
+def _every(w: Writer, piece: Piece, axis: str) -> list[Piece]:
+    """The selections of all positions along the axis of a value, if there is one for each: taken
+    apart at once, what comes back to them is put together at once."""
+    (source,) = piece.reads
+    size = w.flow.nodes[source].size(axis)
+    found: dict[int, Piece] = {}
+    for user in w.flow.users[source]:
+        own = w.plan.pieces.get(user)
+        if own is not None and isinstance(own.node.attrs, IndexAttrs) and user not in w.values:
+            how = own.node.attrs.how
+            if isinstance(how, Select) and how.axis == axis and isinstance(size, int):
+                found.setdefault(how.at % size, own)
+    return [found[at] for at in sorted(found)] if len(found) == size and len(found) > 1 else []
+
+
+def _unbound(w: Writer, piece: Piece, every: list[Piece], at: int, value: Value) -> Value:
+    """All positions as names; that of one piece."""
+    targets = [w.target(own.node, "part") for own in every]
+    w.line(f"{', '.join(targets)} = {value.atom}.unbind({at})", piece.node)
+    for own, target in zip(every, targets, strict=True):
+        w.values[own.node.name] = replace(value, text=target, rank=ATOM)
+    w.left[piece.reads[0]] -= len(every) - 1
+    return w.values[piece.node.name]
 
 
 def _index(value: Value, axis: str, what: str) -> str:
