@@ -167,7 +167,8 @@ class _Adjoint:
                 f"const {element} *__restrict old_{at} = i ? {later.word}_0 "
                 f"+ ({before}) * {later.apart(axis.name)} : {first.word};"
             )
-            two.places[node.name] = replace(place, base=f"old_{at}", strides=strides)
+            own = replace(place, base=f"old_{at}", strides=strides)
+            two.places[node.name] = self._back(later, own)
 
     def _read(self) -> None:
         """Per-step values, constants, and the cotangents of results."""
@@ -178,6 +179,7 @@ class _Adjoint:
             border, place = borders.add(two, kind, whole, own.dtype, moving)
             self.one.places[self.again.inputs[at].name] = two.places[self.inside[at].name] = place
             if moving:
+                two.places[self.inside[at].name] = self._back(border, place)
                 self.steps.append(borders.moved(border, moving, "t"))
         for at, node in zip(parts.carried, self.back.carries, strict=False):
             two.places[node.name] = two.buffer(f"back_{at}", node.axes, node.dtype)
@@ -188,10 +190,16 @@ class _Adjoint:
             border, place = borders.add(
                 two, "came", (scan.axis, *node.axes), node.dtype, scan.axis.name
             )
-            two.places[node.name] = place
+            two.places[node.name] = self._back(border, place)
             self.steps.append(borders.moved(border, scan.axis.name, "t"))
         for at, node in zip(parts.summed, self.back.carries[len(parts.carried) :], strict=True):
             two.places[node.name] = two.buffer(f"sum_{at}", node.axes, node.dtype)
+
+    def _back(self, border: Border, place: Place) -> Place:
+        """Where a step of a tensor lies, as it is read or written on the way back."""
+        if self.scan.reverse:
+            return place
+        return replace(place, ahead=self.borders.ahead(self.two, border, self.scan.axis.name))
 
     def _written(self) -> dict[int, tuple[Border, ...]]:
         """The cotangents of operands."""
@@ -206,7 +214,9 @@ class _Adjoint:
             border, place = borders.add(
                 two, "gone", (scan.axis, *node.axes), node.dtype, scan.axis.name
             )
-            two.outs.setdefault(self.back.result(parts.carries + index), []).append(place)
+            two.outs.setdefault(self.back.result(parts.carries + index), []).append(
+                self._back(border, place)
+            )
             self.steps.append(borders.moved(border, scan.axis.name, "t"))
             returns[at] = (*returns.get(at, ()), border)
         return returns

@@ -125,6 +125,8 @@ def read(
         return f"spread{kind}({place.element(indices)})"
     if step == 1:
         whole = "true" if place.padded else memory.whole(size)
+        if place.ahead and not kind:
+            return f"load_on<{whole}>({place.pointer(indices)}, {size} - j, {place.ahead})"
         return f"load{kind}<{whole}>({place.pointer(indices)}, {size} - j)"
     return f"gather{kind}({place.pointer(indices)}, {step}, {size} - j)"
 
@@ -144,5 +146,8 @@ def stored(
     step = place.strides.get(vector, 0)
     if step == 1:
         whole = "true" if place.padded else memory.whole(size)
+        if place.ahead and not kind:
+            given = f"{place.pointer(indices)}, {value}, {size} - j, {place.ahead}"
+            return f"store_on<{whole}>({given});"
         return f"store{kind}<{whole}>({place.pointer(indices)}, {value}, {size} - j);"
     return f"spread_out{kind}({place.pointer(indices)}, {step}, {value}, {size} - j);"

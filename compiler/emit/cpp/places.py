@@ -42,7 +42,8 @@ def plus(terms: Iterable[Term]) -> Term:
 class Place:
     """Numbers at `base`; along axes without a stride they are repeated.
 
-    `padded` says that whole vectors may be read and written along the last axis.
+    `padded` says that whole vectors may be read and written along the last axis. What is read or
+    written soon lies `ahead` of this, if that is to be asked for.
     """
 
     base: str
@@ -50,6 +51,7 @@ class Place:
     dtype: DType
     offset: Term = 0
     padded: bool = False
+    ahead: Term = 0
 
     def at(self, indices: Mapping[str, Term]) -> Term:
         """How far the element at these indices is from the base; others are 0."""
