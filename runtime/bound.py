@@ -32,10 +32,12 @@ def is_small(module: Model) -> bool:
 
 
 class Bound:
-    """The emitted function of a module as one flat function; its own where that cannot be."""
+    """The emitted function of a module as one flat function; its own where that cannot be. With
+    `packs`, products with the weights of a small model are made ready for many rows; else they are
+    of few."""
 
-    def __init__(self, module: Model) -> None:
-        self.module = module
+    def __init__(self, module: Model, *, packs: bool = True) -> None:
+        self.module, self.packs = module, packs
         self._slots = list(slots(module))
         parts = [part for part in module.modules() if part is not module]
         self._hooks = [
@@ -77,12 +79,14 @@ class Bound:
         """What binds the parameters."""
         artifact, module = self.module._artifact, self.module
         classes = {path: type(own).__name__ for path, own in module.named_modules() if path}
-        packed = "F.packed" if hasattr(functional, "packed") else ""
+        packed = "F.packed" if self.packs and hasattr(functional, "packed") else ""
         small = is_small(module)
         text = flat(artifact.source, artifact.entry, classes, join=small, packed=packed)
         if text is None:
             return None
-        around = sys.modules[type(module).__module__].__dict__
+        around = dict(sys.modules[type(module).__module__].__dict__)
+        if small and not self.packs:
+            around["F"] = torch.nn.functional
         given = tuple((name, value) for name, value in around.items() if name[:2] != "__")
         own = emitted.loaded(text, f"{artifact.name}_flat", given)
         made: Callable[..., Any] = own.bound

@@ -27,6 +27,6 @@ def loaded(source: str, name: str, given: Given = ()) -> ModuleType:
     sys.modules[module.__name__] = module  # torch.compile looks for the module of what it reads
     module.__dict__.update(given)
     exec(compile(source, file, "exec"), module.__dict__)
-    if "F" in module.__dict__:
+    if "F" in module.__dict__ and "F" not in dict(given):  # as the source imports it
         module.__dict__["F"] = functional
     return module

@@ -42,7 +42,7 @@ class Form:
     bound: Bound = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bound = Bound(self.module)
+        self.bound = Bound(self.module, packs=False)  # a step has few rows
 
 
 class Forms:
