@@ -32,12 +32,11 @@ def is_small(module: Model) -> bool:
 
 
 class Bound:
-    """The emitted function of a module as one flat function; its own where that cannot be. With
-    `packs`, products with the weights of a small model are made ready for many rows; else they are
-    of few."""
+    """The emitted function of a module as one flat function; its own where that cannot be. That of
+    a small model for `few` rows asks no longer which library is faster."""
 
-    def __init__(self, module: Model, *, packs: bool = True) -> None:
-        self.module, self.packs = module, packs
+    def __init__(self, module: Model, *, few: bool = False) -> None:
+        self.module, self.few = module, few
         self._slots = list(slots(module))
         parts = [part for part in module.modules() if part is not module]
         self._hooks = [
@@ -79,13 +78,15 @@ class Bound:
         """What binds the parameters."""
         artifact, module = self.module._artifact, self.module
         classes = {path: type(own).__name__ for path, own in module.named_modules() if path}
-        packed = "F.packed" if self.packs and hasattr(functional, "packed") else ""
+        packs = module.packs and not self.few and hasattr(functional, "packed")
         small = is_small(module)
-        text = flat(artifact.source, artifact.entry, classes, join=small, packed=packed)
+        text = flat(
+            artifact.source, artifact.entry, classes, join=small, packed="F.packed" if packs else ""
+        )
         if text is None:
             return None
         around = dict(sys.modules[type(module).__module__].__dict__)
-        if small and not self.packs:
+        if small and self.few:
             around["F"] = torch.nn.functional
         given = tuple((name, value) for name, value in around.items() if name[:2] != "__")
         own = emitted.loaded(text, f"{artifact.name}_flat", given)

@@ -96,6 +96,7 @@ class Model(Holder):
     _graph: Graph
     _checked: CheckedModel
     _emitted: Callable[..., Any]
+    packs = True  # whether weights may be held again in an order that is faster
     _bound: Bound | None = None
     _runs = 0
 

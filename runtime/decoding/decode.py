@@ -206,8 +206,13 @@ class _Run:
             if along:
                 now = {name: others[name] for name in along}
                 given |= self._at(now, stepper.position, 1, len(scores))
-            if position in form.inputs:
-                given[position] = torch.tensor(stepper.position, device=new.device)
+            if position in form.inputs:  # of one before, in half of the time
+                before = given.get(position) if place else None
+                given[position] = (
+                    torch.tensor(stepper.position, device=new.device)
+                    if before is None
+                    else before + 1
+                )
             with torch.no_grad():
                 scores = self._scores(stepper.advance(form, given))
             stepper.position += 1

@@ -42,7 +42,8 @@ class Form:
     bound: Bound = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bound = Bound(self.module, packs=False)  # a step has few rows
+        self.module.packs = False  # weights are held for all forms, and read by each in turn
+        self.bound = Bound(self.module, few=True)
 
 
 class Forms:
