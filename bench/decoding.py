@@ -65,7 +65,7 @@ def steered(size: str, args: argparse.Namespace) -> None:
 
     case = loaded(size, args)
     model, other = case.model, case.bound
-    given = {"l": 5, "v": torch.randn(model.wte.shape[1])}
+    given = {"l": len(model.layer) // 2 - 1, "v": torch.randn(model.wte.shape[1])}
     if args.bound is not None:
         given = {"l": other.I["layer"] - 1, "v": other.I["vec"]}
     ours = under(model, **given)
