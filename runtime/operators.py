@@ -113,11 +113,22 @@ class AnyOperator(ABC):
 
     # ---- what is made
 
-    def sizes(self, operands: Tensors, every: int) -> dict[str, Any]:
+    def said(self, operands: Tensors) -> dict[Any, Any]:
+        """What operands say of sizes, by the axis and by what it is called: an axis of a result may
+        have the size of another one."""
+        found: dict[Any, Any] = {}
+        borders: Sequence[AnyBorder] = self.kernel.operands
+        for order, value, border in zip(self.orders, operands, borders, strict=True):
+            own = {axis.name: axis.size for axis in border.axes}
+            for name, size in zip(order, value.shape, strict=True):
+                found[name] = size
+                if not isinstance(own[name], int):
+                    found[own[name]] = size
+        return found
+
+    def sizes(self, operands: Tensors, every: int) -> dict[Any, Any]:
         """How long each axis is."""
-        found: dict[str, Any] = {}
-        for order, value in zip(self.orders, operands, strict=True):
-            found |= dict(zip(order, value.shape, strict=True))
+        found = self.said(operands)
         axis = self.kernel.axis
         found.setdefault(axis.name, axis.size)
         found[CHUNK.name] = (found[axis.name] + every - 1) // every if every else 0
@@ -189,10 +200,10 @@ class Operator(AnyOperator):
         return self._given_out(planned(operands))
 
 
-def shape_of(border: AnyBorder, order: Order, sizes: dict[str, Any]) -> list[Any]:
+def shape_of(border: AnyBorder, order: Order, sizes: dict[Any, Any]) -> list[Any]:
     """The shape of a tensor; an axis may be of different sizes in different ones."""
     known = {axis.name: axis.size for axis in border.axes}
-    found = [(known[name], sizes.get(name)) for name in order]
+    found = [(known[name], sizes.get(name, sizes.get(known[name]))) for name in order]
     return [size if isinstance(size, int) else given for size, given in found]
 
 

@@ -32,11 +32,9 @@ FEWEST = 8  # rows of one
 class _Rows(Operator):
     """A kernel that runs rows: it says itself how many make a piece of work."""
 
-    def sizes(self, operands: Tensors, every: int) -> dict[str, Any]:
+    def sizes(self, operands: Tensors, every: int) -> dict[Any, Any]:
         """How long each axis is, that of the rows and that of the pieces of work too."""
-        found: dict[str, Any] = {}
-        for order, value in zip(self.orders, operands, strict=True):
-            found |= dict(zip(order, value.shape, strict=True))
+        found = self.said(operands)
         rows = self._rows(found)
         found[self.kernel.axis.name] = rows
         if self.sums:

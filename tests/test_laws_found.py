@@ -146,3 +146,39 @@ def test_a_product_of_numbers_is_summed_over_nothing() -> None:
             return dot[](w, abs(0.0)), dot[](x, w, 2.0)
     """)
     check_lowering(made)
+
+
+@pytest.mark.cxx
+def test_an_output_of_a_recurrence_may_call_an_axis_otherwise() -> None:
+    """Nothing that the kernel reads has an axis of that name, and how long it is was not found."""
+    made = program("""
+        model drawn(x[b, t]) -> [t, a], [t, a]:
+            scan t:
+                carry s = 0
+                s = 0.5 * s + tanh(x)
+                renamed = s[b -> a]
+            return renamed, renamed + sum[b](s)
+    """)
+    check_lowering(made)
+
+
+@pytest.mark.cxx
+def test_recurrences_of_two_lengths_are_two_calls() -> None:
+    """They were one call, and what PyTorch ran in its place had the length of the first."""
+    known: set[str] = set()
+    for size in (2, 3):
+        made = program(f"""
+            model drawn[d = {size}](x[b, t, d]) -> [t, d]:
+                scan d:
+                    carry s = 0
+                    s = sigmoid(x) * s + (1 - sigmoid(x)) * x
+                scan t:
+                    carry r = 0
+                    r = 0.5 * r + tanh(s)
+                    middle = quantile[b](r, 0.5)
+                return middle
+        """)
+        check_lowering(made)
+        own = {call.name for call in made.model("drawn")._artifact.kernels}
+        assert own.isdisjoint(known)
+        known |= own

@@ -142,13 +142,15 @@ class _Batched:
 
     def _select_items(self, name: str, made: str, place: int) -> None:
         """Those of a scan that not every run has, or that nothing that is put together reads."""
+        known = {self.edit.node(item).attrs: item for item, _ in self.edit.users(made)}
         for item, _ in self.edit.users(name):
             node = self.edit.node(item)
             attrs = fitted(node.attrs, [self.edit.node(made)])
-            every = self.edit.add(
-                node.op, attrs, [made], span=node.span, scope=node.scope, made_by="batch"
-            )
-            self._select(item, every, place)
+            if attrs not in known:
+                known[attrs] = self.edit.add(
+                    node.op, attrs, [made], span=node.span, scope=node.scope, made_by="batch"
+                )
+            self._select(item, known[attrs], place)
 
     def _select(self, name: str, made: str, place: int) -> None:
         """Make a value what it is of those of all runs; one carry of a scan may be the same."""

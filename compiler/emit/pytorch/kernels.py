@@ -41,7 +41,7 @@ def call_kernel(w: Writer, piece: Piece, items: dict[int, Node]) -> bool:
     if provided.kernel is None:
         scan = nameless(scan)
     what = scan if provided.kernel is None else provided.kernel.symbol
-    key = repr((what, orders, results, sizes_of(scan.body)))
+    key = repr((what, orders, results, scan.axis.size, sizes_of(scan.body)))
     name = f"scan_{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     w.calls[name] = KernelCall(name, scan, provided.kernel, orders, results)
     targets = []

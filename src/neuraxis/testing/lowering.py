@@ -58,9 +58,9 @@ def check_lowering(
 
 def check_graph(graph: Graph, seed: int = 0, length: int = 3, *, gradients: bool = True) -> None:
     """The same for a graph: all passes and the emitted module keep what the oracle computes of it."""
-    checked = _around(graph)
-    made: Model = build(compile_graph(graph, Context()), checked, seed=seed)
-    _check_values(_Both(checked, made, data_for(graph, seed, length), "float64"))
+    checked, given = _around(graph), data_for(graph, seed, length)
+    made: Model = build(compile_graph(graph, Context(sizes=given.sizes)), checked, seed=seed)
+    _check_values(_Both(checked, made, given, "float64"))
     if gradients:
         given = data_for(graph, seed, length, parts=FINE)
         _check_slopes(_Both(checked, made, given, "float64"), seed)

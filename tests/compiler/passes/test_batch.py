@@ -22,7 +22,7 @@ from neuraxis.compiler.show import show
 from neuraxis.compiler.verify import verify
 from neuraxis.dsl import ops
 from neuraxis.dsl.core import Body, Step
-from neuraxis.testing import assert_close, recurrences, specs
+from neuraxis.testing import assert_close, check_graph, recurrences, specs
 from neuraxis.testing.data import data_for
 
 if TYPE_CHECKING:
@@ -107,6 +107,28 @@ def test_runs_of_a_recurrence_are_one_scan() -> None:
     assert all("run" in node.axis_names for node in products(made))
 
 
+def test_a_carry_that_both_runs_read_elsewhere_is_one_value_of_the_scan() -> None:
+    text = """
+        model m[d = 64, e = 64](x[t, d], y[t, d]) -> [t, e], [t, d]:
+            param w[d, e] ~ normal(0, 1 / |d|)
+            scan t:
+                carry h[d] = 0
+                carry g[d] = 0
+                h = tanh(x + 0.5 * h)
+                g = 0.5 * g + x
+            scan t:
+                carry k[d] = 0
+                carry l[d] = 0
+                k = tanh(y + 0.5 * k)
+                l = 0.5 * l + y
+            return dot[d](h, w) - dot[d](k, w), g + 2 * l
+    """
+    made = batched(text)
+    items = [node for node in map(made.node, made.in_order()) if node.op is ops.ITEM]
+    assert len(items) == len({node.attrs.index for node in items}) == 2  # type: ignore[union-attr]
+    check_graph(graph_of(text), 0, 8)
+
+
 def test_an_axis_of_the_name_is_no_other() -> None:
     text = TWO.format("dot[e](hidden_x, u) - dot[e](hidden_y, u)").replace("[t, d]", "[t, run, d]")
     text = text.replace("m[d = 64,", "m[run = 3, d = 64,")
@@ -152,3 +174,13 @@ def test_a_program_on_two_inputs_is_the_program_twice(
     verify(after, "batch")
     event(f"put together: {any(n.made_by == 'batch' for n in map(after.node, after.in_order()))}")
     assert_close(evaluate(after, **given_.keywords()), evaluate(both, **given_.keywords()))
+
+
+@given(st.one_of(specs(kinds=LINEAR), recurrences()), seeds, lengths)
+def test_what_is_emitted_for_two_inputs_is_the_oracle(text: str, seed: int, length: int) -> None:
+    graph = graph_of(text)
+    inputs = [name for name in graph.in_order() if graph.node(name).op is ops.INPUT]
+    assume(inputs)
+    both = doubled(graph, frozenset())
+    with patch.multiple("neuraxis.compiler.passes.batch", ROWS=1 << 40, WEIGHT=0):
+        check_graph(both, seed, length)
