@@ -60,8 +60,8 @@ def kernel_for(scan: ScanAttrs) -> Kernel | str:
 FEWEST_PRODUCTS, FEWEST_PACKED = 5 << 18, 5 << 17  # of numbers
 
 
-def is_product_worth(rows: int, made: int, summed: int) -> bool:
-    """Whether a product of a matrix of rows with a weight is left to oneDNN, where that uses longer
+def fewest_rows(made: int, summed: int, *, packed: bool = False) -> float:
+    """From how many rows on a product with a weight is left to oneDNN, where that uses longer
     vectors than MKL (`runtime/products.py`).
 
     On one thread of an AMD EPYC of the family 26, 2048 x 256 x 768: 3.1 ms, MKL 7.4; of 16 rows,
@@ -70,7 +70,8 @@ def is_product_worth(rows: int, made: int, summed: int) -> bool:
     numbers made of each, are as fast or faster by MKL. What is `packed` before takes half as many
     to be worth it: 16 x 128 x 512 18.5 us, MKL 23.
     """
-    return rows >= 4 and made >= 8 and rows * made * summed >= FEWEST_PRODUCTS
+    count = FEWEST_PACKED if packed else FEWEST_PRODUCTS
+    return max(4, count / max(made * summed, 1)) if made >= 8 else math.inf
 
 
 FEWEST_QUERIES, FEWEST_SCORES = 16, 1 << 16

@@ -33,7 +33,7 @@ def is_small(module: Model) -> bool:
 
 class Bound:
     """The emitted function of a module as one flat function; its own where that cannot be. That of
-    a small model for `few` rows asks no longer which library is faster."""
+    a small model for `few` rows leaves products to MKL, unasked."""
 
     def __init__(self, module: Model, *, few: bool = False) -> None:
         self.module, self.few = module, few

@@ -6,7 +6,6 @@ vectors of 256 bits where there are some of 512, and oneDNN uses these.
 
 from __future__ import annotations
 
-import math
 import platform
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch.compiler import is_compiling
 
-from ..compiler.costs import FEWEST_PACKED, FEWEST_PRODUCTS, is_product_worth
+from ..compiler.costs import FEWEST_PRODUCTS, fewest_rows
 from .eager import is_eager, wants_gradients
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 plain = F.linear
 onednn: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+ordered: Any = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
@@ -33,7 +33,7 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
         return plain(x, weight, bias)
     given = (x, weight) if bias is None else (x, weight, bias)
     if (
-        not is_product_worth(x.numel() // weight.shape[-1], *weight.shape)
+        x.numel() < fewest_rows(*weight.shape) * weight.shape[-1]
         or not all(value.dtype is torch.float32 for value in given)
         or not is_eager(given)
         or torch.is_autocast_enabled("cpu")
@@ -57,9 +57,8 @@ def packed(
     given = (weight,) if bias is None else (weight, bias)
     if not (is_eager(given) and all(value.dtype is torch.float32 for value in given)):
         return partial(plain, weight=weight, bias=bias)
-    made, summed = weight.shape
-    least = max(4 * summed, -(-FEWEST_PACKED // max(made, 1))) if made >= 8 else math.inf
-    held = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
+    least = fewest_rows(*weight.shape, packed=True) * max(weight.shape[-1], 1)
+    held = ordered(weight.detach().contiguous())
 
     def times(x: torch.Tensor) -> torch.Tensor:
         if x.numel() < least:
@@ -123,7 +122,7 @@ def _functional() -> ModuleType:
     """`torch.nn.functional`, with the product above where it is faster."""
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     mkl = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch
-    if not (wide and mkl and onednn is not None) or "Intel" in _maker():
+    if not (wide and mkl and onednn and ordered) or "Intel" in _maker():
         return F
     made = ModuleType(F.__name__, F.__doc__)
     made.__dict__.update(F.__dict__, linear=linear, packed=packed)

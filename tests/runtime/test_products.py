@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = [
-    pytest.mark.skipif(products.onednn is None, reason="PyTorch has no oneDNN here"),
+    pytest.mark.skipif(
+        None in (products.onednn, products.ordered), reason="PyTorch has no oneDNN here"
+    ),
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
 ]
 SHAPES = [(64, 128, 192), (5, 600, 500), (4, 3, 16, 96, 96)]
